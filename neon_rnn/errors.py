@@ -1,0 +1,13 @@
+"""The errors that a user meets: each names the file or value at fault and says what to do."""
+
+
+class NeonRnnError(Exception):
+    """Something went wrong that a user can understand; the command ends with status 1."""
+
+    exit_status = 1
+
+
+class UsageError(NeonRnnError):
+    """The command was asked for something that cannot be; it ends with status 2."""
+
+    exit_status = 2
