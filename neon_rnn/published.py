@@ -1,0 +1,117 @@
+"""What was published in 2018: the eleven rows of the table and the settings of the training."""
+import collections
+import csv
+import os
+
+from neon_rnn.errors import NeonRnnError
+
+#: The settings of every published row; the number of epochs is a column of the table.
+BATCH_SIZE = 128
+LEARNING_RATE = 0.01
+MOMENTUM_COEF = 0.9
+WDECAY = 0.0005
+
+#: Where the published rows are kept: `results/published.csv` of this repository.
+PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'results', 'published.csv')
+
+_COLUMNS = collections.OrderedDict([
+    ('name', str), ('row', str), ('accuracy', float), ('training_seconds', float), ('epochs', int),
+    ('batch_size', int), ('input_side', int), ('kind', str), ('topology', str)])
+
+
+class Published(collections.namedtuple('Published', list(_COLUMNS))):
+    """One published row.
+
+    Attributes
+    ----------
+    name, row : str
+        The name on the command line and the name in the table.
+    accuracy : float
+        Test accuracy in per cent.
+    training_seconds : float
+        On an NVIDIA Tesla K40s.
+    epochs, batch_size, input_side : int
+        Minibatches are images of `input_side` x `input_side` pixels.
+    kind : str
+        The family of networks.
+    topology : str
+        How much of the network is known: ``published``, ``standard``, ``inferred`` or ``reconstructed``.
+    """
+
+    __slots__ = ()
+
+    @property
+    def seconds_per_epoch(self):
+        """Seconds of training an epoch, on the published machine."""
+        return self.training_seconds / self.epochs
+
+
+def rows(path=PATH):
+    """The published rows by name, in the order of the table.
+
+    Returns
+    -------
+    collections.OrderedDict
+        Name -> `Published`.
+
+    Raises
+    ------
+    NeonRnnError
+        The file is missing or one of its lines cannot be read; names the file and the line.
+    """
+    found = collections.OrderedDict()
+    try:
+        with open(str(path), encoding='utf-8', newline='') as file:
+            for number, line in enumerate(csv.DictReader(file), 2):
+                try:
+                    row = Published(*[kind(line[column]) for column, kind in _COLUMNS.items()])
+                except (KeyError, TypeError, ValueError) as error:
+                    raise NeonRnnError('{}, line {}: not a published row ({!r}); restore the file from the '
+                                       'repository.'.format(path, number, error))
+                found[row.name] = row
+    except OSError as error:
+        raise NeonRnnError('{}: the published rows cannot be read ({}); neon_rnn runs from its '
+                           'repository.'.format(path, error.strerror))
+    return found
+
+
+def protocol(name, hyperparameters, dataset, variant=None):
+    """Whether a training follows the published protocol of its row, and if not, in what it differs.
+
+    Parameters
+    ----------
+    name : str
+        Name of the network; one without a published row is never complete.
+    hyperparameters : dict
+        As in a run record: batch_size, epochs, learning_rate, momentum_coef, wdecay.
+    dataset : dict
+        As in a run record: `kind` and `shape` are read.
+    variant : str, optional
+        Says in what the network itself differs from the row's, such as ``'BiLSTM cells'``.
+
+    Returns
+    -------
+    dict
+        `complete`, `published_epochs` (None without a published row) and `reasons` for a record's `protocol`.
+    """
+    row = rows().get(name)
+    reasons = []
+    if row is None:
+        reasons.append('not a published row')
+    else:
+        if hyperparameters['epochs'] != row.epochs:
+            reasons.append('{} of {} epochs'.format(hyperparameters['epochs'], row.epochs))
+        sides = tuple(dataset['shape'][1:])
+        if sides != (row.input_side, row.input_side):
+            reasons.append('{}x{} pixels, not {}x{}'.format(sides[0], sides[1], row.input_side, row.input_side))
+    expected = (('batch_size', 'batch size', row.batch_size if row else BATCH_SIZE),
+                ('learning_rate', 'learning rate', LEARNING_RATE), ('momentum_coef', 'momentum', MOMENTUM_COEF),
+                ('wdecay', 'weight decay', WDECAY))
+    for key, text, value in expected:
+        if hyperparameters[key] != value:
+            reasons.append('{} {}, not {}'.format(text, hyperparameters[key], value))
+    if dataset['kind'] != 'photographs':
+        reasons.append('{} data'.format(dataset['kind']))
+    if variant:
+        reasons.append(variant)
+    return {'complete': not reasons, 'published_epochs': row.epochs if row else None, 'reasons': reasons}
