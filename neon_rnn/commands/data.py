@@ -1,0 +1,25 @@
+"""Make, look at and check data sets: 'neon_rnn data SOURCE ...'."""
+import argparse
+import collections
+import importlib
+
+SOURCES = collections.OrderedDict([
+    ('demo', 'draw synthetic portraits'),
+])
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The first word chooses; what follows belongs to it, and only its module is imported."""
+    width = max(map(len, SOURCES))
+    parser.epilog = 'sources and tools:\n' + '\n'.join(f'  {name:{width}}  {text}' for name, text in SOURCES.items())
+    parser.add_argument('source', metavar='SOURCE', choices=list(SOURCES), help='one of those below')
+    parser.add_argument('arguments', nargs=argparse.REMAINDER, metavar='...', help='what it takes: SOURCE --help')
+
+
+def run(arguments: argparse.Namespace) -> int | None:
+    """Hand over to the chosen source."""
+    module = importlib.import_module('neon_rnn.ingest.' + arguments.source.replace('-', '_'))
+    parser = argparse.ArgumentParser(prog='neon_rnn data ' + arguments.source, description=module.__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.add_arguments(parser)
+    return module.run(parser.parse_args(arguments.arguments))
