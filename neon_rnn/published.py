@@ -75,7 +75,26 @@ def rows(path=PATH):
     return found
 
 
-def protocol(name, hyperparameters, dataset, variant=None):
+def variant(options):
+    """In what the options of a run change the network of its row.
+
+    Parameters
+    ----------
+    options : dict
+        As in a run record. Pretrained weights change no network, nor does an option at its default (None, or
+        ``birnn`` for the cells of the recurrent network).
+
+    Returns
+    -------
+    str
+        Such as ``'rnn bilstm'``; empty for the network of the row itself.
+    """
+    changed = {key: value for key, value in options.items()
+               if key != 'pretrained' and value is not None and (key, value) != ('rnn', 'birnn')}
+    return ', '.join('{} {}'.format(key, value) for key, value in sorted(changed.items()))
+
+
+def protocol(name, hyperparameters, dataset, options):
     """Whether a training follows the published protocol of its row, and if not, in what it differs.
 
     Parameters
@@ -83,11 +102,11 @@ def protocol(name, hyperparameters, dataset, variant=None):
     name : str
         Name of the network; one without a published row is never complete.
     hyperparameters : dict
-        As in a run record: batch_size, epochs, learning_rate, momentum_coef, wdecay.
+        As in a run record: batch_size, epochs, learning_rate, momentum_coef, wdecay, shuffle.
     dataset : dict
         As in a run record: `kind` and `shape` are read.
-    variant : str, optional
-        Says in what the network itself differs from the row's, such as ``'BiLSTM cells'``.
+    options : dict
+        As in a run record.
 
     Returns
     -------
@@ -98,20 +117,20 @@ def protocol(name, hyperparameters, dataset, variant=None):
     reasons = []
     if row is None:
         reasons.append('not a published row')
-    else:
-        if hyperparameters['epochs'] != row.epochs:
-            reasons.append('{} of {} epochs'.format(hyperparameters['epochs'], row.epochs))
-        sides = tuple(dataset['shape'][1:])
-        if sides != (row.input_side, row.input_side):
-            reasons.append('{}x{} pixels, not {}x{}'.format(sides[0], sides[1], row.input_side, row.input_side))
-    expected = (('batch_size', 'batch size', row.batch_size if row else BATCH_SIZE),
-                ('learning_rate', 'learning rate', LEARNING_RATE), ('momentum_coef', 'momentum', MOMENTUM_COEF),
-                ('wdecay', 'weight decay', WDECAY))
+    elif hyperparameters['epochs'] != row.epochs:
+        reasons.append('{} of {} epochs'.format(hyperparameters['epochs'], row.epochs))
+    expected = (('batch_size', 'batch size', BATCH_SIZE), ('learning_rate', 'learning rate', LEARNING_RATE),
+                ('momentum_coef', 'momentum', MOMENTUM_COEF), ('wdecay', 'weight decay', WDECAY))
     for key, text, value in expected:
         if hyperparameters[key] != value:
             reasons.append('{} {}, not {}'.format(text, hyperparameters[key], value))
     if dataset['kind'] != 'photographs':
         reasons.append('{} data'.format(dataset['kind']))
-    if variant:
-        reasons.append(variant)
+    sides = tuple(dataset['shape'][1:])
+    if row is not None and sides != (row.input_side, row.input_side):
+        reasons.append('{}x{} pixels, not {}x{}'.format(sides[0], sides[1], row.input_side, row.input_side))
+    if row is not None and row.kind == 'transfer learning' and not options.get('pretrained'):
+        reasons.append('without pretrained weights')
+    if variant(options):
+        reasons.append(variant(options))
     return {'complete': not reasons, 'published_epochs': row.epochs if row else None, 'reasons': reasons}

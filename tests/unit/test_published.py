@@ -32,24 +32,31 @@ def test_a_broken_or_missing_table_is_named(tmp_path):
         published.rows(path)
 
 
-def test_the_published_protocol_is_complete():
-    assert published.protocol('rnn', HYPERPARAMETERS, DATASET) == {
+@pytest.mark.parametrize('options', [{}, {'rnn': 'birnn'}, {'rnn': None}])
+def test_the_published_protocol_is_complete(options):
+    assert published.protocol('rnn', HYPERPARAMETERS, DATASET, options) == {
         'complete': True, 'published_epochs': 90, 'reasons': []}
 
 
-@pytest.mark.parametrize(('name', 'changes', 'dataset', 'variant', 'reasons'), [
-    ('rnn', {'epochs': 5}, {}, None, ['5 of 90 epochs']),
-    ('resnet-50', {}, {}, None, ['90 of 30 epochs']),
-    ('rnn', {'batch_size': 64, 'learning_rate': 0.1, 'momentum_coef': 0.5, 'wdecay': 0}, {}, None,
+@pytest.mark.parametrize(('name', 'changes', 'dataset', 'options', 'reasons'), [
+    ('rnn', {'epochs': 5}, {}, {}, ['5 of 90 epochs']),
+    ('resnet-50', {}, {}, {}, ['90 of 30 epochs']),
+    ('rnn', {'batch_size': 64, 'learning_rate': 0.1, 'momentum_coef': 0.5, 'wdecay': 0}, {}, {},
      ['batch size 64, not 128', 'learning rate 0.1, not 0.01', 'momentum 0.5, not 0.9', 'weight decay 0, not 0.0005']),
-    ('rnn', {}, {'kind': 'synthetic', 'shape': [3, 64, 64]}, None, ['64x64 pixels, not 128x128', 'synthetic data']),
-    ('tl-1', {}, {}, None, ['128x128 pixels, not 224x224']),
-    ('rnn', {}, {}, 'BiLSTM cells', ['BiLSTM cells'])])
-def test_what_differs_from_the_protocol_is_listed(name, changes, dataset, variant, reasons):
-    found = published.protocol(name, dict(HYPERPARAMETERS, **changes), dict(DATASET, **dataset), variant)
+    ('rnn', {}, {'kind': 'synthetic', 'shape': [3, 64, 64]}, {}, ['synthetic data', '64x64 pixels, not 128x128']),
+    ('tl-1', {}, {'shape': [3, 224, 224]}, {}, ['without pretrained weights']),
+    ('tl-1', {}, {}, {'pretrained': 'resnet50.pth'}, ['128x128 pixels, not 224x224']),
+    ('rnn', {}, {}, {'rnn': 'bilstm', 'depth': 2}, ['depth 2, rnn bilstm'])])
+def test_what_differs_from_the_protocol_is_listed(name, changes, dataset, options, reasons):
+    found = published.protocol(name, dict(HYPERPARAMETERS, **changes), dict(DATASET, **dataset), options)
     assert (found['complete'], found['reasons']) == (False, reasons)
 
 
 def test_a_network_that_was_not_published_is_never_complete():
-    assert published.protocol('efficientnet', HYPERPARAMETERS, DATASET) == {
+    assert published.protocol('efficientnet', HYPERPARAMETERS, DATASET, {}) == {
         'complete': False, 'published_epochs': None, 'reasons': ['not a published row']}
+
+
+def test_pretrained_weights_are_no_variant():
+    assert published.variant({'pretrained': 'resnet50.pth', 'rnn': 'birnn'}) == ''
+    assert published.variant({'rnn': 'bigru'}) == 'rnn bigru'
