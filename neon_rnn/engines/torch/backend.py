@@ -1,0 +1,118 @@
+"""The one backend in use: device, precision, batch size and random numbers (neon's ``gen_backend`` and ``NervanaObject.be``)."""
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+from typing import Any
+
+import numpy
+import torch
+
+from neon_rnn.errors import UsageError
+
+#: What `-b` accepts -> the device. mkl is neon's word for the fast CPU path; oneDNN is MKL-DNN's heir.
+DEVICES = {'gpu': 'cuda', 'cpu': 'cpu', 'mkl': 'cpu'}
+PRECISIONS = {'float32': torch.float32, 'float64': torch.float64, 'bf16': torch.float32}
+
+
+@dataclasses.dataclass
+class Backend:
+    """What `start` made.
+
+    Attributes
+    ----------
+    name : str
+        ``'gpu'`` or ``'cpu'``.
+    device : torch.device
+    dtype : torch.dtype
+        Of the parameters: float32, or float64 for gradient checks.
+    autocast : bool
+        Whether matrix products run in bfloat16 (master weights stay float32).
+    batch_size : int
+    rng : numpy.random.RandomState
+        Draws the weights and the dropout masks, as ``be.rng`` does in neon.
+    """
+
+    name: str
+    device: torch.device
+    dtype: torch.dtype
+    autocast: bool
+    batch_size: int
+    rng: numpy.random.RandomState
+
+
+_active: Backend | None = None
+
+
+def active() -> Backend:
+    """The backend made by the last `start`."""
+    if _active is None:
+        raise UsageError("no backend yet: call start('cpu', batch_size=..., rng_seed=...) first.")
+    return _active
+
+
+def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float32', threads: int | None = None,
+          deterministic: bool = False) -> dict[str, Any]:
+    """Make the backend that everything after it uses.
+
+    Parameters
+    ----------
+    backend : str
+        ``'gpu'`` (CUDA), ``'cpu'``, or ``'mkl'``, its synonym here.
+    batch_size : int
+    rng_seed : int
+        Seeds ``numpy.random.RandomState``, like neon's ``gen_backend(rng_seed=...)``.
+    precision : str
+        ``'float32'``, ``'float64'`` (gradient checks) or ``'bf16'``.
+    threads : int, optional
+        CPU threads; default: all the cores this process may use.
+    deterministic : bool
+        Only kernels whose result does not change from run to run.
+
+    Returns
+    -------
+    dict
+        For the run record: backend, device, threads, versions of what computes.
+
+    Raises
+    ------
+    UsageError
+        Unknown backend or precision, or no usable GPU.
+    """
+    global _active
+    if backend not in DEVICES:
+        raise UsageError("the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as cpu).".format(backend))
+    if precision not in PRECISIONS:
+        raise UsageError('there is no precision {!r}; choose {}.'.format(precision, ', '.join(PRECISIONS)))
+    device = torch.device(DEVICES[backend])
+    if device.type == 'cuda' and not torch.cuda.is_available():
+        raise UsageError('-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of PyTorch '
+                         'and a driver.'.format(torch.__version__, 'a CPU build' if torch.version.cuda is None else
+                                                'built for CUDA ' + torch.version.cuda))
+    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+    torch.use_deterministic_algorithms(deterministic)
+    _active = Backend('gpu' if device.type == 'cuda' else 'cpu', device, PRECISIONS[precision], precision == 'bf16',
+                      batch_size, numpy.random.RandomState(rng_seed))
+    description: dict[str, Any] = {
+        'backend': _active.name, 'precision': precision, 'threads': torch.get_num_threads(),
+        'deterministic': deterministic, 'torch': torch.__version__,
+    }
+    if device.type == 'cuda':
+        description.update(device=torch.cuda.get_device_name(device), cuda=torch.version.cuda,
+                           cudnn=torch.backends.cudnn.version())
+    else:
+        description.update(device=platform.machine(), capability=torch.backends.cpu.get_cpu_capability())
+    return description
+
+
+def get_random_state() -> dict[str, Any]:
+    """The state of the backend's random numbers: an array of 624 keys and three numbers."""
+    _, keys, position, has_gauss, cached = active().rng.get_state(legacy=True)
+    return {'keys': keys, 'position': position, 'has_gauss': has_gauss, 'cached_gaussian': cached}
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what `get_random_state` returned (in either engine)."""
+    active().rng.set_state(('MT19937', state['keys'], int(state['position']), int(state['has_gauss']),
+                            float(state['cached_gaussian'])))

@@ -1,0 +1,238 @@
+"""The feed-forward layers: convolution, pooling, linear, batch norm, activation, dropout (neon/layers/layer.py)."""
+from __future__ import annotations
+
+import numpy
+import torch
+from torch.nn import functional
+
+from neon_rnn.engines.torch import backend
+from neon_rnn.engines.torch.layer import Layer, Weight, column, features, parameter, statistic
+from neon_rnn.errors import UsageError
+
+
+def _pair(value, keys: tuple[str, str], default: int) -> tuple[int, int]:
+    """neon's way to give two numbers: an int, or a dict with some of `keys`."""
+    if isinstance(value, dict):
+        return value.get(keys[0], default), value.get(keys[1], default)
+    return value, value
+
+
+def output_size(size: int, window: int, padding: int, stride: int, dilation: int = 1) -> int:
+    """floor((size - (dilation * (window - 1) + 1) + 2 * padding) / stride) + 1."""
+    result = (size - (dilation * (window - 1) + 1) + 2 * padding) // stride + 1
+    if result < 1:
+        raise UsageError('a window of {} (dilation {}, padding {}) does not fit a side of {} pixels.'.format(
+            window, dilation, padding, size))
+    return result
+
+
+class Convolution(Layer):
+    """Cross-correlation with dilation and padding; with `bias` it is neon's ``Convolution_bias``.
+
+    Parameters
+    ----------
+    fshape : tuple of int
+        (rows, columns, maps).
+    """
+
+    def __init__(self, fshape, strides=1, padding=0, dilation=1, init=None, bias=None, name=None) -> None:
+        super().__init__(name)
+        self.rows, self.columns, self.maps = fshape
+        self.strides = _pair(strides, ('str_h', 'str_w'), 1)
+        self.padding = _pair(padding, ('pad_h', 'pad_w'), 0)
+        self.dilation = _pair(dilation, ('dil_h', 'dil_w'), 1)
+        self.init, self.init_bias = init, bias
+        self.bias: torch.nn.Parameter | None = None
+
+    def configure(self, in_shape):
+        super().configure(in_shape)
+        sides = [output_size(*sizes) for sizes in zip(in_shape[1:], (self.rows, self.columns), self.padding, self.strides,
+                                                      self.dilation, strict=True)]
+        self.out_shape = (self.maps, *sides)
+        return self.out_shape
+
+    def draw(self, rng):
+        packed = self.init.draw(rng, (self.in_shape[0] * self.rows * self.columns, self.maps))
+        self.weight = parameter(numpy.ascontiguousarray(packed.T).reshape(self.maps, -1, self.rows, self.columns))
+        if self.init_bias is not None:
+            self.bias = parameter(self.init_bias.draw(rng, (self.maps, 1))[:, 0])
+
+    def weights(self):
+        shape = self.weight.shape
+        yield Weight('W', (self.weight,), lambda tensors: tensors[0].reshape(shape[0], -1).t(),
+                     lambda packed: [packed.t().reshape(shape)])
+        if self.bias is not None:
+            yield column('weight_bias', self.bias)
+
+    def forward(self, x):
+        return functional.conv2d(x, self.weight, self.bias, self.strides, self.padding, self.dilation)
+
+
+class Linear(Layer):
+    """y = W x on the flattened features, ordered (C, H, W)."""
+
+    def __init__(self, nout: int, init=None, name=None) -> None:
+        super().__init__(name)
+        self.nout, self.init = nout, init
+
+    def configure(self, in_shape):
+        super().configure(in_shape)
+        self.out_shape = (self.nout,)
+        return self.out_shape
+
+    def draw(self, rng):
+        self.weight = parameter(self.init.draw(rng, (self.nout, features(self.in_shape))))
+
+    def weights(self):
+        yield Weight('W', (self.weight,), lambda tensors: tensors[0], lambda packed: [packed])
+
+    def forward(self, x):
+        return functional.linear(x.flatten(1), self.weight)
+
+
+class Bias(Layer):
+    """Adds one learned number a feature map."""
+
+    owns_output = False
+
+    def __init__(self, init=None, name=None) -> None:
+        super().__init__(name)
+        self.init = init
+
+    def draw(self, rng):
+        self.bias = parameter(self.init.draw(rng, (self.in_shape[0], 1))[:, 0])
+
+    def weights(self):
+        yield column('W', self.bias)
+
+    def forward(self, x):
+        return x + self.bias.reshape((1, -1) + (1,) * (x.dim() - 2))
+
+
+class Activation(Layer):
+    """Applies a transform."""
+
+    owns_output = False
+
+    def __init__(self, transform, name=None) -> None:
+        super().__init__(name)
+        self.transform = transform
+
+    def forward(self, x):
+        return self.transform(x)
+
+
+class DataTransform(Layer):
+    """Applies a transform to the input pixels; no gradient goes through."""
+
+    owns_output = False
+
+    def __init__(self, transform, name=None) -> None:
+        super().__init__(name)
+        self.transform = transform
+
+    def forward(self, x):
+        return self.transform(x)
+
+
+class Pooling(Layer):
+    """Max or average pooling; max ignores the padding, average counts only real pixels; ``'all'`` pools the whole map."""
+
+    def __init__(self, fshape, op='max', strides=None, padding=0, name=None) -> None:
+        super().__init__(name)
+        if op not in ('max', 'avg'):
+            raise UsageError("pooling is 'max' or 'avg', not {!r}.".format(op))
+        self.fshape, self.op, self.given_strides = fshape, op, strides
+        self.padding = _pair(padding, ('pad_h', 'pad_w'), 0)
+
+    def configure(self, in_shape):
+        super().configure(in_shape)
+        sides = tuple(in_shape[1:])
+        self.window = sides if self.fshape == 'all' else _pair(self.fshape, ('R', 'S'), 1) \
+            if isinstance(self.fshape, int) else tuple(self.fshape)
+        strides = self.given_strides
+        self.strides = self.window if strides in (None, {}) else _pair(strides, ('str_h', 'str_w'), 1)
+        self.out_shape = (in_shape[0],) + tuple(
+            output_size(*sizes) for sizes in zip(sides, self.window, self.padding, self.strides, strict=True))
+        return self.out_shape
+
+    def forward(self, x):
+        if self.op == 'max':
+            return functional.max_pool2d(x, self.window, self.strides, self.padding)
+        return functional.avg_pool2d(x, self.window, self.strides, self.padding, count_include_pad=False)
+
+
+class BatchNorm(Layer):
+    """Batch norm a feature map (a feature for flat input), with neon's running statistics.
+
+    Biased batch variance; running mean and variance start at 0 and move by 1 - rho; inference uses the running values
+    alone. Parameters in neon's order: beta, gamma.
+    """
+
+    def __init__(self, rho: float = 0.9, eps: float = 1e-3, name=None) -> None:
+        super().__init__(name)
+        self.rho, self.eps = rho, eps
+
+    def draw(self, rng):
+        size = self.in_shape[0]
+        self.beta = parameter(numpy.zeros(size))
+        self.gamma = parameter(numpy.ones(size))
+        self.register_buffer('gmean', statistic(size))
+        self.register_buffer('gvar', statistic(size))
+
+    def weights(self):
+        for name in ('beta', 'gamma', 'gmean', 'gvar'):
+            yield column(name, getattr(self, name))
+
+    def forward(self, x):
+        if not self.training:
+            return functional.batch_norm(x, self.gmean, self.gvar, self.gamma, self.beta, False, 0.0, self.eps)
+        count = x.numel() // x.shape[1]
+        if count == 1:
+            raise UsageError('batch norm in training needs more than one value a feature map: use a larger batch.')
+        # PyTorch's running variance is the unbiased one, neon's the biased: fold the ratio into what PyTorch sees.
+        biased = (count - 1) / count
+        running_variance = self.gvar / biased
+        y = functional.batch_norm(x, self.gmean, running_variance, self.gamma, self.beta, True, 1 - self.rho, self.eps)
+        torch.mul(running_variance, biased, out=self.gvar)
+        return y
+
+
+class Dropout(Layer):
+    """Keeps each value with probability `keep` in training, scales by `keep` in inference.
+
+    The mask is drawn as neon's cpu backend draws it: ``rng.uniform(size=(features, batch)) < keep``.
+    """
+
+    owns_output = False
+
+    def __init__(self, keep: float = 0.5, name=None) -> None:
+        super().__init__(name)
+        self.keep = keep
+
+    def forward(self, x):
+        if not self.training:
+            return x * self.keep
+        mask = backend.active().rng.uniform(size=(features(self.in_shape), x.shape[0])) < self.keep
+        return x * torch.from_numpy(mask.T.reshape(x.shape)).to(x.device, x.dtype)
+
+
+def Affine(nout, init, bias=None, batch_norm=False, activation=None, name=None) -> list[Layer]:
+    """Linear, then bias or batch norm, then activation: neon's compound layer."""
+    return [Linear(nout, init, name), *_postfilter(Bias(bias) if bias is not None else None, batch_norm, activation)]
+
+
+def Conv(fshape, init, strides=1, padding=0, dilation=1, bias=None, batch_norm=False, activation=None,
+         name=None) -> list[Layer]:
+    """Convolution with its bias, then batch norm, then activation: neon's compound layer."""
+    return [Convolution(fshape, strides or 1, padding or 0, dilation or 1, init, bias, name),
+            *_postfilter(None, batch_norm, activation, bias is not None)]
+
+
+def _postfilter(bias: Layer | None, batch_norm: bool, activation, biased: bool = False) -> list[Layer]:
+    """What follows the product in a compound layer."""
+    if batch_norm and (bias is not None or biased):
+        raise UsageError('a layer takes a bias or batch norm, not both (as in neon).')
+    layers: list[Layer | None] = [bias, BatchNorm() if batch_norm else None,
+                                  Activation(activation) if activation is not None else None]
+    return [layer for layer in layers if layer is not None]

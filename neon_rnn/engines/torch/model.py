@@ -1,0 +1,58 @@
+"""The model: a list of layers that learns (neon/models/model.py)."""
+from __future__ import annotations
+
+import torch
+
+from neon_rnn.engines.torch import backend
+from neon_rnn.engines.torch.containers import Sequential
+from neon_rnn.engines.torch.layer import Shape, Weight
+from neon_rnn.engines.torch.training import GeneralizedCost
+
+
+class Model:
+    """A pathway of layers.
+
+    Parameters
+    ----------
+    layers : list or Sequential
+
+    Attributes
+    ----------
+    layers : Sequential
+    cost : GeneralizedCost
+    input_shape : tuple of int
+    """
+
+    def __init__(self, layers, name: str = 'model') -> None:
+        self.layers = layers if isinstance(layers, Sequential) else Sequential(layers)
+        self.name = name
+        self.cost: GeneralizedCost | None = None
+        self.input_shape: Shape = ()
+
+    def initialize(self, input_shape: Shape, cost: GeneralizedCost | None = None) -> None:
+        """Fix the shapes and draw the weights from the backend's random numbers; a second call changes nothing.
+
+        Parameters
+        ----------
+        input_shape : tuple of int
+            (C, H, W) or (features,).
+        cost : GeneralizedCost, optional
+        """
+        if not self.input_shape:
+            self.input_shape = tuple(input_shape)
+            self.cost = cost
+            self.layers.configure(self.input_shape)
+            self.layers.allocate(backend.active().rng)
+
+    @property
+    def weights(self) -> list[Weight]:
+        """Every parameter and running statistic, named by position."""
+        return list(self.layers.weights())
+
+    @property
+    def parameters(self) -> list[torch.Tensor]:
+        """The tensors that the optimiser changes."""
+        return [tensor for weight in self.weights if weight.trained for tensor in weight.tensors]
+
+    def __str__(self) -> str:
+        return 'Network layers:\n{}'.format(self.layers)
