@@ -1,0 +1,111 @@
+"""Weights and optimiser state, in and out, in neon's parameter structure (``docs/architecture.md``)."""
+import collections
+
+import numpy as np
+from neon.layers.container import LayerContainer
+from neon.optimizers.optimizer import get_param_list
+
+from neon_rnn.checkpoint import check_fit
+from neon_rnn.engines.neon.backend import active
+from neon_rnn.engines.neon.spatial_rnn import DIRECTIONS, SpatialRNN
+
+TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
+STATISTICS = ('gmean', 'gvar')
+
+#: A named tensor of a model; `gradient` and `states` (neon's list of the optimiser's tensors) are None for statistics.
+Parameter = collections.namedtuple('Parameter', 'name tensor gradient states')
+
+
+def parameters(model):
+    """Every parameter and running statistic of an initialised model, in neon's order.
+
+    Returns
+    -------
+    list of Parameter
+    """
+    return list(_container_parameters(model.layers, ''))
+
+
+def _container_parameters(container, prefix):
+    for position, layer in enumerate(container.layers):
+        name = '{}{}.'.format(prefix, position)
+        if isinstance(layer, LayerContainer):
+            parts = _container_parameters(layer, name)
+        elif isinstance(layer, SpatialRNN):
+            parts = (parameter for direction in DIRECTIONS
+                     for parameter in _layer_parameters(getattr(layer, direction), name + direction + '.'))
+        else:
+            parts = _layer_parameters(layer, name)
+        for parameter in parts:
+            yield parameter
+
+
+def _layer_parameters(layer, prefix):
+    if not layer.has_params:
+        return
+    for (tensor, gradient), states in get_param_list([layer]):
+        name = next(name for name in TRAINED if getattr(layer, name, None) is tensor)
+        yield Parameter(prefix + name, tensor, gradient, states)
+    for name in STATISTICS:
+        tensor = getattr(layer, name, None)
+        if tensor is not None:
+            yield Parameter(prefix + name, tensor, None, None)
+
+
+def _set(tensor, values):
+    """Write an array into a tensor; a layout of MKL's that the tensor may still carry is dropped."""
+    be = active()
+    be.clean_data(tensor, True)
+    tensor.set(np.ascontiguousarray(values, dtype=tensor.dtype).reshape(tensor.shape))
+
+
+def get_weights(model):
+    """Every parameter and running statistic, name -> float32 array in neon's shape."""
+    return collections.OrderedDict((parameter.name, np.asarray(parameter.tensor.get(), dtype=np.float32))
+                                   for parameter in parameters(model))
+
+
+def set_weights(model, weights):
+    """Put weights into a model of the same topology.
+
+    Raises
+    ------
+    NeonRnnError
+        Names or shapes differ; nothing is changed then.
+    """
+    found = parameters(model)
+    check_fit(collections.OrderedDict((parameter.name, tuple(parameter.tensor.shape)) for parameter in found), weights)
+    for parameter in found:
+        _set(parameter.tensor, weights[parameter.name])
+
+
+def get_gradients(model):
+    """Name -> the gradient of the last minibatch, added up over its images, as neon keeps it."""
+    return collections.OrderedDict((parameter.name, parameter.gradient.get()) for parameter in parameters(model)
+                                   if parameter.gradient is not None)
+
+
+def get_optimizer_state(model, optimizer):
+    """Name -> the state arrays (the velocity) of every trained parameter; empty before the first step."""
+    return collections.OrderedDict((parameter.name, [state.get() for state in parameter.states])
+                                   for parameter in parameters(model) if parameter.states)
+
+
+def set_optimizer_state(model, optimizer, state):
+    """Put back what `get_optimizer_state` returned (in either engine).
+
+    Raises
+    ------
+    NeonRnnError
+        A parameter's state is missing, or has another shape.
+    """
+    trained = [parameter for parameter in parameters(model) if parameter.states is not None]
+    if state:
+        check_fit(collections.OrderedDict((parameter.name, tuple(parameter.tensor.shape)) for parameter in trained),
+                  {name: arrays[0] for name, arrays in state.items()}, what='optimiser state')
+    be = active()
+    for parameter in trained:
+        del parameter.states[:]
+        for values in state[parameter.name] if state else ():
+            parameter.states.append(be.zeros_like(parameter.tensor))
+            _set(parameter.states[-1], values)
