@@ -19,7 +19,7 @@ KINDS = ('photographs', 'synthetic', 'unknown')
 Minibatch = collections.namedtuple('Minibatch', 'inputs labels count')
 
 
-class Part(object):
+class Part:
     """One HDF5 file of a data set, read in pieces; the file is never loaded whole.
 
     Parameters
@@ -53,7 +53,7 @@ class Part(object):
             self.count = int(self._input.shape[0])
             self.labels, self.nclass = self._checked_output()
         except OSError as error:
-            raise _damaged(self.path, error)
+            raise _damaged(self.path, error) from error
         self.class_names, self.kind = self._own_description()
 
     def _checked_input(self):
@@ -126,7 +126,7 @@ class Part(object):
             for position, index in enumerate(indices):
                 self._input.read_direct(images, np.s_[int(index)], np.s_[position])
         except (OSError, RuntimeError) as error:
-            raise _damaged(self.path, error)
+            raise _damaged(self.path, error) from error
         return images
 
     def extra(self, name):
@@ -134,16 +134,12 @@ class Part(object):
         data = self._file.get(name)
         return data[()] if isinstance(data, h5py.Dataset) else None
 
-    def class_counts(self):
-        """How many images each class has: a list, position = class index."""
-        return np.bincount(self.labels, minlength=self.nclass).tolist()
-
     def close(self):
         """Close the file; the part cannot be read afterwards."""
         self._file.close()
 
 
-class Dataset(object):
+class Dataset:
     """A data set folder: its parts and its description.
 
     Attributes
@@ -187,9 +183,13 @@ class Dataset(object):
             self.description = dict(derived, sha256=self.sha256())
         self.class_names = self.description['class_names']
 
+    def _counts(self, names):
+        return {part_name: {name: int(np.sum(part.labels == label)) for label, name in enumerate(names)}
+                for part_name, part in self.parts.items()}
+
     def _derive_description(self):
         names = self.train.class_names
-        counts = {name: dict(zip(names, part.class_counts())) for name, part in self.parts.items()}
+        counts = self._counts(names)
         return {'schema': SCHEMA, 'name': os.path.basename(os.path.abspath(self.folder)), 'source': 'unknown',
                 'kind': self.train.kind, 'class_names': names, 'shape': list(self.shape), 'counts': counts,
                 'filters': [], 'split': 'as found', 'seed': None,
@@ -212,9 +212,9 @@ class Dataset(object):
             raise UsageError('{}: `class_names` {!r} does not name the {} classes of the files.'
                              .format(path, names, self.nclass))
         if found['kind'] not in KINDS:
-            raise UsageError('{}: `kind` is {!r}; it has to be one of {}.'.format(path, found['kind'], ', '.join(KINDS)))
-        counts = {name: dict(zip(names, part.class_counts())) for name, part in self.parts.items()}
-        for key, value in (('shape', list(self.shape)), ('counts', counts)):
+            raise UsageError('{}: `kind` is {!r}; it has to be one of {}.'
+                             .format(path, found['kind'], ', '.join(KINDS)))
+        for key, value in (('shape', list(self.shape)), ('counts', self._counts(names))):
             if found[key] != value:
                 raise UsageError('{}: says {} {}, the files hold {}. Files and description do not belong together: '
                                  'import the data set again.'.format(path, key, found[key], value))
@@ -284,7 +284,7 @@ def epoch_order(count, seed, epoch, shuffle=True):
     return np.random.RandomState([seed, epoch]).permutation(count).astype(np.int64)
 
 
-class Minibatches(object):
+class Minibatches:
     """The minibatches of one epoch, all of the same size.
 
     The last one is filled up from the start of `order`; its ``count`` says how many items are not filling.
@@ -329,7 +329,7 @@ def _open_hdf5(path):
         if is_hdf5:
             return h5py.File(path, 'r')
     except OSError as error:
-        raise _damaged(path, error)
+        raise _damaged(path, error) from error
     raise UsageError('{}: is not an HDF5 file.'.format(path))
 
 

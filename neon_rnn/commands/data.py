@@ -4,7 +4,9 @@ import collections
 import importlib
 
 SOURCES = collections.OrderedDict([
+    ('folder', 'photographs in one sub-folder for each class'),
     ('demo', 'draw synthetic portraits'),
+    ('show', 'print what a data set holds and write a contact sheet'),
 ])
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from neon_rnn import dataset
 from neon_rnn.errors import UsageError
-from neon_rnn.files import make_folder, sha256_file, write_error, write_json
+from neon_rnn.files import make_folder, sha256_file, write_error, write_json, write_text
 
 #: What a data set folder may hold; a folder with anything else is never replaced.
 KNOWN_FILES = frozenset({'train.h5', 'test.h5', 'val.h5', 'dataset.json', 'contact-sheet.png', 'dropped.csv'})
@@ -44,7 +44,7 @@ class PartData:
 
 
 def write_dataset(folder: str | os.PathLike, parts: dict[str, PartData], shape: Sequence[int],
-                  description: dict[str, Any]) -> dict[str, Any]:
+                  description: dict[str, Any], dropped: str = '') -> dict[str, Any]:
     """Write a data set folder, replacing one that is there.
 
     Parameters
@@ -55,6 +55,8 @@ def write_dataset(folder: str | os.PathLike, parts: dict[str, PartData], shape: 
     shape : (C, H, W)
     description : dict
         ``dataset.json`` without ``schema``, ``shape``, ``counts`` and ``sha256``, which are filled in here.
+    dropped : str
+        Text of ``dropped.csv``, what is not used and why; not written when empty.
 
     Returns
     -------
@@ -79,6 +81,8 @@ def write_dataset(folder: str | os.PathLike, parts: dict[str, PartData], shape: 
             _write_part(path, data, shape, names, description['kind'])
             hashes[path.name] = sha256_file(path)
         whole = {**description, 'schema': dataset.SCHEMA, 'shape': list(shape), 'counts': counts, 'sha256': hashes}
+        if dropped:
+            write_text(temporary / 'dropped.csv', dropped)
         write_json(temporary / 'dataset.json', whole)
     return whole
 

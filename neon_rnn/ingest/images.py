@@ -7,6 +7,7 @@ is resized with the Lanczos filter.
 """
 import collections
 import io
+import os
 import warnings
 
 import numpy as np
@@ -30,16 +31,19 @@ TOO_SMALL = 'smaller than {} pixels'.format(MIN_SIDE)
 UNREADABLE = 'file cannot be read'
 
 _EXIF_ORIENTATION = 0x0112
-_TRANSPOSITIONS = {2: Image.FLIP_LEFT_RIGHT, 3: Image.ROTATE_180, 4: Image.FLIP_TOP_BOTTOM, 5: Image.TRANSPOSE,
-                   6: Image.ROTATE_270, 7: Image.TRANSVERSE, 8: Image.ROTATE_90}
+#: What turns a picture of each EXIF orientation upright. Pillow 4 has no TRANSVERSE (7), so it is made of two, and the
+#: names of the constants moved between versions, so they are looked up.
+_TRANSPOSITIONS = {orientation: [getattr(Image, name) for name in names] for orientation, names in {
+    2: ['FLIP_LEFT_RIGHT'], 3: ['ROTATE_180'], 4: ['FLIP_TOP_BOTTOM'], 5: ['TRANSPOSE'], 6: ['ROTATE_270'],
+    7: ['TRANSPOSE', 'ROTATE_180'], 8: ['ROTATE_90']}.items()}
 
 
 class ImageError(NeonRnnError):
     """An image that cannot be used; `reason` is one of the reasons above, the message has the detail."""
 
     def __init__(self, reason, detail=''):
-        super(ImageError, self).__init__('{} ({})'.format(reason, detail) if detail else reason)
-        self.reason = reason
+        super().__init__('{} ({})'.format(reason, detail) if detail else reason)
+        self.reason, self.detail = reason, detail
 
 
 class Preprocessing(collections.namedtuple('Preprocessing', 'height width fit centre')):
@@ -67,8 +71,9 @@ class Preprocessing(collections.namedtuple('Preprocessing', 'height width fit ce
         if fit not in ('crop', 'stretch'):
             raise UsageError("fit {!r} is not known; it is 'crop' or 'stretch'.".format(fit))
         if not 0.1 <= centre <= 1.0:
-            raise UsageError('centre {} is out of range; it is the share of each side to keep, 0.1 to 1.'.format(centre))
-        return super(Preprocessing, cls).__new__(cls, height, width, fit, centre)
+            raise UsageError('centre {} is out of range; it is the share of each side to keep, 0.1 to 1.'
+                             .format(centre))
+        return super().__new__(cls, height, width, fit, centre)
 
     def describe(self):
         """A dict for ``dataset.json``; ``Preprocessing.of`` reads it back."""
@@ -99,10 +104,12 @@ def load(path, preprocessing):
         It cannot be used.
     """
     try:
+        if not os.path.isfile(str(path)):
+            raise ImageError(UNREADABLE, 'missing, or no regular file')
         with open(str(path), 'rb') as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise ImageError(UNREADABLE, getattr(error, 'strerror', None) or str(error))
+        raise ImageError(UNREADABLE, getattr(error, 'strerror', None) or str(error)) from error
     if len(data) > MAX_BYTES:
         raise ImageError(TOO_LARGE, 'the file has more than {} MiB'.format(MAX_BYTES >> 20))
     return decode(data, preprocessing)
@@ -117,15 +124,16 @@ def decode(data, preprocessing):
         _check_size(image.size)
         try:
             orientation = _orientation(image)
-            image.draft('RGB', (2 * preprocessing.width, 2 * preprocessing.height))
+            image.draft('RGB', tuple(int(2 * side / preprocessing.centre)
+                                     for side in (preprocessing.width, preprocessing.height)))
             image.load()
-            if orientation in _TRANSPOSITIONS:
-                image = image.transpose(_TRANSPOSITIONS[orientation])
+            for transposition in _TRANSPOSITIONS.get(orientation, []):
+                image = image.transpose(transposition)
             image = _as_rgb(image)
         except ImageError:
             raise
         except Exception as error:  # the decoders raise many types on hostile input
-            raise ImageError(DAMAGED, '{}: {}'.format(type(error).__name__, error))
+            raise ImageError(DAMAGED, '{}: {}'.format(type(error).__name__, error)) from error
     return np.ascontiguousarray(np.asarray(_resized(image, preprocessing)).transpose(2, 0, 1))
 
 
@@ -133,11 +141,10 @@ def _opened(data):
     assert not ImageFile.LOAD_TRUNCATED_IMAGES, 'a truncated image has to be an error'
     try:
         image = Image.open(io.BytesIO(data))
-    except Image.DecompressionBombError if hasattr(Image, 'DecompressionBombError') else () as error:
-        raise ImageError(TOO_LARGE, str(error))
-    except Exception as error:
-        # Image.open raises OSError for an unknown format and anything at all for a hostile header.
-        raise ImageError(NOT_AN_IMAGE, str(error).replace(repr(data), 'the file').splitlines()[0][:200])
+    except Exception as error:  # OSError for an unknown format, anything at all for a hostile header
+        if type(error).__name__ == 'DecompressionBombError':  # which Pillow 4 does not have
+            raise ImageError(TOO_LARGE, str(error)) from error
+        raise ImageError(NOT_AN_IMAGE, str(error).replace(repr(data), 'the file').splitlines()[0][:200]) from error
     if image.format not in FORMATS and image.format != 'MPO':
         raise ImageError(NOT_AN_IMAGE, '{} is not one of {}'.format(image.format, ', '.join(FORMATS)))
     return image

@@ -146,7 +146,7 @@ class Portrait:
         inner, outer = _arc(self.yaw, 0.62, 0.34, 0.26, math.pi, 0), _arc(0, 0.35, traits.jaw * 0.95, 0.93, 0, math.pi)
         colour = self.skin + (self.hair * 0.8 - self.skin) * traits.beard
         self.polygon(np.concatenate([outer, inner]), self.skin + (colour - self.skin) * 0.75)
-        for x, y in np.stack([self.random.uniform(-0.75, 0.75, 170), self.random.uniform(0.35, 1.25, 170)], 1):
+        for x, y in zip(self.random.uniform(-0.75, 0.75, 170), self.random.uniform(0.35, 1.25, 170), strict=True):
             if (x / (traits.jaw * 0.93)) ** 2 + ((y - 0.35) / 0.9) ** 2 < 1 and abs(x - self.yaw) + abs(y - 0.62) > 0.3:
                 stroke = np.array([(x, y), (x + self.random.normal(0, 0.03), y + 0.09)])
                 self.line(stroke, colour * self.random.uniform(0.3, 1.3), 0.03)
@@ -181,7 +181,8 @@ class Portrait:
         fringe = self.random.uniform(-0.95, -0.55)
         parting = self.random.uniform(-0.5, 0.5)
         top = _arc(0, -0.28, 1.1, self.random.uniform(1.1, 1.35), math.pi, 2 * math.pi)
-        inner = np.array([(0.98, -0.1), (0.8, fringe + 0.1), (parting, fringe - 0.15), (-0.8, fringe + 0.1), (-0.98, -0.1)])
+        inner = np.array([(0.98, -0.1), (0.8, fringe + 0.1), (parting, fringe - 0.15), (-0.8, fringe + 0.1),
+                          (-0.98, -0.1)])
         self.polygon(np.concatenate([top, inner]), self.hair)
         for _ in range(18):
             angle = self.random.uniform(1.05 * math.pi, 1.95 * math.pi)
