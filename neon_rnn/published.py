@@ -14,12 +14,11 @@ WDECAY = 0.0005
 #: Where the published rows are kept: `results/published.csv` of this repository.
 PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'results', 'published.csv')
 
-_COLUMNS = collections.OrderedDict([
-    ('name', str), ('row', str), ('accuracy', float), ('training_seconds', float), ('epochs', int),
-    ('batch_size', int), ('input_side', int), ('kind', str), ('topology', str)])
+_TYPES = (str, str, float, float, int, int, int, str, str)
 
 
-class Published(collections.namedtuple('Published', list(_COLUMNS))):
+class Published(collections.namedtuple('Published', ['name', 'row', 'accuracy', 'training_seconds', 'epochs',
+                                                     'batch_size', 'input_side', 'kind', 'topology'])):
     """One published row.
 
     Attributes
@@ -64,7 +63,7 @@ def rows(path=PATH):
         with open(str(path), encoding='utf-8', newline='') as file:
             for number, line in enumerate(csv.DictReader(file), 2):
                 try:
-                    row = Published(*[kind(line[column]) for column, kind in _COLUMNS.items()])
+                    row = Published(*[kind(line[column]) for column, kind in zip(Published._fields, _TYPES)])
                 except (KeyError, TypeError, ValueError) as error:
                     raise NeonRnnError('{}, line {}: not a published row ({!r}); restore the file from the '
                                        'repository.'.format(path, number, error))
