@@ -86,11 +86,12 @@ def variant(options):
     Returns
     -------
     str
-        Such as ``'rnn bilstm'``; empty for the network of the row itself.
+        Such as ``'bilstm cells'``; empty for the network of the row itself.
     """
     changed = {key: value for key, value in options.items()
                if key != 'pretrained' and value is not None and (key, value) != ('rnn', 'birnn')}
-    return ', '.join('{} {}'.format(key, value) for key, value in sorted(changed.items()))
+    return ', '.join('{} cells'.format(value) if key == 'rnn' else '{} {}'.format(key, value)
+                     for key, value in sorted(changed.items()))
 
 
 def protocol(name, hyperparameters, dataset, options):

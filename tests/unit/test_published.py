@@ -46,7 +46,7 @@ def test_the_published_protocol_is_complete(options):
     ('rnn', {}, {'kind': 'synthetic', 'shape': [3, 64, 64]}, {}, ['synthetic data', '64x64 pixels, not 128x128']),
     ('tl-1', {}, {'shape': [3, 224, 224]}, {}, ['without pretrained weights']),
     ('tl-1', {}, {}, {'pretrained': 'resnet50.pth'}, ['128x128 pixels, not 224x224']),
-    ('rnn', {}, {}, {'rnn': 'bilstm', 'depth': 2}, ['depth 2, rnn bilstm'])])
+    ('rnn', {}, {}, {'rnn': 'bilstm', 'depth': 2}, ['depth 2, bilstm cells'])])
 def test_what_differs_from_the_protocol_is_listed(name, changes, dataset, options, reasons):
     found = published.protocol(name, dict(HYPERPARAMETERS, **changes), dict(DATASET, **dataset), options)
     assert (found['complete'], found['reasons']) == (False, reasons)
@@ -59,4 +59,4 @@ def test_a_network_that_was_not_published_is_never_complete():
 
 def test_pretrained_weights_are_no_variant():
     assert published.variant({'pretrained': 'resnet50.pth', 'rnn': 'birnn'}) == ''
-    assert published.variant({'rnn': 'bigru'}) == 'rnn bigru'
+    assert published.variant({'rnn': 'bigru'}) == 'bigru cells'
