@@ -23,11 +23,12 @@ from neon_rnn.errors import UsageError
 class _ElmanSweep(torch.autograd.Function):
     """h_t = f(x_t + R h_t-1) in every direction; x holds the input products and biases.
 
-    Written out because autograd would store and add up one gradient of R for every step.
+    Written out because autograd would store and add up one gradient of R for every step, and because neon's `BiBNRNN`
+    `wraps`: the error that leaves the first step of a sweep is added to the last step's.
     """
 
     @staticmethod
-    def forward(ctx, x, recurrent, activation):
+    def forward(ctx, x, recurrent, activation, wraps=False):
         steps = x.shape[0]
         h = x.clone()
         for direction, weight in enumerate(recurrent):
@@ -38,7 +39,7 @@ class _ElmanSweep(torch.autograd.Function):
                     state.addmm_(previous, weight.t())
                 previous = state.copy_(activation(state))
         ctx.save_for_backward(h, recurrent)
-        ctx.activation = activation
+        ctx.activation, ctx.wraps = activation, wraps
         return h
 
     @staticmethod
@@ -54,12 +55,14 @@ class _ElmanSweep(torch.autograd.Function):
                 if later is not None:
                     error.addmm_(later, weight)
                 later = error.mul_(slope[step, :, direction])
+            if ctx.wraps:
+                delta[_order(steps, direction)[-1], :, direction] += later @ weight
         gradient_recurrent = torch.zeros_like(recurrent)
         for direction in range(directions):
             first, second = (slice(1, None), slice(None, -1)) if direction == 0 else (slice(None, -1), slice(1, None))
             torch.mm(delta[first, :, direction].reshape(-1, units).t(), h[second, :, direction].reshape(-1, units),
                      out=gradient_recurrent[direction])
-        return delta, gradient_recurrent, None
+        return delta, gradient_recurrent, None, None
 
 
 def _order(steps: int, direction: int) -> range:
@@ -161,8 +164,10 @@ class BiRNN(Recurrent):
 class BiBNRNN(BiRNN):
     """BiRNN with batch norm of the input products over batch and steps (neon's ``BiBNRNN``).
 
-    In neon 2.6.0 beta and gamma never receive their gradients (`set_deltas` replaces the buffers that the optimiser reads),
-    so only weight decay moves them; the same holds here.
+    Three faults of neon 2.6.0 (recurrent.py, measured alike on its cpu and mkl backends) are part of its results, hence of
+    these: beta and gamma never receive their gradients (`set_deltas` replaces the buffers that the optimiser reads); the
+    biases receive zero (their gradient is summed after the batch norm's backward pass); and the error wraps around from
+    the first step of a sweep to its last. So only weight decay moves beta, gamma and the biases.
     """
 
     rho, eps = 0.9, 1e-3
@@ -189,7 +194,7 @@ class BiBNRNN(BiRNN):
         else:
             mean, variance = self.gmean, self.gvar
         normal = (products - mean) / torch.sqrt(variance + self.eps) * self.gamma.detach() + self.beta.detach()
-        return _ElmanSweep.apply(normal.unflatten(-1, (2, -1)) + self.bias, self.recurrent, self.activation)
+        return _ElmanSweep.apply(normal.unflatten(-1, (2, -1)) + self.bias.detach(), self.recurrent, self.activation, True)
 
 
 class GatedLayer(RecurrentLayer):

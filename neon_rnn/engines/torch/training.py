@@ -82,12 +82,14 @@ class GradientDescentMomentum:
         parameters = list(parameters)
         rate = self.schedule.get_learning_rate(self.learning_rate, epoch)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        norm = None
         if self.gradient_clip_norm:
             norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
-            torch._foreach_mul_(gradients, self.gradient_clip_norm / norm.clamp_min(self.gradient_clip_norm))
         if self.gradient_clip_value:
             torch._foreach_clamp_min_(gradients, -self.gradient_clip_value)
             torch._foreach_clamp_max_(gradients, self.gradient_clip_value)
+        if norm is not None:  # neon takes the norm before it clips the values, and scales after
+            torch._foreach_mul_(gradients, self.gradient_clip_norm / norm.clamp_min(self.gradient_clip_norm))
         velocities = [self.velocity.setdefault(p, torch.zeros_like(p)) for p in parameters]
         torch._foreach_mul_(velocities, self.momentum_coef)
         torch._foreach_add_(velocities, gradients, alpha=-rate)
