@@ -5,7 +5,6 @@ import errno
 import math
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,10 +111,10 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
     make_folder(path.parent)
     if shutil.disk_usage(path.parent).free < size:
         raise write_error(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    temporary = Path(tempfile.mkdtemp(prefix=f'.{path.name}.', dir=path.parent))
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
     try:
+        temporary.mkdir()
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         previous = temporary.with_name(temporary.name + '.previous')
         if path.exists():
             path.rename(previous)
@@ -125,12 +124,6 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
         raise write_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _write_part(path: Path, data: PartData, shape: Sequence[int], class_names: Sequence[str], kind: str) -> None:

@@ -35,8 +35,8 @@ class Traits:
     def draw(cls, label: int, random: np.random.RandomState) -> 'Traits':
         """Traits of a portrait of class `label` (0 female, 1 male)."""
         male = label == 1
-        return cls(long_hair=random.rand() < (0.12 if male else 0.86),
-                   beard=random.uniform(0.5, 1.0) if random.rand() < (0.55 if male else 0.02) else 0.0,
+        return cls(long_hair=random.rand() < (0.06 if male else 0.90),
+                   beard=random.uniform(0.5, 1.0) if random.rand() < (0.72 if male else 0.01) else 0.0,
                    brow=random.normal(1.35 if male else 0.85, 0.25),
                    lips=random.normal(0.25 if male else 0.70, 0.22),
                    jaw=random.normal(0.92 if male else 0.78, 0.07),
@@ -105,17 +105,17 @@ class Portrait:
             self.ellipse(-0.3 * self.yaw, -0.25, 1.12, 1.22, self.hair * 0.8)
             return
         length = self.random.uniform(1.5, 2.5)
-        spread = self.random.uniform(1.15, 1.55)
+        spread = self.random.uniform(1.3, 1.7)
         y = np.linspace(-0.5, length, 16)
         wave = self.random.uniform(0, 0.09) * np.sin(y * self.random.uniform(3, 8))
         half = spread * (0.9 + 0.1 * np.sin(y))
         top = _arc(0, -0.35, 1.2, 1.1, math.pi, 2 * math.pi)
         sides = np.concatenate([np.stack([half + wave, y], 1), np.stack([-half + wave, y], 1)[::-1]])
         self.polygon(np.concatenate([top, sides]), self.hair * 0.85)
-        for _ in range(46):
+        for _ in range(56):
             start = self.random.uniform(-spread, spread) * 0.96
-            shade = self.hair * self.random.uniform(0.45, 1.55)
-            self.line(np.stack([start + wave + 0.03 * self.random.normal(), y], 1), shade, 0.025)
+            shade = self.hair * self.random.uniform(0.3, 1.8)
+            self.line(np.stack([start + wave + 0.03 * self.random.normal(), y], 1), shade, 0.04)
 
     def body(self, traits: Traits) -> None:
         """Shoulders and neck."""
@@ -146,21 +146,21 @@ class Portrait:
         inner, outer = _arc(self.yaw, 0.62, 0.34, 0.26, math.pi, 0), _arc(0, 0.35, traits.jaw * 0.95, 0.93, 0, math.pi)
         colour = self.skin + (self.hair * 0.8 - self.skin) * traits.beard
         self.polygon(np.concatenate([outer, inner]), self.skin + (colour - self.skin) * 0.75)
-        for x, y in zip(self.random.uniform(-0.75, 0.75, 170), self.random.uniform(0.35, 1.25, 170), strict=True):
+        for x, y in self.random.uniform((-0.8, 0.35), (0.8, 1.3), (150, 2)):
             if (x / (traits.jaw * 0.93)) ** 2 + ((y - 0.35) / 0.9) ** 2 < 1 and abs(x - self.yaw) + abs(y - 0.62) > 0.3:
-                stroke = np.array([(x, y), (x + self.random.normal(0, 0.03), y + 0.09)])
-                self.line(stroke, colour * self.random.uniform(0.3, 1.3), 0.03)
+                stroke = np.array([(x, y), (x + self.random.normal(0, 0.03), y + 0.11)])
+                self.line(stroke, colour * self.random.uniform(0.2, 1.5), 0.045)
 
     def features(self, traits: Traits) -> None:
         """Eyes, brows, nose and mouth, moved sideways by the yaw."""
         brow_height = self.random.uniform(-0.52, -0.40)
         iris = self.random.uniform(20, 140, 3)
         for side in (-1, 1):
-            x = side * 0.42 + self.yaw
-            self.ellipse(x, -0.16, 0.19, 0.095, np.full(3, 240.0))
-            self.ellipse(x + 0.3 * self.yaw, -0.16, 0.085, 0.09, iris)
-            self.line(_arc(x, -0.15, 0.2, 0.12, math.pi, 2 * math.pi), self.skin * 0.3, 0.035 + 0.04 * traits.lips)
-            self.line(_arc(x, brow_height + 0.1, 0.26, 0.13, 1.15 * math.pi, 1.85 * math.pi), self.hair * 0.55,
+            eye = side * 0.42 + self.yaw
+            self.ellipse(eye, -0.16, 0.19, 0.095, np.full(3, 240.0))
+            self.ellipse(eye + 0.3 * self.yaw, -0.16, 0.085, 0.09, iris)
+            self.line(_arc(eye, -0.15, 0.2, 0.12, math.pi, 2 * math.pi), self.skin * 0.3, 0.035 + 0.04 * traits.lips)
+            self.line(_arc(eye, brow_height + 0.1, 0.26, 0.13, 1.15 * math.pi, 1.85 * math.pi), self.hair * 0.55,
                       max(0.02, 0.075 * traits.brow))
         nose = np.array([(self.yaw * 1.1, -0.1), (self.yaw * 1.5 + 0.1, 0.30), (self.yaw * 1.3 - 0.06, 0.34)])
         self.line(nose, self.skin * 0.72, 0.045)
@@ -170,9 +170,9 @@ class Portrait:
         x = np.linspace(-0.30, 0.30, 12)
         thick = max(0.02, 0.05 + 0.09 * traits.lips) * (1 - (x / 0.32) ** 2)
         middle = 0.68 - smile * (x / 0.30) ** 2
-        lips = np.concatenate([np.stack([x, middle - thick], 1), np.stack([x, middle + thick], 1)[::-1]])
-        self.polygon(lips + (self.yaw, 0), colour)
-        self.line(np.stack([x + self.yaw, middle], 1), colour * 0.5, 0.02)
+        x = x + self.yaw
+        self.polygon(np.concatenate([np.stack([x, middle - thick], 1), np.stack([x, middle + thick], 1)[::-1]]), colour)
+        self.line(np.stack([x, middle], 1), colour * 0.5, 0.02)
 
     def hair_above(self, traits: Traits) -> None:
         """The hair on top of the head, with a parting."""
@@ -203,17 +203,17 @@ class Portrait:
 
     def photographed(self, size: int) -> np.ndarray:
         """Light from a side, contrast, colour cast, sometimes grey, noise: uint8 (size, size, 3)."""
-        pixels = np.asarray(self.image.resize((size, size), Image.Resampling.BOX), np.float32)
-        angle, strength = self.random.uniform(0, 2 * math.pi), self.random.uniform(0, 0.55)
-        x, y = np.meshgrid(*[np.linspace(-1, 1, size, dtype=np.float32)] * 2)
-        light = 1 + strength * (x * np.float32(math.cos(angle)) + y * np.float32(math.sin(angle)))
-        cast = self.random.normal(1, 0.07, 3) * self.random.uniform(0.55, 1.25)
-        pixels = pixels * light[:, :, None] * cast.astype(np.float32)
+        pixels = np.asarray(self.image.resize((size, size), Image.Resampling.BOX), float)
+        angle, strength = self.random.uniform(0, 2 * math.pi), self.random.uniform(0, 0.4)
+        x, y = np.meshgrid(*[np.linspace(-1, 1, size)] * 2)
+        light = 1 + strength * (x * math.cos(angle) + y * math.sin(angle))
+        cast = self.random.normal(1, 0.07, 3) * self.random.uniform(0.75, 1.25)
+        pixels = pixels * light[:, :, None] * cast
         mean = pixels.mean()
-        pixels = mean + (pixels - mean) * np.float32(self.random.uniform(0.6, 1.15))
+        pixels = mean + (pixels - mean) * self.random.uniform(0.75, 1.2)
         if self.random.rand() < 0.12:
             pixels = np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2)
-        noise = self.random.standard_normal(pixels.shape).astype(np.float32) * np.float32(self.random.uniform(1, 7))
+        noise = self.random.standard_normal(pixels.shape) * self.random.uniform(1, 5)
         return np.clip(pixels + noise, 0, 255).astype(np.uint8)
 
 
