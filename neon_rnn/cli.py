@@ -5,6 +5,7 @@ A command ``NAME`` lives in ``neon_rnn/commands/NAME.py``: ``add_arguments(parse
 import argparse
 import collections
 import importlib
+import os
 import sys
 
 from neon_rnn import __version__
@@ -61,3 +62,6 @@ def main(argv=None):
     except KeyboardInterrupt:
         sys.stderr.write('neon_rnn {}: interrupted\n'.format(name))
         return 130
+    except BrokenPipeError:  # whoever read the output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141

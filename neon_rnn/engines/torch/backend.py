@@ -1,4 +1,4 @@
-"""The one backend in use: device, precision, batch size and random numbers (neon's ``gen_backend`` and ``NervanaObject.be``)."""
+"""The backend in use: device, precision, batch size, random numbers (neon: ``gen_backend``, ``NervanaObject.be``)."""
 from __future__ import annotations
 
 import dataclasses

@@ -6,6 +6,7 @@ import collections
 import numpy
 import torch
 
+from neon_rnn.checkpoint import check_fit
 from neon_rnn.engines.torch.layer import Weight
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.training import GradientDescentMomentum
@@ -38,22 +39,9 @@ def set_weights(model: Model, weights) -> None:
     NeonRnnError
         Names or shapes differ; nothing is changed then.
     """
-    check_fit(model, weights)
+    check_fit({weight.name: weight.pack(weight.tensors).shape for weight in model.weights}, weights)
     for weight in model.weights:
         _unpack(weight, weights[weight.name], weight.tensors)
-
-
-def check_fit(model: Model, weights) -> None:
-    """Raise `NeonRnnError` naming the first differences between the model's weights and those given."""
-    expected = {weight.name: tuple(weight.pack(weight.tensors).shape) for weight in model.weights}
-    given = {name: tuple(array.shape) for name, array in weights.items()}
-    problems = ['{} is missing'.format(name) for name in expected if name not in given]
-    problems += ['{} has no place in the model'.format(name) for name in given if name not in expected]
-    problems += ['{} is {}, the model has {}'.format(name, given[name], shape)
-                 for name, shape in expected.items() if name in given and given[name] != shape]
-    if problems:
-        raise NeonRnnError('these weights are of another model: {}{}.'.format(
-            '; '.join(problems[:3]), ' and {} more'.format(len(problems) - 3) if len(problems) > 3 else ''))
 
 
 def get_optimizer_state(model: Model, optimizer: GradientDescentMomentum) -> dict[str, list[numpy.ndarray]]:

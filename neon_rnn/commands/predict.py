@@ -1,0 +1,82 @@
+"""Classify photographs with a trained run: a line an image, its most probable class and how probable that is.
+
+    neon_rnn predict results/runs/<run id> photo.jpg more/*.png --json predictions.json
+
+What such a model must not be used for: it guesses, from one cropped photograph and two labels of a data set, what
+annotators wrote down. It does not know anybody's gender. Do not use it to decide anything about a person, to label or
+monitor people, or to infer gender identity; do not rely on it for groups and pictures unlike its training data. It is
+here to reproduce and compare training results.
+"""
+import json
+import sys
+
+import numpy as np
+from tqdm import tqdm
+
+from neon_rnn import engines, inference
+from neon_rnn.errors import UsageError
+from neon_rnn.files import write_json
+from neon_rnn.ingest import images
+
+
+def add_arguments(parser):
+    """The run and the photographs."""
+    parser.add_argument('run', metavar='RUN', help='a run folder with its checkpoint')
+    parser.add_argument('images', metavar='IMAGE', nargs='+', help='image files of any size')
+    parser.add_argument('--engine', choices=engines.ENGINES, help='default: the one it was trained with, if installed')
+    parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'), help='default: cpu')
+    parser.add_argument('-z', '--batch_size', type=int, default=32, metavar='N',
+                        help='images at a time (default: %(default)s)')
+    parser.add_argument('--json', metavar='FILE', help='write the predictions as JSON (- for standard output)')
+
+
+def run(arguments):
+    """Print a line an image; the status is 1 if some could not be read."""
+    if arguments.batch_size < 1:
+        raise UsageError('-z {}: has to be at least 1.'.format(arguments.batch_size))
+    trained = inference.load_run(arguments.run, arguments.engine, arguments.backend, arguments.batch_size)
+    names = trained.record['dataset']['class_names']
+    _, height, width = trained.record['dataset']['shape']
+    preprocessing = images.Preprocessing(height=height, width=width)
+    if arguments.json != '-' and trained.record['dataset']['kind'] == 'synthetic':
+        sys.stderr.write('note: this run was trained on synthetic portraits; its answers on photographs mean nothing.\n')
+    results, failed = [], 0
+    size = arguments.batch_size
+    with tqdm(total=len(arguments.images), desc='predicting', unit='img', leave=False, disable=None) as bar:
+        for first in range(0, len(arguments.images), size):
+            paths = arguments.images[first:first + size]
+            loaded = [_load(path, preprocessing) for path in paths]
+            usable = [pixels for pixels, _ in loaded if pixels is not None]
+            probabilities = iter(trained.nn.predict(trained.model, np.stack(usable)) if usable else ())
+            for path, (pixels, problem) in zip(paths, loaded):
+                result = {'image': path, 'error': problem} if pixels is None else _result(path, names, next(probabilities))
+                results.append(result)
+                failed += pixels is None
+                if arguments.json != '-':
+                    tqdm.write(_line(result), file=sys.stderr if pixels is None else sys.stdout)
+            bar.update(len(paths))
+    if arguments.json == '-':
+        print(json.dumps(results, indent=2, sort_keys=True, ensure_ascii=False))
+    elif arguments.json:
+        write_json(arguments.json, results)
+    return 1 if failed else 0
+
+
+def _load(path, preprocessing):
+    """(flat uint8 pixels, None), or (None, what is wrong with the file)."""
+    try:
+        return images.load(path, preprocessing).reshape(-1), None
+    except images.ImageError as error:
+        return None, str(error)
+
+
+def _result(path, names, probabilities):
+    best = int(np.argmax(probabilities))
+    return {'image': path, 'class': names[best], 'probability': round(float(probabilities[best]), 6),
+            'probabilities': {name: round(float(value), 6) for name, value in zip(names, probabilities)}}
+
+
+def _line(result):
+    if 'error' in result:
+        return '{}: {}'.format(result['image'], result['error'])
+    return '{}: {} {:.1f}%'.format(result['image'], result['class'], 100 * result['probability'])

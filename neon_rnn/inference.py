@@ -1,0 +1,74 @@
+"""A trained run, ready to classify: what `evaluate` and `predict` share with the training loop."""
+import collections
+import os
+
+import numpy as np
+from tqdm import tqdm
+
+from neon_rnn import checkpoint, engines, models, records
+from neon_rnn.errors import UsageError
+
+#: A started engine, the model with its trained weights, the run's record.
+Trained = collections.namedtuple('Trained', 'nn model record')
+
+
+def checkpoint_path(folder):
+    """Where a run keeps its checkpoint."""
+    return os.path.join(str(folder), 'checkpoint.npz')
+
+
+def load_run(folder, engine=None, backend='cpu', batch_size=None):
+    """Start an engine with the trained weights of a run.
+
+    Parameters
+    ----------
+    folder : str
+        The run's folder.
+    engine : str, optional
+        Default: the engine it was trained with if that is installed, else the other.
+    backend : str
+    batch_size : int, optional
+        Images at a time; default: as trained.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    UsageError
+        The folder holds no run, or no checkpoint.
+    """
+    record = records.Run.open(folder).record
+    path = checkpoint_path(folder)
+    if not os.path.isfile(path):
+        raise UsageError('{}: has no checkpoint.npz (checkpoints are not kept in the repository); train it again.'.format(
+            folder))
+    saved = checkpoint.load(path)
+    if engine is None:
+        engine = record['engine'] if engines.installed(record['engine']) else engines.default()
+    nn = engines.load(engine)
+    nn.start(backend, batch_size or record['hyperparameters']['batch_size'], record['seed'])
+    shape = tuple(record['dataset']['shape'])
+    options = {name: value for name, value in record['options'].items() if name != 'pretrained'}
+    model, cost = models.build(record['model'], nn, shape, **options)
+    model.initialize(shape, cost)
+    nn.set_weights(model, saved.weights)
+    return Trained(nn, model, record)
+
+
+def predict_part(nn, model, part, batch_size, progress=False):
+    """Probabilities of every image of a data set part, in the file's order.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (count, classes).
+    """
+    found = []
+    with tqdm(total=part.count, desc='evaluating', unit='img', leave=False, disable=None if progress else True) as bar:
+        for first in range(0, part.count, batch_size):
+            indices = np.arange(first, min(first + batch_size, part.count))
+            found.append(nn.predict(model, part.read(indices)))
+            bar.update(len(indices))
+    return np.concatenate(found)
