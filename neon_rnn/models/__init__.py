@@ -4,8 +4,18 @@ import importlib
 from neon_rnn import published
 from neon_rnn.errors import UsageError
 
-#: name -> (module, function) of the networks that are built.
+#: name -> (module, function) of every row of the table.
 _BUILDERS = {
+    'fcnn-1': ('fcnn', 'generate_fcnn1_model'),
+    'fcnn-2': ('fcnn', 'generate_fcnn2_model'),
+    'fcnn-3': ('fcnn', 'generate_fcnn3_model'),
+    'cnn-1': ('cnn', 'generate_cnn1_model'),
+    'cnn-2': ('cnn', 'generate_cnn2_model'),
+    'resnet-18': ('resnet', 'generate_resnet18_model'),
+    'resnet-50': ('resnet', 'generate_resnet50_model'),
+    'tl-1': ('transfer', 'generate_tl1_model'),
+    'tl-2': ('transfer', 'generate_tl2_model'),
+    'tl-3': ('transfer', 'generate_tl1_model'),
     'rnn': ('rnn', 'generate_rnn_cls_model'),
 }
 #: Every name, in table order.
@@ -18,12 +28,10 @@ def builder(name):
     Raises
     ------
     UsageError
-        There is no such row, or its network is not built yet.
+        There is no such network.
     """
-    if name not in ROWS:
-        raise UsageError('there is no model {!r}; the models are {}.'.format(name, ', '.join(ROWS)))
     if name not in _BUILDERS:
-        raise UsageError('the network of row {} is not built yet; built are {}.'.format(name, ', '.join(_BUILDERS)))
+        raise UsageError('there is no model {!r}; the models are {}.'.format(name, ', '.join(ROWS)))
     module, function = _BUILDERS[name]
     return getattr(importlib.import_module('neon_rnn.models.' + module), function)
 

@@ -1,0 +1,75 @@
+"""The transfer learning networks: TL-1, TL-2, TL-3.
+
+Published of each are the accuracy and the time. What they were is inferred: 1333 s an epoch (1309 for TL-3) is 3.4 times
+ResNet-50's 395 s, and (224 / 128)^2 = 3.1; so a ResNet-50 on images of 224x224 pixels, the size of ImageNet's, with every
+layer trained. TL-1 and TL-2 took 90 epochs, TL-3 30. What tells TL-1 from TL-2 is not known and our choice: TL-1 and TL-3
+put a linear layer on the pretrained features, TL-2 a hidden layer of 256 and a linear one.
+
+The topology is torchvision's ResNet-50, so that its ImageNet weights fit and mean the same (a test compares the
+features): bottlenecks stride in their 3x3 convolution, batch norm has an eps of 1e-5. With ``layout='neon'`` it is that
+of neon's ImageNet example instead: the first 1x1 convolution strides and the max pooling has no padding.
+
+ImageNet networks read (x / 255 - mean) / deviation, each colour with its own constants, and neon has no layer for that.
+Dividing by 128 and folding the rest into the 7x7 convolution would be wrong at the borders, where its padding has to
+stand for the mean colour, not for black; batch norm would use the minibatch's constants in place of ImageNet's. A 1x1
+convolution of three maps behind x / 128 is exact in both engines: `neon_rnn.pretrained` sets its matrix to
+128 / (255 * deviation) on the diagonal and its bias to -mean / deviation. It is trained like every other layer.
+"""
+from neon_rnn import engines
+from neon_rnn.errors import UsageError
+from neon_rnn.models.inputs import check_sides
+from neon_rnn.models.resnet import STAGES_50, residual_layers
+
+#: layout -> the arguments of `residual_layers`.
+LAYOUTS = {
+    'torchvision': dict(stride_in_first=False, pool_padding=1, eps=1e-5),
+    'neon': dict(stride_in_first=True, pool_padding=0, eps=1e-3),
+}
+
+
+def _transfer(input_shape, nn, layout, hidden):
+    nn = nn or engines.current()
+    check_sides('TL', input_shape, 32)
+    if layout not in LAYOUTS:
+        raise UsageError('there is no layout {!r} of ResNet-50; the layouts are {}.'.format(
+            layout, ' and '.join(sorted(LAYOUTS))))
+    layers = [
+        nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
+        nn.Conv(fshape=(1, 1, 3), init=nn.Kaiming(), bias=nn.Constant(0)),
+    ]
+    layers += residual_layers(nn, STAGES_50, bottleneck=True, **LAYOUTS[layout])
+    if hidden:
+        layers.append(nn.Affine(nout=hidden, init=nn.Kaiming(local=False), bias=nn.Constant(0),
+                                activation=nn.Rectlin()))
+    layers.append(nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()))
+    return nn.Model(layers=layers), nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())
+
+
+def generate_tl1_model(input_shape=(3, 224, 224), nn=None, layout='torchvision'):
+    """TL-1 and TL-3: a ResNet-50 and a linear layer.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (C, H, W); sides of at least 32 pixels.
+    nn : module, optional
+        The engine; default: the one in use.
+    layout : str
+        ``'torchvision'`` or ``'neon'``: whose weights it is to take.
+
+    Returns
+    -------
+    model : Model
+    cost : GeneralizedCost
+
+    Raises
+    ------
+    UsageError
+        A side is too short, or there is no such layout.
+    """
+    return _transfer(input_shape, nn, layout, hidden=None)
+
+
+def generate_tl2_model(input_shape=(3, 224, 224), nn=None, layout='torchvision'):
+    """TL-2: a ResNet-50, a hidden layer of 256 and a linear layer; all else as for `generate_tl1_model`."""
+    return _transfer(input_shape, nn, layout, hidden=256)
