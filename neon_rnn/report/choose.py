@@ -90,8 +90,8 @@ class Configuration:
             said = record['protocol']['reasons']
             if not record['protocol']['complete'] and not said and not found:
                 said = ['marked incomplete by the training']
-            reasons += [str(reason) for reason in found + said if reason not in reasons]
-        return tuple(reasons)
+            reasons += found + [str(reason) for reason in said]
+        return tuple(dict.fromkeys(reasons))
 
     @cached_property
     def state(self) -> str:
@@ -109,8 +109,14 @@ class Configuration:
         if self.state == UNFINISHED:
             return '; '.join(left)
         reasons = ', '.join(self.reasons)
-        return '; '.join([{COMPLETE: 'complete protocol', SHORTENED: f'not the published protocol: {reasons}',
-                           OTHER_DATA: f'not comparable: {reasons}'}[self.state]] + left)
+        if self.state == COMPLETE:
+            network = 'published' if self.row is None else self.row.topology
+            text = 'complete protocol' + ('' if network in ('published', 'standard') else f', {network} network')
+        elif self.state == OTHER_DATA:
+            text = f'not comparable: {reasons}'
+        else:
+            text = f'not the published protocol: {reasons}' if self.is_row else reasons
+        return '; '.join([text] + left)
 
     @property
     def seeds(self) -> list[int]:

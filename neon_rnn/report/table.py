@@ -39,7 +39,8 @@ def _row(row: Published | None, configuration: Configuration | None) -> dict[str
     found = {'name': row.name if row else None, 'row': row.row if row else None,
              'published_accuracy': row.accuracy if row else None,
              'published_seconds': row.training_seconds if row else None,
-             'published_epochs': row.epochs if row else None}
+             'published_epochs': row.epochs if row else None, 'kind': row.kind if row else None,
+             'topology': row.topology if row else None}
     if configuration is None:
         needs = '; needs pretrained ImageNet weights' if row and row.kind == 'transfer learning' else ''
         return found | dict.fromkeys(_OURS) | {'state': NOT_RUN, 'status': NOT_RUN + needs, 'seeds': [], 'runs': []}
@@ -131,8 +132,8 @@ def _accuracy_table(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _time_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
-    lines = ['| row | published | ours | an epoch | projected for the published epochs | epochs | engine | data | '
-             'records |', '|---|--:|--:|--:|--:|--:|---|---|---|']
+    lines = ['| row | published | ours | an epoch | projected | epochs | engine | data | records |',
+             '|---|--:|--:|--:|--:|--:|---|---|---|']
     for row in rows:
         links = ' '.join(f'[{index}]({_link(runs, folder)})' for index, folder in enumerate(row['runs'], 1))
         cells = [row['row'], seconds(row['published_seconds']),

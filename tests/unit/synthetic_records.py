@@ -32,13 +32,13 @@ def final(correct=160, count=200):
             'confusion': [[right[0], half - right[0]], [half - right[1], right[1]]]}
 
 
-def record(run_id='rnn-torch-cpu-s0-20261123-101500', epochs=90, seconds=10.0, correct=160, **changes):
+def record(run_id='rnn-torch-cpu-s0-20261123-101500', epochs=90, seconds=10.0, correct=160, count=200, **changes):
     """A whole record; `changes` replace top-level fields. `correct` None: no evaluation."""
     rows = [{'epoch': epoch, 'cost': 0.7 / epoch ** 0.5, 'seconds': seconds, 'images_per_second': 1000 / seconds,
              'accuracy': None if epoch % 2 and epoch != epochs else 0.5 + 0.3 * epoch / max(epochs, 1)}
             for epoch in range(1, epochs + 1)]
     made = fields(schema=1, run_id=run_id, status='finished', epochs=rows,
-                  final=None if correct is None else final(correct), training_seconds=seconds * epochs,
+                  final=None if correct is None else final(correct, count), training_seconds=seconds * epochs,
                   versions={'neon_rnn': '1.0.0', 'python': '3.11.7', 'numpy': '2.2.6', 'torch': '2.13.0'},
                   git={'commit': 'c' * 40, 'dirty': False},
                   machine={'cpu': 'a processor', 'cores': 2, 'memory_gib': 23.4, 'system': 'Linux'},

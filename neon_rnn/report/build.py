@@ -1,0 +1,87 @@
+"""All files of the report from a folder of runs, and the comparison with what is there."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from neon_rnn.files import atomic_file, make_folder
+from neon_rnn.report import page, plots, table
+from neon_rnn.report.choose import Choice, choose
+from neon_rnn.report.collect import collect
+
+#: Greatest difference of a pixel that `differences` takes for another processor's rounding, of 255.
+PIXEL_TOLERANCE = 8
+
+
+def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
+    """Make the report in memory.
+
+    Parameters
+    ----------
+    runs
+        The folder of runs.
+    out
+        Where the report will lie; links in it go from there to `runs`.
+
+    Returns
+    -------
+    choice, files
+        What the report shows, and name -> content of its files.
+
+    Raises
+    ------
+    UsageError
+        There is no folder of runs.
+    """
+    choice = choose(collect(runs))
+    data = table.table_data(choice)
+    way = os.path.relpath(runs.resolve(), out.resolve()).replace(os.sep, '/')
+    files = {'TABLE.md': table.to_markdown(data, way).encode(), 'table.csv': table.to_csv(data).encode(),
+             'table.json': table.to_json(data).encode(), 'report.html': page.page(choice, data, way, runs).encode()}
+    return choice, files | plots.all_plots(choice)
+
+
+def write(files: dict[str, bytes], out: Path) -> None:
+    """Write the files, each atomically; those that are right already stay untouched."""
+    for name, content in files.items():
+        path = out / name
+        make_folder(path.parent)
+        if not path.is_file() or path.read_bytes() != content:
+            with atomic_file(path) as file:
+                file.write(content)
+
+
+def differences(files: dict[str, bytes], out: Path) -> list[str]:
+    """How the files in a folder differ from what they should be; empty if they do not.
+
+    Text must be the same byte for byte; pictures may differ in how they were compressed and by `PIXEL_TOLERANCE`.
+    """
+    found = []
+    for name, content in files.items():
+        path = out / name
+        if not path.is_file():
+            found.append(f'{path} is missing')
+        elif (old := path.read_bytes()) != content:
+            if name.endswith('.png'):
+                if not _same_picture(old, content):
+                    found.append(f'{path} shows something else')
+            else:
+                number = next((number for number, (before, after) in enumerate(
+                    zip(old.split(b'\n'), content.split(b'\n'), strict=False), 1) if before != after), None)
+                found.append(f'{path} differs' + (f' from line {number} on' if number else ' at its end'))
+    return found
+
+
+def _same_picture(old: bytes, new: bytes) -> bool:
+    """Whether two PNG files show the same but for rounding."""
+    try:
+        with Image.open(io.BytesIO(old)) as first, Image.open(io.BytesIO(new)) as second:
+            if first.size != second.size or first.mode != second.mode:
+                return False
+            before, after = np.asarray(first, dtype=np.int16), np.asarray(second, dtype=np.int16)
+    except OSError:
+        return False
+    return int(np.abs(before - after).max(initial=0)) <= PIXEL_TOLERANCE
