@@ -24,7 +24,7 @@ MIN_SIDE = 16
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP', 'TIFF', 'PPM')
 
 #: The reasons for which an image is not used.
-NOT_AN_IMAGE = 'not an image, or of an unsupported format'
+NOT_AN_IMAGE = 'not an image of a supported format'
 DAMAGED = 'truncated or damaged image'
 TOO_LARGE = 'more than {} million pixels'.format(MAX_PIXELS // 1000000)
 TOO_SMALL = 'smaller than {} pixels'.format(MIN_SIDE)
@@ -144,7 +144,9 @@ def _opened(data):
     except Exception as error:  # OSError for an unknown format, anything at all for a hostile header
         if type(error).__name__ == 'DecompressionBombError':  # which Pillow 4 does not have
             raise ImageError(TOO_LARGE, str(error)) from error
-        raise ImageError(NOT_AN_IMAGE, str(error).replace(repr(data), 'the file').splitlines()[0][:200]) from error
+        if str(error).startswith('cannot identify'):
+            raise ImageError(NOT_AN_IMAGE) from error
+        raise ImageError(DAMAGED, str(error)) from error
     if image.format not in FORMATS and image.format != 'MPO':
         raise ImageError(NOT_AN_IMAGE, '{} is not one of {}'.format(image.format, ', '.join(FORMATS)))
     return image

@@ -1,0 +1,218 @@
+"""``data folder``: a folder of photographs with everything that goes wrong in one."""
+import json
+import os
+
+import numpy as np
+import pytest
+from small_datasets import class_folders, encoded, picture, write_picture
+
+from neon_rnn.cli import main
+from neon_rnn.dataset import open_dataset
+from neon_rnn.ingest import folder, images, importer
+from neon_rnn.ingest.images import Preprocessing, load
+
+
+def run(*arguments):
+    return main(['data', 'folder', *map(str, arguments), '--workers', '1'])
+
+
+def drops(description):
+    return {entry['reason']: entry['dropped'] for entry in description['filters'] if entry['dropped']}
+
+
+def source_files(data):
+    return [name.decode() for part in open_dataset(data).parts.values() for name in part.extra('source_file')]
+
+
+def test_a_clean_folder(tmp_path, capsys):
+    class_folders(tmp_path / 'photos', per_class=10)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 32) == 0
+    dataset = open_dataset(tmp_path / 'set')
+    assert dataset.class_names == ['female', 'male']
+    assert dataset.shape == (3, 32, 32)
+    assert dataset.description['counts'] == {'train': {'female': 8, 'male': 8}, 'test': {'female': 2, 'male': 2}}
+    assert dataset.description['kind'] == 'photographs'
+    assert '20  listed' in capsys.readouterr().out
+    for part in (dataset.train, dataset.test):
+        for index, name in enumerate(part.extra('source_file')):
+            expected = load(tmp_path / 'photos' / name.decode(), Preprocessing(32, 32)).ravel()
+            np.testing.assert_array_equal(part.read([index])[0], expected)
+            assert part.labels[index] == (0 if name.startswith(b'female/') else 1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['photos', 'set']
+
+
+def test_every_odd_file_is_skipped_named_and_counted(tmp_path, capsys):
+    root = class_folders(tmp_path / 'photos with a space', per_class=6)
+    odd = {
+        'female/truncated.jpg': (encoded(picture(1))[:600], images.DAMAGED),
+        'female/text.jpg': (b'this is text', images.NOT_AN_IMAGE),
+        'female/empty.png': (b'', images.NOT_AN_IMAGE),
+        'male/placeholder.jpg': (encoded(picture(2, (1, 1))), images.TOO_SMALL),
+        'male/notes.txt': (b'a note', folder.NO_PICTURE),
+        'male/again.jpg': ((root / 'male/000.jpg').read_bytes(), importer.DUPLICATE),
+        'loose.jpg': (encoded(picture(3)), folder.NOT_IN_A_CLASS),
+    }
+    for name, (data, _) in odd.items():
+        (root / name).write_bytes(data)
+    write_picture(root / 'female/nested/deeper/Zoë 女.png', seed=5000, format='PNG')
+    os.mkfifo(str(root / 'male/pipe.jpg'))
+    assert run(root, '--out', tmp_path / 'set', '--size', 32) == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert drops(description) == {images.DAMAGED: 1, images.NOT_AN_IMAGE: 2, images.TOO_SMALL: 1, folder.NO_PICTURE: 1,
+                                  importer.DUPLICATE: 1, folder.NOT_IN_A_CLASS: 1, images.UNREADABLE: 1}
+    assert description['listed'] == 21 == 8 + sum(sum(classes.values()) for classes in description['counts'].values())
+    said = capsys.readouterr().err
+    listed = (tmp_path / 'set/dropped.csv').read_text()
+    for name, (_, reason) in odd.items():
+        assert 'skipped {}: {}'.format(name, reason) in said
+        assert '{},{}'.format(reason, name) in listed
+    names = source_files(tmp_path / 'set')
+    assert 'female/nested/deeper/Zoë 女.png' in names
+
+
+def test_a_name_that_is_not_utf8(tmp_path):
+    root = class_folders(tmp_path / 'photos', per_class=4)
+    with open(os.fsencode(root) + b'/male/\xff\xfe.jpg', 'wb') as file:
+        file.write(encoded(picture(777)))
+    with open(os.fsencode(root) + b'/male/\xfd.jpg', 'wb') as file:
+        file.write(b'text')
+    assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
+    names = source_files(tmp_path / 'set')
+    assert 'male/\\xff\\xfe.jpg' in names
+    assert 'male/\\xfd.jpg' in (tmp_path / 'set/dropped.csv').read_text()
+
+
+def test_the_same_picture_with_both_labels_is_dropped_altogether(tmp_path):
+    root = class_folders(tmp_path / 'photos', per_class=5)
+    for name in ('female', 'male'):
+        write_picture(root / name / 'same.jpg', seed=9999)
+    assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert drops(description) == {importer.CONTRADICTORY: 2}
+    assert sum(sum(classes.values()) for classes in description['counts'].values()) == 10
+
+
+def test_the_same_command_gives_the_same_bytes_and_another_seed_others(tmp_path):
+    class_folders(tmp_path / 'photos', per_class=8)
+    for out, seed in (('a', 3), ('b', 3), ('c', 4)):
+        assert run(tmp_path / 'photos', '--out', tmp_path / out / 'set', '--size', 16, '--seed', seed) == 0
+    for name in ('train.h5', 'test.h5', 'dataset.json', 'dropped.csv'):
+        assert (tmp_path / 'a/set' / name).read_bytes() == (tmp_path / 'b/set' / name).read_bytes()
+    assert (tmp_path / 'a/set/test.h5').read_bytes() != (tmp_path / 'c/set/test.h5').read_bytes()
+
+
+def test_workers_change_nothing(tmp_path, monkeypatch):
+    class_folders(tmp_path / 'photos', per_class=12, size=(40, 40))
+    monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 5 * 3 * 16 * 16)
+    for out, workers in (('one', '1'), ('two', '2')):
+        assert main(['data', 'folder', str(tmp_path / 'photos'), '--out', str(tmp_path / out / 'set'), '--size', '16',
+                     '--workers', workers]) == 0
+    assert (tmp_path / 'one/set/train.h5').read_bytes() == (tmp_path / 'two/set/train.h5').read_bytes()
+
+
+@pytest.mark.parametrize(('names', 'order'), [
+    (('male', 'female'), ['female', 'male']), (('Man', 'Woman'), ['Woman', 'Man']), (('m', 'f'), ['f', 'm']),
+    (('cats', 'dogs'), ['cats', 'dogs']), (('b', 'c', 'a'), ['a', 'b', 'c'])])
+def test_female_is_class_0_where_classes_are_so_named(tmp_path, names, order):
+    class_folders(tmp_path / 'photos', 3, names)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
+    assert open_dataset(tmp_path / 'set').class_names == order
+
+
+def test_classes_can_be_chosen(tmp_path):
+    class_folders(tmp_path / 'photos', 3, ('a', 'b', 'c'))
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16, '--classes', 'c,a') == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert description['class_names'] == ['c', 'a']
+    assert drops(description) == {folder.NOT_IN_A_CLASS: 3}
+
+
+def test_balance_touches_the_training_part_only(tmp_path):
+    root = class_folders(tmp_path / 'photos', per_class=10)
+    for index in range(10):
+        write_picture(root / 'male' / 'more {}.jpg'.format(index), seed=7000 + index)
+    assert run(root, '--out', tmp_path / 'set', '--size', 16, '--balance') == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert description['counts'] == {'train': {'female': 8, 'male': 8}, 'test': {'female': 2, 'male': 4}}
+    assert drops(description) == {importer.SURPLUS: 8}
+
+
+@pytest.mark.parametrize(('options', 'message'), [
+    (['--classes', 'female,cats'], "'cats' is no sub-folder"),
+    (['--classes', 'female,female'], "'female' is named twice"),
+    (['--classes', 'female'], 'has 1 class folder (female); two or more are needed'),
+    (['--test-fraction', '0'], '--test-fraction 0.0: has to lie between'),
+    (['--test-fraction', '1.5'], '--test-fraction 1.5: has to lie between'),
+    (['--size', '3'], 'image size of 3x3'),
+    (['--seed', '-1'], '--seed -1'),
+    (['--workers', '0'], '--workers 0'),
+])
+def test_wrong_options(tmp_path, capsys, options, message):
+    class_folders(tmp_path / 'photos', 3)
+    assert main(['data', 'folder', str(tmp_path / 'photos'), '--out', str(tmp_path / 'set'), *options]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / 'set').exists()
+
+
+def test_missing_empty_and_one_class_folders(tmp_path, capsys):
+    assert run(tmp_path / 'nowhere', '--out', tmp_path / 'set') == 2
+    assert 'there is no such folder' in capsys.readouterr().err
+    (tmp_path / 'empty').mkdir()
+    assert run(tmp_path / 'empty', '--out', tmp_path / 'set') == 2
+    assert 'has 0 class folders; two or more are needed' in capsys.readouterr().err
+    class_folders(tmp_path / 'one', 3, ('female',))
+    assert run(tmp_path / 'one', '--out', tmp_path / 'set') == 2
+    assert 'has 1 class folder (female); two or more are needed' in capsys.readouterr().err
+    (tmp_path / 'one/male').mkdir()
+    assert run(tmp_path / 'one', '--out', tmp_path / 'set', '--size', 16) == 2
+    assert "no usable photograph of class 'male'" in capsys.readouterr().err
+    (tmp_path / 'one/male/a.jpg').write_bytes(b'text')
+    assert run(tmp_path / 'one', '--out', tmp_path / 'set', '--size', 16) == 2
+    assert 'The first one left out: male/a.jpg (not an image' in capsys.readouterr().err
+    for name in ('female', 'male'):
+        (tmp_path / 'folders' / name).mkdir(parents=True)
+    assert run(tmp_path / 'folders', '--out', tmp_path / 'set') == 2
+    assert 'no usable photographs among 0 listed files' in capsys.readouterr().err
+
+
+def test_out_is_not_replaced_if_it_holds_other_files(tmp_path, capsys):
+    class_folders(tmp_path / 'photos', 3)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'photos', '--size', 16) == 2
+    assert "holds 'female', which is no part of a data set" in capsys.readouterr().err
+
+
+def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch):
+    class_folders(tmp_path / 'photos', per_class=10)
+    monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 4 * 3 * 16 * 16)
+    decoded = []
+
+    def stop_after(limit):
+        def counting(path, preprocessing):
+            if len(decoded) == limit:
+                raise KeyboardInterrupt
+            decoded.append(os.path.relpath(path, str(tmp_path / 'photos')))
+            return load(path, preprocessing)
+        monkeypatch.setattr('neon_rnn.ingest.images.load', counting)
+
+    stop_after(10)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 130
+    assert not (tmp_path / 'set').exists()
+    stop_after(1000)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
+    # Two shards of 4 were finished, the third was not: its 2 pictures are decoded again.
+    assert len(decoded) == 10 + 12
+    assert len(set(decoded)) == 20
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'again/set', '--size', 16) == 0
+    assert (tmp_path / 'set/train.h5').read_bytes() == (tmp_path / 'again/set/train.h5').read_bytes()
+    assert not (tmp_path / 'set.import').exists()
+
+
+def test_a_picture_changed_after_an_interruption_is_read_again(tmp_path, monkeypatch):
+    root = class_folders(tmp_path / 'photos', per_class=4)
+    (root / 'female/001.jpg').write_bytes(b'broken')
+    with monkeypatch.context() as patch:
+        patch.setattr(importer, 'write_dataset', lambda *ignored: (_ for _ in ()).throw(KeyboardInterrupt()))
+        assert run(root, '--out', tmp_path / 'set', '--size', 16) == 130
+    write_picture(root / 'female/001.jpg', seed=4321)
+    assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
+    assert drops(json.loads((tmp_path / 'set/dataset.json').read_text())) == {}

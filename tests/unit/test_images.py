@@ -1,0 +1,163 @@
+"""The image decoder: every mode becomes RGB as documented, and no hostile file gets through."""
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_datasets import encoded, picture
+
+from neon_rnn.errors import UsageError
+from neon_rnn.ingest import images
+from neon_rnn.ingest.images import ImageError, Preprocessing, decode, load
+
+SMALL = Preprocessing(32, 32)
+
+
+def halves(mode='RGB', left=(255, 0, 0), right=(0, 0, 255), size=(64, 64)):
+    """A picture with a left and a right colour."""
+    image = Image.new(mode, size, left)
+    image.paste(right, (size[0] // 2, 0, size[0], size[1]))
+    return image
+
+
+def corners(array):
+    """The colours in the four corners: top left, top right, bottom left, bottom right."""
+    return [tuple(int(value) for value in array[:, y, x]) for y in (0, -1) for x in (0, -1)]
+
+
+def png_header(width, height):
+    """A PNG that claims a size and holds next to nothing."""
+    def chunk(name, data):
+        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+            + chunk(b'IDAT', zlib.compress(b'\0' * 1000)) + chunk(b'IEND', b''))
+
+
+def test_layout_is_channels_height_width():
+    array = decode(encoded(halves(), 'PNG'), SMALL)
+    assert (array.shape, array.dtype, array.flags.c_contiguous) == ((3, 32, 32), np.uint8, True)
+    assert corners(array) == [(255, 0, 0), (0, 0, 255)] * 2
+
+
+def test_an_image_of_the_right_size_is_not_touched():
+    image = picture(size=(32, 32))
+    np.testing.assert_array_equal(decode(encoded(image, 'PNG'), SMALL), np.asarray(image).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize(('image', 'expected'), [
+    (halves('L', 0, 200), [(0, 0, 0), (200, 200, 200)]),
+    (halves('1', 0, 1), [(0, 0, 0), (255, 255, 255)]),
+    (halves().convert('P'), [(255, 0, 0), (0, 0, 255)]),
+    (halves('LA', (10, 255), (10, 0)), [(10, 10, 10), (255, 255, 255)]),
+    (halves('RGBA', (255, 0, 0, 255), (0, 0, 255, 0)), [(255, 0, 0), (255, 255, 255)]),
+    (Image.fromarray(np.repeat(np.array([[0, 65535]], np.uint16), 32, axis=1).repeat(64, axis=0)),
+     [(0, 0, 0), (255, 255, 255)]),
+])
+def test_modes_become_rgb(image, expected):
+    assert corners(decode(encoded(image, 'PNG'), SMALL)) == expected * 2
+
+
+def test_cmyk_and_tiff_and_gif_with_transparency():
+    cmyk = decode(encoded(halves('CMYK', (0, 255, 255, 0), (255, 255, 0, 0)), quality=100), SMALL)
+    np.testing.assert_allclose(corners(cmyk), [(255, 0, 0), (0, 0, 255)] * 2, atol=6)
+    floats = Image.fromarray(np.zeros((64, 64), np.float32))
+    with pytest.raises(ImageError, match='no known range'):
+        decode(encoded(floats, 'TIFF'), SMALL)
+    palette = halves().convert('P')
+    transparent = palette.getpixel((63, 0))
+    assert corners(decode(encoded(palette, 'GIF', transparency=transparent), SMALL)) == \
+        [(255, 0, 0), (255, 255, 255)] * 2
+
+
+@pytest.mark.parametrize(('orientation', 'expected'), [
+    # The corners of the upright picture, found from a file whose pixels read 1 2 / 3 4.
+    (1, '1234'), (2, '2143'), (3, '4321'), (4, '3412'), (5, '1324'), (6, '3142'), (7, '4231'), (8, '2413')])
+def test_exif_orientation_is_applied(orientation, expected):
+    image = Image.new('RGB', (64, 64))
+    colours = {'1': (255, 0, 0), '2': (0, 255, 0), '3': (0, 0, 255), '4': (255, 255, 255)}
+    for number, place in zip('1234', ((0, 0), (32, 0), (0, 32), (32, 32)), strict=True):
+        image.paste(colours[number], (*place, place[0] + 32, place[1] + 32))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    array = decode(encoded(image, 'PNG', exif=exif), SMALL)
+    assert corners(array) == [colours[number] for number in expected]
+
+
+def test_damaged_exif_costs_no_photograph():
+    data = encoded(picture(), exif=b'Exif\0\0II*\0\xff\xff\xff\xff\1\2\3')
+    assert decode(data, SMALL).shape == (3, 32, 32)
+
+
+def test_crop_stretch_and_centre():
+    wide = Image.new('RGB', (128, 64), (0, 255, 0))
+    wide.paste((255, 0, 0), (0, 0, 32, 64))
+    wide.paste((0, 0, 255), (96, 0, 128, 64))
+    data = encoded(wide, 'PNG')
+    assert corners(decode(data, SMALL)) == [(0, 255, 0)] * 4
+    assert corners(decode(data, Preprocessing(32, 32, 'stretch'))) == [(255, 0, 0), (0, 0, 255)] * 2
+    framed = Image.new('RGB', (64, 64), (255, 255, 255))
+    framed.paste((9, 9, 9), (16, 16, 48, 48))
+    np.testing.assert_array_equal(decode(encoded(framed, 'PNG'), Preprocessing(32, 32, centre=0.5)), 9)
+
+
+def test_preprocessing_survives_its_description():
+    chosen = Preprocessing(64, 96, 'stretch', 0.75)
+    assert Preprocessing.of(chosen.describe()) == chosen
+    for wrong in ({'height': 4}, {'width': 5000}, {'fit': 'tile'}, {'centre': 0.0}, {'centre': 1.5}):
+        with pytest.raises(UsageError):
+            Preprocessing(**wrong)
+
+
+@pytest.mark.parametrize(('data', 'reason'), [
+    (b'', images.NOT_AN_IMAGE),
+    (b'just text', images.NOT_AN_IMAGE),
+    (encoded(picture())[:300], images.DAMAGED),
+    (encoded(picture())[:700], images.DAMAGED),
+    (encoded(picture(), 'PNG')[:-200], images.DAMAGED),
+    (encoded(picture(size=(1, 1)), 'PNG'), images.TOO_SMALL),
+    (encoded(picture(size=(300, 15))), images.TOO_SMALL),
+    (encoded(picture(), 'ICO'), images.NOT_AN_IMAGE),
+    (png_header(64, 64), images.DAMAGED),
+    (png_header(20000, 20000), images.TOO_LARGE),
+    (png_header(9000, 8000), images.TOO_LARGE),
+    (png_header(2 ** 31 - 1, 2 ** 31 - 1), images.TOO_LARGE),
+])
+def test_what_is_no_usable_image_says_why(data, reason):
+    with pytest.raises(ImageError) as caught:
+        decode(data, SMALL)
+    assert caught.value.reason == reason
+
+
+def test_a_bomb_is_refused_before_its_pixels_are_decoded(monkeypatch):
+    monkeypatch.setattr(Image.Image, 'load', lambda self: pytest.fail('decoded'))
+    with pytest.raises(ImageError, match='9000x8000'):
+        decode(png_header(9000, 8000), SMALL)
+
+
+def test_every_truncation_is_refused_or_whole():
+    """No cut of a JPEG may pass as a picture with a grey rest."""
+    data = encoded(picture(), quality=90)
+    whole = decode(data, SMALL)
+    for length in range(0, len(data), 37):
+        with pytest.raises(ImageError):
+            decode(data[:length], SMALL)
+    np.testing.assert_array_equal(decode(data + b'rubbish', SMALL), whole)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    for path in (tmp_path / 'missing.jpg', tmp_path):
+        with pytest.raises(ImageError) as caught:
+            load(path, SMALL)
+        assert caught.value.reason == images.UNREADABLE
+    path = tmp_path / 'photo\N{LATIN SMALL LETTER E WITH ACUTE} \N{CJK UNIFIED IDEOGRAPH-5973}.jpg'
+    path.write_bytes(encoded(picture()))
+    assert load(path, SMALL).shape == (3, 32, 32)
+
+
+def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(images, 'MAX_BYTES', 100)
+    (tmp_path / 'a.jpg').write_bytes(encoded(picture()))
+    with pytest.raises(ImageError) as caught:
+        load(tmp_path / 'a.jpg', SMALL)
+    assert caught.value.reason == images.TOO_LARGE
