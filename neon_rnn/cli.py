@@ -12,6 +12,7 @@ from neon_rnn import __version__
 from neon_rnn.errors import NeonRnnError
 
 COMMANDS = collections.OrderedDict([
+    ('demo', 'the whole path once: demo data, the recurrent network for a few epochs, evaluation, table'),
     ('reproduce', 'train the rows of the published table, one process each, and regenerate it'),
     ('data', 'make, look at and check data sets'),
     ('train', 'train one network and write its run record'),

@@ -42,8 +42,8 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     record = records.Run.open(folder).record
     path = checkpoint_path(folder)
     if not os.path.isfile(path):
-        raise UsageError('{}: has no checkpoint.npz (checkpoints are not kept in the repository); train it again.'.format(
-            folder))
+        raise UsageError('{}: has no checkpoint.npz (checkpoints are not kept in the repository); train it '
+                         'again.'.format(folder))
     saved = checkpoint.load(path)
     if engine is None:
         engine = record['engine'] if engines.installed(record['engine']) else engines.default()

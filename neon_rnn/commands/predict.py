@@ -39,7 +39,7 @@ def run(arguments):
     _, height, width = trained.record['dataset']['shape']
     preprocessing = images.Preprocessing(height=height, width=width)
     if arguments.json != '-' and trained.record['dataset']['kind'] == 'synthetic':
-        sys.stderr.write('note: this run was trained on synthetic portraits; its answers on photographs mean nothing.\n')
+        sys.stderr.write('note: this run was trained on synthetic portraits; its answers on photographs mean nothing\n')
     results, failed = [], 0
     size = arguments.batch_size
     with tqdm(total=len(arguments.images), desc='predicting', unit='img', leave=False, disable=None) as bar:
@@ -49,7 +49,10 @@ def run(arguments):
             usable = [pixels for pixels, _ in loaded if pixels is not None]
             probabilities = iter(trained.nn.predict(trained.model, np.stack(usable)) if usable else ())
             for path, (pixels, problem) in zip(paths, loaded):
-                result = {'image': path, 'error': problem} if pixels is None else _result(path, names, next(probabilities))
+                if pixels is None:
+                    result = {'image': path, 'error': problem}
+                else:
+                    result = _result(path, names, next(probabilities))
                 results.append(result)
                 failed += pixels is None
                 if arguments.json != '-':

@@ -3,7 +3,7 @@
     neon_rnn train --model rnn --data data/faces -e 10          as published, but 10 epochs
     neon_rnn train --resume results/runs/<run id>               go on after an interruption
 """
-from neon_rnn import engines, models, published, training
+from neon_rnn import engines, models, paths, published, training
 from neon_rnn.errors import UsageError
 
 
@@ -19,17 +19,21 @@ def add_arguments(parser):
     parser.add_argument('-e', '--epochs', type=int, metavar='N', help='default: as published for the row')
     parser.add_argument('-r', '--rng_seed', type=int, default=0, metavar='N',
                         help='seed of weights, order and dropout (default: %(default)s)')
-    parser.add_argument('--no-shuffle', dest='shuffle', action='store_false', help="keep the file's order in every epoch")
+    parser.add_argument('--no-shuffle', dest='shuffle', action='store_false',
+                        help="keep the file's order in every epoch")
     parser.add_argument('--precision', default='float32', choices=('float32', 'float64', 'bf16'),
                         help='torch engine: bf16 multiplies in bfloat16 with float32 weights (default: %(default)s)')
     parser.add_argument('--threads', type=int, metavar='N', help='processor threads (default: all cores)')
-    parser.add_argument('--deterministic', action='store_true', help='only kernels that give the same result every time')
+    parser.add_argument('--deterministic', action='store_true',
+                        help='only kernels that give the same result every time')
     parser.add_argument('--eval_freq', type=int, default=1, metavar='N',
                         help='test accuracy every N epochs and after the last (default: %(default)s)')
     parser.add_argument('--serialize', type=int, default=1, metavar='N',
                         help='a checkpoint every N epochs and after the last (default: %(default)s)')
-    parser.add_argument('--out', default='results/runs', metavar='FOLDER', help='for the run folders (default: %(default)s)')
-    parser.add_argument('--resume', metavar='RUN', help='go on from the checkpoint of this run folder, with its settings')
+    parser.add_argument('--out', default=paths.default('results/runs'), metavar='FOLDER',
+                        help='for the run folders (default: %(default)s)')
+    parser.add_argument('--resume', metavar='RUN',
+                        help='go on from the checkpoint of this run folder, with its settings')
 
 
 def run(arguments):
@@ -59,5 +63,5 @@ def settings_from(arguments):
 
 
 def _announcement(settings):
-    return ('training {0.model}: engine {0.engine}, backend {0.backend}, {0.precision}, data {0.data}, {0.epochs} epochs '
-            'of minibatches of {0.batch_size}, seed {0.seed}'.format(settings))
+    return ('training {0.model}: engine {0.engine}, backend {0.backend}, {0.precision}, data {0.data}, {0.epochs} '
+            'epochs of minibatches of {0.batch_size}, seed {0.seed}'.format(settings))

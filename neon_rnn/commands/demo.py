@@ -1,0 +1,51 @@
+"""The whole path once, on synthetic portraits: data, a few epochs of the recurrent network, evaluation, table.
+
+What './run.sh' runs without arguments. Everything it makes says that its data are synthetic: it shows that the machinery
+works, it reproduces no accuracy.
+"""
+import argparse
+import os
+
+from neon_rnn import cli, paths
+from neon_rnn.errors import NeonRnnError
+
+#: Enough for the network to learn the portraits: neon's running statistics need some 25 minibatches to settle.
+EPOCHS = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Few choices: the other commands have the rest."""
+    parser.add_argument('--data', default=paths.default('data/demo'), metavar='DIR', help='default: %(default)s')
+    parser.add_argument('--engine', choices=('neon', 'torch'), help='default: neon where it is installed, else torch')
+    parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'), help='default: cpu')
+    parser.add_argument('-e', '--epochs', type=int, default=EPOCHS, metavar='N', help='default: %(default)s')
+    parser.add_argument('-r', '--rng_seed', type=int, default=0, metavar='N', help='default: %(default)s')
+    parser.add_argument('--out', default=paths.default('results'), metavar='FOLDER', help='for runs and table (default: %(default)s)')
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the commands one after another, showing each as a user would type it."""
+    runs = os.path.join(arguments.out, 'runs')
+    before = set(os.listdir(runs)) if os.path.isdir(runs) else set()
+    if not os.path.exists(os.path.join(arguments.data, 'dataset.json')):
+        _step('data', 'demo', '--out', arguments.data)
+    engine = ['--engine', arguments.engine] if arguments.engine else []
+    _step('train', '--model', 'rnn', '--data', arguments.data, *engine, '-b', arguments.backend, '-e',
+          str(arguments.epochs), '-r', str(arguments.rng_seed), '--out', runs)
+    (made,) = set(os.listdir(runs)) - before
+    folder = os.path.join(runs, made)
+    _step('evaluate', folder, '-b', arguments.backend, '--json', os.path.join(folder, 'evaluation.json'), '--png',
+          os.path.join(folder, 'confusion.png'))
+    _step('table', '--runs', runs, '--out', arguments.out)
+    print('\nThe table: {}'.format(os.path.join(arguments.out, 'TABLE.md')))
+    return 0
+
+
+def _step(*argv: str) -> None:
+    """Run one command; stop at the first that fails."""
+    print('\n$ ./run.sh {}'.format(' '.join(argv)), flush=True)
+    status = cli.main(list(argv))
+    if status == 130:
+        raise KeyboardInterrupt
+    if status:
+        raise NeonRnnError("'{}' ended with status {}.".format(argv[0], status))

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# The one front door: sets up what is missing, then runs.
+#
+#   ./run.sh                 the main job: demo data, a few epochs of the recurrent network, evaluation, table
+#   ./run.sh COMMAND ...     any command of neon_rnn (./run.sh --help lists them)
+#   ./run.sh test [...]      the tests (arguments go to pytest)
+#   ./run.sh check           the linters
+#
+# PYTHON names the Python (>= 3.10) to build .venv from. Paths in arguments are relative to where you are; the
+# defaults (data/, results/) to this folder.
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+venv=$root/.venv
+
+say() { printf '== %s\n' "$*" >&2; }
+fail() { printf 'run.sh: error: %s\n' "$*" >&2; exit 1; }
+
+# Print the first Python that is new enough.
+find_python() {
+    local candidate
+    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3; do
+        [ -n "$candidate" ] || continue
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+            printf '%s\n' "$candidate"
+            return
+        fi
+        [ "$candidate" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not a Python of version 3.10 or newer."
+    done
+    fail 'no Python of version 3.10 or newer found. Install one, or name it: PYTHON=/path/to/python3 ./run.sh'
+}
+
+# Install an extra of pyproject.toml into .venv, unless it is there from the same pyproject.toml.
+ensure() {
+    local extra=$1 stamp="$venv/.installed-$1" wanted
+    wanted=$(cksum < "$root/pyproject.toml")
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    if [ ! -x "$venv/bin/python" ]; then
+        local python
+        python=$(find_python)
+        say "making .venv with $("$python" --version)"
+        "$python" -m venv "$venv" || fail "could not make $venv (on Debian and Ubuntu: apt install python3-venv)."
+    fi
+    say "installing neon_rnn[$extra] into .venv (once; torch is large)"
+    (cd "$root" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extra]") \
+        || fail 'the installation failed; what pip printed above says why. Run the command again to go on.'
+    printf '%s\n' "$wanted" > "$stamp"
+}
+
+# Whether the arguments ask for the neon engine.
+wants_neon() {
+    local previous='' argument
+    for argument in "$@"; do
+        case "$previous $argument" in
+            *' --engine=neon' | '--engine neon') return 0 ;;
+        esac
+        previous=$argument
+    done
+    return 1
+}
+
+case "${1:-}" in
+    test)
+        shift
+        ensure torch
+        ensure test
+        cd "$root"
+        exec "$venv/bin/python" -m pytest "$@"
+        ;;
+    check)
+        ensure torch
+        ensure test
+        cd "$root"
+        exec .ci/check "$venv/bin"
+        ;;
+esac
+
+if wants_neon "$@" && ! { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import neon' 2>/dev/null; }; then
+    exec "$root/docker/run-in-compose.sh" "$@"
+fi
+
+ensure torch
+# Without a command (options alone count as none): the main job.
+case "${1:-}" in
+    -h | --help | --version) ;;
+    '' | -*) set -- demo "$@" ;;
+esac
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+exec "$venv/bin/python" -m neon_rnn "$@"
