@@ -8,14 +8,15 @@ import argparse
 import sys
 from pathlib import Path
 
+from neon_rnn import paths
 from neon_rnn.errors import NeonRnnError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument('--runs', type=Path, default=Path('results/runs'), metavar='FOLDER',
+    parser.add_argument('--runs', type=Path, default=Path(paths.default('results/runs')), metavar='FOLDER',
                         help='the folder of run folders (default: %(default)s)')
-    parser.add_argument('--out', type=Path, default=Path('results'), metavar='FOLDER',
+    parser.add_argument('--out', type=Path, default=Path(paths.default('results')), metavar='FOLDER',
                         help='where the files go (default: %(default)s)')
     parser.add_argument('--check', action='store_true', help='compare with the files that are there, write nothing')
 

@@ -32,6 +32,8 @@ RULES = (
 
 COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED = 'complete', 'shortened', 'other data', 'unfinished'
 _ORDER = (COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED)
+#: How often a run is evaluated and saved: noted with its hyperparameters, without effect on its result.
+_NO_SETTINGS = ('eval_freq', 'serialize')
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,21 @@ class Configuration:
         return SHORTENED if self.reasons else COMPLETE
 
     @property
+    def detail(self) -> str:
+        """Every shortfall: of the protocol, of what is known of the network, of runs without a result."""
+        network = self.row.topology if self.row else 'published'
+        if self.state == COMPLETE:
+            parts = [] if network in ('published', 'standard') else [f'{network} network']
+        else:
+            parts = [', '.join(self.reasons)] if self.finished else []
+        return '; '.join(parts + [_unfinished(run) for run in self.runs if run not in self.finished])
+
+    @property
     def status(self) -> str:
         """The state in words, with every shortfall named."""
-        left = [_unfinished(run) for run in self.runs if run not in self.finished]
-        if self.state == UNFINISHED:
-            return '; '.join(left)
-        reasons = ', '.join(self.reasons)
-        if self.state == COMPLETE:
-            network = 'published' if self.row is None else self.row.topology
-            text = 'complete protocol' + ('' if network in ('published', 'standard') else f', {network} network')
-        elif self.state == OTHER_DATA:
-            text = f'not comparable: {reasons}'
-        else:
-            text = f'not the published protocol: {reasons}' if self.is_row else reasons
-        return '; '.join([text] + left)
+        word = {COMPLETE: 'complete protocol', OTHER_DATA: 'not comparable',
+                SHORTENED: 'not the published protocol' if self.is_row else ''}.get(self.state, '')
+        return ': '.join(part for part in (word, self.detail) if part)
 
     @property
     def seeds(self) -> list[int]:
@@ -170,7 +173,7 @@ class Configuration:
     def projected_seconds(self) -> float | None:
         """Time of the published number of epochs at this speed, on this data set."""
         seconds = self.seconds_per_epoch
-        return None if seconds is None or self.row is None else seconds * self.row.epochs
+        return None if seconds is None or self.row is None or not self.is_row else seconds * self.row.epochs
 
     @property
     def epochs(self) -> int:
@@ -256,8 +259,9 @@ def _is_finished(run: Run) -> bool:
 def _key(record: dict[str, Any]) -> str:
     """What the runs of one configuration share."""
     dataset = record['dataset']
+    settings = {name: value for name, value in record['hyperparameters'].items() if name not in _NO_SETTINGS}
     return json.dumps([record['model'], record['options'], record['engine'], record['backend'], record['precision'],
-                       record['hyperparameters'], dataset['kind'], dataset['sha256'] or dataset['folder']],
+                       settings, dataset['kind'], dataset['sha256'] or dataset['folder']],
                       sort_keys=True)
 
 

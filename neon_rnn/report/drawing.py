@@ -80,5 +80,6 @@ def inline(text: str, description: str) -> str:
         text = text.replace(colour, f'var({variable})')
     text = re.sub(r"'DejaVu Sans'(?:, [^;\"]*)?", 'inherit', text)
     width, height = re.search(r'viewBox="0 0 (\S+) (\S+)"', text).groups()  # type: ignore[union-attr]
-    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" style="--width: {width}px">'
+    natural = round(float(width) * 4 / 3)  # the unit of the drawing is the point, 4/3 of a pixel
+    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" style="--width: {natural}px">'
     return re.sub(r'<svg[^>]*>', head, text, count=1).strip()

@@ -78,16 +78,18 @@ def _header(data: dict[str, Any]) -> str:
     tiles = ''.join(f'<li class="{name}"><b>{states.count(state)}</b> {escape(text)}</li>'
                     for state, (name, text) in _STATES.items() if state in states)
     return f'''<header>
-<h1>Gender from a photograph: eleven networks, published and reproduced</h1>
-<p>Published: lecture of 2018, Intel neon 2.6.0 on an NVIDIA Tesla K40s. Reproduced by neon_rnn, on Intel neon and on
-PyTorch with neon’s arithmetic. Every number links to the record of the run that it comes from.</p>
+<h1>Eleven networks, published and reproduced</h1>
+<p>The gender of a person from a photograph. Published: lecture of 2018, Intel neon 2.6.0 on an NVIDIA Tesla K40s.
+Reproduced by neon_rnn, on Intel neon and on PyTorch with neon’s arithmetic. Every number links to the record of the run
+that it comes from.</p>
 <ul class="tiles" aria-label="state of the {len(states)} rows">{tiles}</ul>
 </header>'''
 
 
 def _table(rows: Sequence[dict[str, Any]], runs: str) -> str:
     """The table; on a narrow screen each row becomes a card, so every cell carries the name of its column."""
-    head = ('Network', 'Accuracy', 'Published', 'Ours', 'Difference', 'Published time', 'Our time', 'Run', 'State')
+    head = ('Network', 'Accuracy', 'Published, %', 'Ours, %', 'Difference', 'Published time', 'Our time', 'Run',
+            'State')
     lines = ['<table class="main">', '<thead><tr>' + ''.join(
         f'<th scope="col" class="c{index}">{name}</th>' for index, name in enumerate(head)) + '</tr></thead>',
         '<tbody>']
@@ -107,26 +109,32 @@ def _cells(row: dict[str, Any], runs: str) -> list[str]:
     """The contents of one row's cells."""
     small = '' if row['kind'] is None else f'{row["kind"]}, {row["topology"]}'
     accuracy = table.accuracy_text(row)
-    if accuracy:
-        accuracy = f'<a href="{provenance.anchor(row)}">{accuracy}</a>'
-        accuracy += _small(f'{table.interval_text(row["interval"])}')
-        accuracy += _small(f'{len(row["seeds"])} seeds' if len(row['seeds']) > 1 else f'seed {row["seeds"][0]}')
     time = table.seconds(row['training_seconds'], row['training_seconds_spread'])
+    if row['runs']:
+        source = provenance.anchor(row) if len(row['runs']) > 1 else provenance.record_link(runs, row['runs'][0])
+        accuracy = f'<a href="{source}">{accuracy}</a>' if accuracy else ''
+        accuracy += _small(table.interval_text(row['interval']))
+        accuracy += _small(f'baseline {table.number(row["majority"])}' if row['majority'] is not None else '')
+        time = f'<a href="{source}">{time}</a>' if time else ''
     if row['seconds_per_epoch'] is not None:
         time += _small(f'{table.seconds(row["seconds_per_epoch"])} an epoch')
         if row['projected_seconds'] is not None and row['epochs'] != row['published_epochs']:
             time += _small(f'{table.seconds(row["projected_seconds"])} for {row["published_epochs"]}')
-    links = ' '.join(f'<a href="{provenance.record_link(runs, name)}" title="{escape(name)}">record&nbsp;{index}</a>'
-                     for index, name in enumerate(row['runs'], 1))
     run = ''
     if row['engine']:
+        links = ' '.join(f'<a href="{provenance.record_link(runs, name)}" title="{escape(name)}">record{number}</a>'
+                         for name, number in zip(row['runs'], _numbers(row['runs']), strict=True))
         run = (f'{escape(table.engine_text(row))}{_small(escape(table.data_text(row)))}'
                f'{_small(table.epochs_text(row) + " epochs")}{_small(links)}')
     name, text = _STATES[row['state']]
-    status = row['status']
-    state = f'<span class="mark {name}">{text}</span>' + (_small(escape(status)) if status != text else '')
-    return [escape(row['row']) + _small(small), _scale(row), table.number(row['published_accuracy']), accuracy,
-            table.signed(row['difference']), table.seconds(row['published_seconds']), time, run, state]
+    state = f'<span class="mark {name}">{text}</span>' + _small(escape(row['detail']))
+    network = f'<b>{escape(row["row"])}</b>' + _small(small)
+    return [network, _scale(row), table.number(row['published_accuracy']), accuracy, table.signed(row['difference']), table.seconds(row['published_seconds']), time, run, state]
+
+
+def _numbers(runs: Sequence[str]) -> list[str]:
+    """What tells the links of several runs apart."""
+    return [f'&nbsp;{index}' for index in range(1, len(runs) + 1)] if len(runs) > 1 else ['']
 
 
 def _small(text: str) -> str:
@@ -169,8 +177,9 @@ def _scatter(choice: Choice) -> str:
         narrow = drawing.svg(plots.accuracy_against_time(choice, 3.7, 4.6), 'time-narrow')
     return (f'<div class="wide card">{drawing.inline(wide, description)}</div>\n'
             f'<div class="narrow card">{drawing.inline(narrow, description)}</div>\n'
-            '<p class="note">Ours is the measured time where the protocol is complete, otherwise the time per epoch '
-            'times the published number of epochs. The machines and the sizes of the data sets differ.</p>')
+            '<p class="note">Ours is the measured time where the protocol is complete or the network was not '
+            'published, otherwise the time per epoch times the published number of epochs; bars are 95% intervals. The '
+            'machines and the sizes of the data sets differ.</p>')
 
 
 def _curves(shown: Sequence[Configuration]) -> str:
@@ -209,7 +218,8 @@ def _confusions(shown: Sequence[Configuration]) -> str:
     if not cards:
         return ''
     cards = [f'<div class="card">{card}</div>' for card in cards]
-    return ('<div class="grid matrices">\n' + '\n'.join(cards) + '\n</div>\n<p class="note">Rows are true classes, columns are predictions; counts are added up over seeds.</p>')
+    return ('<div class="grid matrices">\n' + '\n'.join(cards) + '\n</div>\n<p class="note">Rows are '
+            'true classes, columns are predictions; counts are added up over seeds.</p>')
 
 
 def _examples(shown: Sequence[Configuration], folder: Path) -> str:

@@ -1,5 +1,7 @@
 """The plots: learning curves, accuracy against time, confusion matrices."""
 
+import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 
+from neon_rnn.files import atomic_file
 from neon_rnn.report import drawing
 from neon_rnn.report.choose import COMPLETE, OTHER_DATA, Choice, Configuration
 from neon_rnn.report.drawing import FAINT, INK, MUTED, OTHER, OURS, PAPER, PUBLISHED
@@ -82,11 +85,11 @@ def _lines(upper: Axes, lower: Axes, configuration: Configuration, color: str, w
                       marker='o' if marked and len(known) <= 12 else '', markersize=3, zorder=3 if marked else 1)
 
 
-def accuracy_against_time(choice: Choice, width: float = 7.6, height: float = 4.8) -> Figure:
+def accuracy_against_time(choice: Choice, width: float = 10.2, height: float = 5.4) -> Figure:
     """Accuracy over the time of the published number of epochs: published, and ours.
 
-    Ours is the measured time where the protocol is complete, else the projected one. Runs on synthetic data have
-    their own mark, since their accuracy cannot be compared.
+    Ours is the measured time where the protocol is complete or none was published, else the projected one. Runs on
+    synthetic data have their own mark, since their accuracy cannot be compared.
     """
     figure = drawing.new_figure(width, height)
     wide = width > 6
@@ -96,16 +99,16 @@ def accuracy_against_time(choice: Choice, width: float = 7.6, height: float = 4.
         (row.training_seconds, row.accuracy, row.row, 'published', None) for row, _ in choice.rows]
     for configuration in choice.shown:
         kind = {COMPLETE: 'ours, complete protocol', OTHER_DATA: 'ours, synthetic data: not comparable'}.get(
-            configuration.state, 'ours, protocol shortened')
-        seconds = configuration.projected_seconds
-        if configuration.state == COMPLETE and configuration.training_seconds:
-            seconds = configuration.training_seconds[0]
+            configuration.state, 'ours, protocol differs')
+        measured = configuration.training_seconds
+        seconds = measured[0] if measured and (configuration.state == COMPLETE or not configuration.is_row) \
+            else configuration.projected_seconds
         if configuration.accuracy and seconds:
             points.append((seconds, configuration.accuracy[0], configuration.name, kind, configuration.interval))
     marks: dict[str, dict[str, Any]] = {
         'published': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': PUBLISHED},
         'ours, complete protocol': {'marker': 'o', 'facecolor': OURS, 'edgecolor': OURS},
-        'ours, protocol shortened': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': OURS},
+        'ours, protocol differs': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': OURS},
         'ours, synthetic data: not comparable': {'marker': 'D', 'facecolor': PAPER, 'edgecolor': OTHER}}
     for kind, mark in marks.items():
         chosen = [point for point in points if point[3] == kind]
@@ -126,7 +129,7 @@ def accuracy_against_time(choice: Choice, width: float = 7.6, height: float = 4.
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(length=0)
-    axes.set_xlabel('training time of the published number of epochs')
+    axes.set_xlabel('training time')
     axes.set_title('test accuracy, %', fontsize=8.5, fontweight='normal', color=MUTED, pad=4)
     _label(axes, [(x, y, text, marks[kind]['edgecolor']) for x, y, text, kind, _ in points])
     figure.legend(loc='lower left', bbox_to_anchor=(0.4 / width, 0.0), ncol=2 if wide else 1,
@@ -136,27 +139,25 @@ def accuracy_against_time(choice: Choice, width: float = 7.6, height: float = 4.
 
 def _label(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
     """Name the points, each at the first side where its name covers neither a point nor another name."""
-    to_pixels = axes.transData.transform
     scale = axes.figure.dpi / 72  # type: ignore[union-attr]
-    centres = [to_pixels((x, y)) for x, y, _, _ in points]
+    centres = [axes.transData.transform((x, y)) for x, y, _, _ in points]
     taken = [(x - 4 * scale, y - 4 * scale, x + 4 * scale, y + 4 * scale) for x, y in centres]
     inside = axes.bbox
+    sides = [(dx, dy) for dy in (0, 9, -9, 17, -17, 25, -25) for dx in (1, -1, 0) if dx or dy]
     for (x, y), (seconds, accuracy, text, color) in zip(centres, points, strict=True):
-        width, height = 4.6 * len(text) * scale, 8 * scale
-        sides = [(dx * (5 + width / 2 / scale if dx else 0) * scale, dy * scale)
-                 for dy in (0, 10, -10, 20, -20, 30, -30) for dx in (1, -1, 0) if dx or dy]
-        boxes = [(x + dx - width / 2, y + dy - height / 2, x + dx + width / 2, y + dy + height / 2)
-                 for dx, dy in sides]
-
-        def cost(box: tuple[float, ...]) -> int:
+        width, height = 4.4 * len(text) * scale, 8 * scale
+        best, best_box, least = sides[0], taken[0], math.inf
+        for dx, dy in sides:
+            left = x + (6 * dx - 0.5) * scale - (0 if dx > 0 else width if dx < 0 else width / 2)
+            box = (left, y + dy * scale - height / 2, left + width, y + dy * scale + height / 2)
             outside = box[0] < inside.x0 or box[2] > inside.x1 or box[1] < inside.y0 or box[3] > inside.y1
-            return 5 * outside + sum(box[0] < other[2] and other[0] < box[2] and box[1] < other[3]
+            cost = 5 * outside + sum(box[0] < other[2] and other[0] < box[2] and box[1] < other[3]
                                      and other[1] < box[3] for other in taken)
-
-        best = min(range(len(boxes)), key=lambda index: (cost(boxes[index]), index))
-        taken.append(boxes[best])
-        axes.annotate(text, (seconds, accuracy), xytext=(sides[best][0] / scale, sides[best][1] / scale),
-                      textcoords='offset points', ha='center', va='center', fontsize=7.5, color=color)
+            if cost < least:
+                best, best_box, least = (dx, dy), box, cost
+        taken.append(best_box)
+        axes.annotate(text, (seconds, accuracy), xytext=(6 * best[0], best[1]), textcoords='offset points',
+                      ha={1: 'left', -1: 'right', 0: 'center'}[best[0]], va='center', fontsize=7.5, color=color)
 
 
 def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[str], title: str = '') -> Figure:
@@ -216,20 +217,30 @@ def _nothing(text: str) -> Figure:
     return figure
 
 
-def confusion_png(final: dict[str, Any], class_names: Sequence[str], title: str = '') -> bytes:
-    """The confusion matrix of an evaluation as a PNG file, for ``evaluate``.
+def write_confusion(path: str | os.PathLike[str], final: dict[str, Any], class_names: Sequence[str],
+                    title: str = '') -> None:
+    """Write the confusion matrix of an evaluation as a PNG file, for ``evaluate``.
 
     Parameters
     ----------
+    path
+        The file.
     final
         What `evaluation.summarise` returns.
     class_names
         In the order of the classes.
     title
         Such as the run's name.
+
+    Raises
+    ------
+    NeonRnnError
+        The file cannot be written.
     """
     with drawing.style():
-        return drawing.png(confusion_matrix(final['confusion'], class_names, title))
+        content = drawing.png(confusion_matrix(final['confusion'], class_names, title))
+    with atomic_file(path) as file:
+        file.write(content)
 
 
 def all_plots(choice: Choice) -> dict[str, bytes]:

@@ -38,12 +38,12 @@ def fragment(choice: Choice, data: dict[str, Any], runs: str) -> str:
             f'{"no result" if row["accuracy"] is None else format(row["accuracy"], ".1f") + "%"}; '
             f'{escape(row["status"])} ' + ' '.join(_record(runs, folder) for folder in row['runs']) + '</li>\n'
             for row in data['others'])
-        parts.append(f'<details><summary>{len(choice.others)} further configurations, not in the table</summary>\n'
+        parts.append(f'<details><summary>Not in the table: {len(choice.others)} more</summary>\n'
                      f'<ul>\n{lines}</ul></details>')
     if data['left_out']:
         lines = ''.join(f'<li><code>{escape(each["folder"])}</code> {escape(each["reason"])}</li>\n'
                         for each in data['left_out'])
-        parts.append(f'<details open><summary>{len(data["left_out"])} records left out</summary>\n<ul>\n{lines}</ul>'
+        parts.append(f'<details open><summary>Records left out: {len(data["left_out"])}</summary>\n<ul>\n{lines}</ul>'
                      '</details>')
     return '\n'.join(parts)
 

@@ -42,23 +42,25 @@ def _row(row: Published | None, configuration: Configuration | None) -> dict[str
              'published_epochs': row.epochs if row else None, 'kind': row.kind if row else None,
              'topology': row.topology if row else None}
     if configuration is None:
-        needs = '; needs pretrained ImageNet weights' if row and row.kind == 'transfer learning' else ''
-        return found | dict.fromkeys(_OURS) | {'state': NOT_RUN, 'status': NOT_RUN + needs, 'seeds': [], 'runs': []}
+        needs = 'needs pretrained ImageNet weights' if row and row.kind == 'transfer learning' else ''
+        status = f'{NOT_RUN}; {needs}' if needs else NOT_RUN
+        return found | dict.fromkeys(_OURS) | {'state': NOT_RUN, 'status': status, 'detail': needs, 'seeds': [],
+                                               'runs': []}
     record = configuration.first
     accuracy, spread = configuration.accuracy or (None, None)
     seconds, seconds_spread = configuration.training_seconds or (None, None)
-    ours = (configuration.state, configuration.status, accuracy, spread, configuration.seeds, configuration.interval,
-            configuration.test_images or None, configuration.majority, configuration.difference, seconds,
-            seconds_spread, configuration.seconds_per_epoch, configuration.projected_seconds, configuration.epochs,
-            record['hyperparameters']['epochs'], record['engine'], record['backend'], record['precision'],
-            record['dataset']['name'], record['dataset']['kind'], record['parameters'],
-            [run.folder for run in configuration.runs])
+    ours = (configuration.state, configuration.status, configuration.detail, accuracy, spread, configuration.seeds,
+            configuration.interval, configuration.test_images or None, configuration.majority,
+            configuration.difference, seconds, seconds_spread, configuration.seconds_per_epoch,
+            configuration.projected_seconds, configuration.epochs, record['hyperparameters']['epochs'],
+            record['engine'], record['backend'], record['precision'], record['dataset']['name'],
+            record['dataset']['kind'], record['parameters'], [run.folder for run in configuration.runs])
     found |= {'name': record['model'], 'row': configuration.name}
     return found | {key: _rounded(value) for key, value in zip(_OURS, ours, strict=True)}
 
 
-_OURS = ('state', 'status', 'accuracy', 'spread', 'seeds', 'interval', 'test_images', 'majority', 'difference',
-         'training_seconds', 'training_seconds_spread', 'seconds_per_epoch', 'projected_seconds', 'epochs',
+_OURS = ('state', 'status', 'detail', 'accuracy', 'spread', 'seeds', 'interval', 'test_images', 'majority',
+         'difference', 'training_seconds', 'training_seconds_spread', 'seconds_per_epoch', 'projected_seconds', 'epochs',
          'planned_epochs', 'engine', 'backend', 'precision', 'dataset', 'dataset_kind', 'parameters', 'runs')
 
 
@@ -77,12 +79,12 @@ def to_json(data: dict[str, Any]) -> str:
 def to_csv(data: dict[str, Any]) -> str:
     """table.csv: the eleven rows, then those beside them, with the columns of table.json."""
     text = io.StringIO()
-    columns = list(data['rows'][0])
+    columns = [key for key in data['rows'][0] if key != 'detail']  # part of the status
     writer = csv.DictWriter(text, columns, lineterminator='\n')
     writer.writeheader()
     for row in data['rows'] + data['beside']:
         writer.writerow({key: ' '.join(map(str, value)) if isinstance(value, list) else value
-                         for key, value in row.items()})
+                         for key, value in row.items() if key in columns})
     return text.getvalue()
 
 
