@@ -15,11 +15,15 @@ from neon_rnn.files import read_json, write_json
 
 NAME = 'examples.json'
 _PNG = b'\x89PNG\r\n\x1a\n'
+#: Longest side of a thumbnail, in pixels.
+_SIDE = 96
 _FIELDS = ('png_base64', 'label', 'prediction', 'probability')
 
 
-def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit=12):
+def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit=8):
     """Write some examples of a test set: half of them mistakes where there are enough, in the order of the set.
+
+    The pictures are thumbnails of 64 colours, a few kB each.
 
     Parameters
     ----------
@@ -53,12 +57,19 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
     examples = []
     for index in chosen:
         picture = np.ascontiguousarray(np.asarray(inputs[index]).reshape(shape).transpose(1, 2, 0))
-        file = io.BytesIO()
-        Image.fromarray(picture).save(file, 'PNG', optimize=True)
-        examples.append({'png_base64': base64.b64encode(file.getvalue()).decode('ascii'),
+        examples.append({'png_base64': base64.b64encode(_thumbnail(picture)).decode('ascii'),
                          'label': class_names[int(labels[index])], 'prediction': class_names[int(predicted[index])],
                          'probability': round(float(probabilities[index][predicted[index]]), 4)})
     write_json(os.path.join(str(folder), NAME), examples)
+
+
+def _thumbnail(picture):
+    """A picture, uint8 (H, W, 3), as a small PNG file."""
+    image = Image.fromarray(picture)
+    image.thumbnail((_SIDE, _SIDE), Image.LANCZOS)
+    file = io.BytesIO()
+    image.quantize(64).save(file, 'PNG', optimize=True)
+    return file.getvalue()
 
 
 def read(folder):

@@ -129,7 +129,8 @@ def _cells(row: dict[str, Any], runs: str) -> list[str]:
     name, text = _STATES[row['state']]
     state = f'<span class="mark {name}">{text}</span>' + _small(escape(row['detail']))
     network = f'<b>{escape(row["row"])}</b>' + _small(small)
-    return [network, _scale(row), table.number(row['published_accuracy']), accuracy, table.signed(row['difference']), table.seconds(row['published_seconds']), time, run, state]
+    return [network, _scale(row), table.number(row['published_accuracy']), accuracy, table.signed(row['difference']),
+            table.seconds(row['published_seconds']), time, run, state]
 
 
 def _numbers(runs: Sequence[str]) -> list[str]:

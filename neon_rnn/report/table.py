@@ -60,8 +60,8 @@ def _row(row: Published | None, configuration: Configuration | None) -> dict[str
 
 
 _OURS = ('state', 'status', 'detail', 'accuracy', 'spread', 'seeds', 'interval', 'test_images', 'majority',
-         'difference', 'training_seconds', 'training_seconds_spread', 'seconds_per_epoch', 'projected_seconds', 'epochs',
-         'planned_epochs', 'engine', 'backend', 'precision', 'dataset', 'dataset_kind', 'parameters', 'runs')
+         'difference', 'training_seconds', 'training_seconds_spread', 'seconds_per_epoch', 'projected_seconds',
+         'epochs', 'planned_epochs', 'engine', 'backend', 'precision', 'dataset', 'dataset_kind', 'parameters', 'runs')
 
 
 def _rounded(value: Any) -> Any:
