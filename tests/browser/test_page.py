@@ -1,0 +1,123 @@
+"""The page in a real browser: at phone and desktop width nothing scrolls sideways, nothing is cut, in light and dark.
+
+Needs Chromium (Debian: apt-get install chromium); without it these tests are skipped.
+"""
+import functools
+import http.server
+import json
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent / 'unit'))
+import synthetic_records as synthetic  # noqa: E402
+
+from neon_rnn.report import build  # noqa: E402
+
+CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium here: apt-get install chromium')
+
+#: Measures the page within a frame of the width to test: a headless window cannot be as narrow as a phone.
+FRAME = '''<!DOCTYPE html><style>* { margin: 0 } iframe { border: 0; width: %dpx; height: 3000px }</style>
+<iframe src="/report.html"></iframe><pre></pre>
+<script>
+addEventListener('load', () => {
+  const page = document.querySelector('iframe').contentDocument;
+  const styles = element => page.defaultView.getComputedStyle(element);
+  const shown = [...page.querySelectorAll('td, th, p, li, figure, svg, summary, .card')].filter(
+    element => element.getClientRects().length && !element.closest('thead') && !element.closest('details'));
+  document.querySelector('pre').textContent = 'MEASURED' + JSON.stringify({
+    wide: page.documentElement.scrollWidth,
+    outside: shown.filter(element => element.getBoundingClientRect().right > page.documentElement.clientWidth + 0.5)
+      .map(element => element.outerHTML.slice(0, 80)),
+    cut: shown.filter(element => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
+      && styles(element).display !== 'inline').map(element => element.outerHTML.slice(0, 80)),
+    rows: page.querySelectorAll('#table tbody tr').length,
+    plots: [...page.querySelectorAll('svg')].filter(element => element.getBoundingClientRect().width > 250).length,
+    requests: page.defaultView.performance.getEntriesByType('resource').map(entry => entry.name),
+    background: styles(page.body).backgroundColor, ink: styles(page.body).color,
+    smallest: Math.min(...[...page.querySelectorAll('svg text')].filter(element => element.getClientRects().length)
+      .map(element => parseFloat(styles(element).fontSize) * element.getScreenCTM().a))}) + 'END';
+});
+</script>'''
+
+
+@pytest.fixture(scope='module')
+def address(tmp_path_factory):
+    """The address of a server, on this machine only, of a report with long names and every kind of row."""
+    out = tmp_path_factory.mktemp('results')
+    runs = out / 'runs'
+    demo = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo')
+    date = '20261123-101500'
+    for record in (
+            [synthetic.record(f'rnn-torch-cpu-s{seed}-{date}', seed=seed, seconds=99.0 + seed) for seed in range(3)]
+            + [synthetic.record(f'fcnn-1-torch-cpu-s0-{date}', model='fcnn-1', row='FCNN-1', dataset=demo),
+               synthetic.record(f'cnn-1-torch-cpu-s0-{date}', model='cnn-1', row='CNN-1', epochs=3, correct=None,
+                                status='failed', error='NeonRnnError: /a/long/path/without/any/place/to/break/the/line/'
+                                'results/runs/record.json: the disk is full'),
+               synthetic.record(f'efficientnet-lite0-torch-cpu-s0-{date}', row=None, epochs=5,
+                                model='efficientnet-lite0-with-a-long-name')]):
+        synthetic.write(runs, record)
+    (runs / 'a-broken-record-with-a-long-name-0123456789').mkdir()
+    files = build.build(runs, out)[1]
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+        def do_GET(self):
+            if not self.path.startswith('/frame-'):
+                super().do_GET()
+                return
+            content = (FRAME % int(self.path.rpartition('-')[2])).encode()
+            self.send_response(200)
+            self.send_header('Content-Type', 'text/html; charset=utf-8')
+            self.end_headers()
+            self.wfile.write(content)
+
+    build.write(files, out)
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Handler, directory=str(out)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def measured(address, width, theme, profile):
+    """What the page measures in a frame of so many pixels."""
+    flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
+             '--disable-background-networking', '--disable-component-update', '--hide-scrollbars', '--dump-dom',
+             '--window-size=1400,1000', f'--user-data-dir={profile}', f'--blink-settings=preferredColorScheme={theme}']
+    done = subprocess.run([CHROMIUM, *flags, f'{address}/frame-{width}'], check=True, capture_output=True, text=True,
+                          timeout=120)
+    found = re.search('MEASURED(.*)END', done.stdout)
+    assert found, done.stderr[-2000:]
+    return json.loads(found[1].replace('&gt;', '>').replace('&lt;', '<').replace('&amp;', '&'))
+
+
+@pytest.mark.parametrize('width', [390, 1280])
+def test_nothing_scrolls_sideways_or_is_cut(address, tmp_path, width):
+    page = measured(address, width, 1, tmp_path)
+    assert page['rows'] == 11
+    assert page['wide'] <= width
+    assert (page['outside'], page['cut']) == ([], [])
+    assert page['plots'] == 1 + 4  # one scatter, a card for each configuration
+    assert page['smallest'] > 8  # pixels, the smallest text of a plot
+    assert [name for name in page['requests'] if not name.startswith(('data:', address))] == []
+
+
+def brightness(colour):
+    return sum(map(int, re.findall(r'\d+', colour)[:3]))
+
+
+def test_the_page_follows_light_and_dark(address, tmp_path):
+    light, dark = (measured(address, 390, theme, tmp_path) for theme in (1, 0))
+    assert brightness(light['background']) > 700 > 150 > brightness(light['ink'])
+    assert brightness(dark['background']) < 100 < 600 < brightness(dark['ink'])

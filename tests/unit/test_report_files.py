@@ -1,0 +1,316 @@
+"""The files of the report: what they say, that they are the same every time, and that nothing in them runs or loads."""
+import csv
+import html.parser
+import io
+import json
+import re
+import time
+import urllib.parse
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import synthetic_records as synthetic
+from PIL import Image
+
+from neon_rnn import examples, published
+from neon_rnn.cli import main
+from neon_rnn.report import build, drawing, plots, table
+from neon_rnn.report.choose import choose
+from neon_rnn.report.collect import collect
+
+DEMO = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo', source='demo', folder='data/demo')
+
+
+@pytest.fixture(scope='module')
+def results(tmp_path_factory):
+    """A folder of results with a run of every kind, and the report made of it."""
+    out = tmp_path_factory.mktemp('results')
+    runs = out / 'runs'
+    for seed in (0, 1):
+        synthetic.write(runs, synthetic.record(f'rnn-{seed}', seed=seed, correct=160 + 10 * seed))
+    synthetic.write(runs, synthetic.record('fcnn-1-0', model='fcnn-1', row='FCNN-1', dataset=DEMO, correct=199))
+    synthetic.write(runs, synthetic.record('cnn-1-0', model='cnn-1', row='CNN-1', epochs=3, correct=None,
+                                           status='diverged', error='the cost is <nan> | at "epoch" 4'))
+    synthetic.write(runs, synthetic.record('rnn-bilstm', options={'rnn': 'bilstm'}))
+    synthetic.write(runs, synthetic.record('rnn-neon', epochs=5, engine='neon', backend='mkl'))
+    synthetic.write(runs, synthetic.record('rnn-again', seed=0, started='2026-11-22T10:15:00Z'))
+    (runs / 'cut').mkdir()
+    (runs / 'cut' / 'record.json').write_text('{"schema": 1', encoding='utf-8')
+    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
+    pictures = np.random.RandomState(0).randint(0, 256, (4, 3 * 8 * 8)).astype(np.uint8)
+    examples.write(runs / 'fcnn-1-0', 'synthetic', pictures, (3, 8, 8), np.array([0, 1, 1, 0]), probabilities,
+                   ['female', 'male'])
+    choice, files = build.build(runs, out)
+    build.write(files, out)
+    return out, choice, files
+
+
+def test_table_json_has_the_eleven_rows_and_what_was_left_out(results):
+    data = json.loads(results[2]['table.json'])
+    assert [row['name'] for row in data['rows']] == list(published.rows())
+    rnn, fcnn, cnn, other = (next(row for row in data['rows'] if row['name'] == name)
+                             for name in ('rnn', 'fcnn-1', 'cnn-1', 'tl-1'))
+    assert (rnn['accuracy'], rnn['spread'], rnn['seeds'], rnn['difference'], rnn['state']) == (
+        82.5, 3.535534, [0, 1], 0.6, 'complete')
+    assert (rnn['engine'], rnn['backend'], rnn['dataset'], rnn['epochs'], rnn['runs']) == (
+        'torch', 'cpu', 'faces', 90, ['rnn-0', 'rnn-1'])
+    assert (fcnn['accuracy'], fcnn['difference'], fcnn['state']) == (99.5, None, 'other data')
+    assert (cnn['accuracy'], cnn['state']) == (None, 'unfinished')
+    assert (other['state'], other['status']) == ('not run', 'not run; needs pretrained ImageNet weights')
+    assert [(row['row'], row['name']) for row in data['beside']] == [('RNN (bilstm cells)', 'rnn')]
+    assert [row['runs'] for row in data['others']] == [['rnn-neon']]
+    assert [each['folder'] for each in data['left_out']] == ['cut', 'rnn-again']
+
+
+def test_table_csv_is_what_table_json_says(results):
+    data = json.loads(results[2]['table.json'])
+    rows = list(csv.DictReader(io.StringIO(results[2]['table.csv'].decode())))
+    assert [row['row'] for row in rows] == [row['row'] for row in data['rows']] + ['RNN (bilstm cells)']
+    rnn = next(row for row in rows if row['row'] == 'RNN')
+    assert (rnn['accuracy'], rnn['published_accuracy'], rnn['seeds'], rnn['runs']) == (
+        '82.5', '81.9', '0 1', 'rnn-0 rnn-1')
+    assert {row['accuracy'] for row in rows if row['state'] == 'not run'} == {''}
+
+
+def test_table_markdown(results):
+    lines = results[2]['TABLE.md'].decode().split('\n')
+    start = lines.index('## Accuracy') + 4
+    assert [line.split(' | ')[0] for line in lines[start:start + 11]] == [
+        f'| {row.row}' for row in published.rows().values()]
+    assert '| FCNN-1 | 71.2 | (99.5) | 1 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data |' in lines
+    assert '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol |' in lines
+    assert ('| CNN-1 | 79.3 |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
+            '"epoch" 4 |') in lines
+    assert '| CNN-2 | 83.5 |  |  |  |  |  | not run |' in lines
+    assert ('| RNN | 29,571 s | 900 s | 10 s | 900 s | 90 of 90 | torch cpu | faces (photographs) | '
+            '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
+    assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
+
+
+def test_the_same_records_give_the_same_bytes(results):
+    out, _, files = results
+    again = build.build(out / 'runs', out)[1]
+    assert sorted(again) == ['TABLE.md', 'plots/accuracy-time.png', 'plots/accuracy-time.svg', 'plots/confusion.png',
+                             'plots/confusion.svg', 'plots/learning-curves.png', 'plots/learning-curves.svg',
+                             'report.html', 'table.csv', 'table.json']
+    assert [name for name in files if files[name] != again[name]] == []
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what the page is made of; checks that its elements are closed in order."""
+
+    VOID = ('meta', 'img')
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.links, self.ids, self.texts = [], [], [], [], []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in ('href', 'src', 'xlink:href'):
+                self.links.append(value)
+            if name == 'id':
+                self.ids.append(value)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_the_page_is_well_formed_and_loads_nothing(results):
+    text = results[2]['report.html'].decode()
+    page = Page(text)
+    assert page.open == []
+    assert 'script' not in page.tags
+    assert 'link' not in page.tags
+    assert len(page.ids) == len(set(page.ids))
+    outside = [link for link in page.links if not link.startswith(('#', 'data:image/png;base64,', 'runs/'))]
+    assert outside == []
+    assert not re.search(r'@import|url\((?!#)', text)
+    assert "default-src 'none'" in text
+
+
+def test_every_link_of_the_page_leads_somewhere(results):
+    out, _, files = results
+    page = Page(files['report.html'].decode())
+    inner = {link[1:] for link in page.links if link.startswith('#')}
+    assert inner
+    assert inner <= set(page.ids)
+    records = {link for link in page.links if link.endswith('record.json')}
+    assert {f'runs/{name}/record.json' for name in ('rnn-0', 'rnn-1', 'fcnn-1-0', 'cnn-1-0', 'rnn-neon')} <= records
+    assert [link for link in records if not (out / urllib.parse.unquote(link)).is_file()] == []
+
+
+def test_the_page_shows_numbers_shortfalls_and_text_as_text(results):
+    page = Page(results[2]['report.html'].decode())
+    text = ' '.join(page.texts)
+    for said in ('82.5 ± 3.5', '(99.5)', 'synthetic data', 'needs pretrained ImageNet weights',
+                 'the cost is <nan> | at "epoch" 4', 'is not valid JSON', 'RNN (bilstm cells)', '5,643,528 parameters'):
+        assert said in text
+    assert 'nan' not in page.tags
+
+
+def test_examples_appear_on_the_page(results):
+    page = Page(results[2]['report.html'].decode())
+    assert len([link for link in page.links if link.startswith('data:image/png')]) == 4
+    assert ' '.join(page.texts).count('wrong: is') == 2
+
+
+def test_hostile_names_stay_text(tmp_path):
+    made = synthetic.record('<script>alert(1)</script>'.replace('/', '-'), argv=['"><script>x'], row=None,
+                            model='a|b<i>`c`')
+    synthetic.write(tmp_path, made)
+    files = build.build(tmp_path, tmp_path)[1]
+    assert 'script' not in Page(files['report.html'].decode()).tags
+    assert 'a\\|b\\<i\\>\\`c\\`' in files['TABLE.md'].decode()
+
+
+@pytest.mark.parametrize('name', ['accuracy-time', 'confusion', 'learning-curves'])
+def test_plots_are_pictures_of_something(results, name):
+    svg, png = (results[2][f'plots/{name}.{ending}'] for ending in ('svg', 'png'))
+    elements = ElementTree.fromstring(svg).iter('{http://www.w3.org/2000/svg}text')
+    texts = ' '.join(''.join(each.itertext()) for each in elements)
+    for said in {'accuracy-time': ('RNN', 'TL-3', 'published', 'synthetic data: not comparable'),
+                 'confusion': ('FCNN-1', 'female', '165', 'predicted'),
+                 'learning-curves': ('CNN-1', 'training cost', 'epoch')}[name]:
+        assert said in texts
+    with Image.open(io.BytesIO(png)) as image:
+        assert np.asarray(image).std() > 5
+        assert image.info.get('Software') is None
+
+
+def test_plots_of_nothing_say_so(tmp_path):
+    files = plots.all_plots(choose(collect(tmp_path)))
+    assert b'No run has been evaluated yet' in files['plots/confusion.svg']
+    assert b'No run has finished an epoch yet' in files['plots/learning-curves.svg']
+    assert b'ResNet-50' in files['plots/accuracy-time.svg']
+
+
+def test_names_in_the_scatter_cover_no_point_and_no_other_name(results):
+    with drawing.style():
+        figure = plots.accuracy_against_time(results[1])
+        drawing.png(figure, 72)
+        axes = figure.axes[0]
+        names = [text for text in axes.texts if text.get_text()]
+        boxes = [text.get_window_extent() for text in names]
+    assert len(names) == 11 + 3
+    covered = [(first.get_text(), second.get_text()) for index, first in enumerate(names)
+               for other, second in enumerate(names[:index]) if boxes[index].overlaps(boxes[other])]
+    assert covered == []
+
+
+def test_confusion_picture_of_an_evaluation(tmp_path):
+    plots.write_confusion(tmp_path / 'confusion.png', synthetic.final(160), ['female', 'male'], 'a run')
+    with Image.open(tmp_path / 'confusion.png') as image:
+        pixels = np.asarray(image.convert('RGB')).astype(int)
+    assert pixels.shape[0] > 300
+    blue = pixels[..., 2] - pixels[..., 0]
+    assert blue.max() > 80  # the diagonal is shaded
+    assert (blue > 80).mean() > 0.1
+
+
+def test_examples_are_balanced_between_mistakes_and_the_rest(tmp_path):
+    labels = np.zeros(20, int)
+    probabilities = np.tile([0.9, 0.1], (20, 1))
+    probabilities[[3, 5, 7, 9, 11, 13]] = [0.25, 0.75]
+    pictures = np.zeros((20, 3 * 4 * 4), np.uint8)
+    examples.write(tmp_path, 'synthetic', pictures, (3, 4, 4), labels, probabilities, ['a', 'b'])
+    found = examples.read(tmp_path)
+    assert [each['prediction'] for each in found].count('b') == 4
+    assert len(found) == 8
+    assert found[3] == {'png_base64': found[3]['png_base64'], 'label': 'a', 'prediction': 'b', 'probability': 0.75}
+
+
+def test_photographs_are_never_kept_as_examples(tmp_path):
+    with pytest.raises(examples.UsageError, match='synthetic data only, not for photographs'):
+        examples.write(tmp_path, 'photographs', np.zeros((1, 48), np.uint8), (3, 4, 4), [0], [[1.0, 0.0]], ['a', 'b'])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('content', [
+    '[{}]', '{}', '[1]', '[', '[{"png_base64": "PHN2Zz4=", "label": "a", "prediction": "b", "probability": 1}]'])
+def test_a_broken_examples_file_is_named_on_the_page(tmp_path, content):
+    path = synthetic.write(tmp_path, synthetic.record('demo-run', dataset=DEMO))
+    (path.parent / 'examples.json').write_text(content, encoding='utf-8')
+    with pytest.raises(examples.NeonRnnError, match=r'examples.json: '):
+        examples.read(path.parent)
+    text = build.build(tmp_path, tmp_path)[1]['report.html'].decode()
+    assert 'demo-run: examples.json: ' in text
+    assert str(tmp_path) not in text
+
+
+def test_the_command_writes_and_checks(results, tmp_path, capsys):
+    runs, out = results[0] / 'runs', tmp_path / 'out'
+    assert main(['table', '--runs', str(runs), '--out', str(out)]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r'^RNN +81.9 +82.5 ± 3.5 +\+0.6  complete protocol$', printed.out, re.MULTILINE)
+    assert 'cut: is not valid JSON' in printed.err
+    assert main(['table', '--runs', str(runs), '--out', str(out), '--check']) == 0
+    assert 'all 10 files are what the records give' in capsys.readouterr().out
+    (out / 'TABLE.md').write_text('# Published\n', encoding='utf-8')
+    assert main(['table', '--runs', str(runs), '--out', str(out), '--check']) == 1
+    assert 'TABLE.md differs from line 1 on. Regenerate it: ./run.sh table' in capsys.readouterr().err
+    assert (out / 'TABLE.md').read_text(encoding='utf-8') == '# Published\n'
+
+
+def darken_a_corner(path):
+    with Image.open(path) as image:
+        changed = image.convert('RGBA')
+    changed.putpixel((5, 5), (0, 0, 0, 255))
+    changed.save(path)
+
+
+@pytest.mark.parametrize(('name', 'change', 'message'), [
+    ('TABLE.md', lambda path: path.write_text('# Published', encoding='utf-8'), 'TABLE.md differs from line 1 on'),
+    ('table.csv', lambda path: path.write_bytes(path.read_bytes() + b'more'), 'table.csv differs from line'),
+    ('report.html', lambda path: path.unlink(), 'report.html is missing'),
+    ('plots/confusion.png', lambda path: path.write_bytes(b'no picture'), 'confusion.png shows something else'),
+    ('plots/confusion.png', darken_a_corner, 'confusion.png shows something else')])
+def test_a_difference_is_found_and_nothing_changed(results, tmp_path, name, change, message):
+    files = results[2]
+    build.write(files, tmp_path)
+    change(tmp_path / name)
+    before = {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()}
+    (found,) = build.differences(files, tmp_path)
+    assert message in found
+    assert {path: path.read_bytes() for path in tmp_path.rglob('*') if path.is_file()} == before
+
+
+def test_check_takes_another_compression_for_the_same_picture(results, tmp_path):
+    files = results[2]
+    build.write(files, tmp_path)
+    path = tmp_path / 'plots' / 'confusion.png'
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, compress_level=1)
+    assert path.read_bytes() != files['plots/confusion.png']
+    assert build.differences(files, tmp_path) == []
+
+
+def test_a_report_of_thousands_of_configurations_takes_seconds(tmp_path):
+    text = json.dumps(synthetic.record())
+    for index in range(2000):
+        folder = tmp_path / f'run-{index:04d}'
+        folder.mkdir()
+        (folder / 'record.json').write_text(
+            text.replace(synthetic.record()['run_id'], folder.name).replace('"wdecay": 0.0005', f'"wdecay": {index}'),
+            encoding='utf-8')
+    started = time.process_time()
+    _, files = build.build(tmp_path, tmp_path)
+    assert time.process_time() - started < 30
+    data = json.loads(files['table.json'])
+    assert len(data['others']) == 1999
+    assert f'{1999 - table.LISTED} more are in table.json.' in files['TABLE.md'].decode()
