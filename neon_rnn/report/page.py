@@ -94,8 +94,9 @@ def _table(rows: Sequence[dict[str, Any]], runs: str) -> str:
         f'<th scope="col" class="c{index}">{name}</th>' for index, name in enumerate(head)) + '</tr></thead>',
         '<tbody>']
     for row in rows:
-        lines.append('<tr>' + ''.join(_cell(index, name, content) for index, (name, content) in enumerate(
-            zip(head, _cells(row, runs), strict=True))) + '</tr>')
+        cells = ''.join(_cell(index, name, content) for index, (name, content) in enumerate(
+            zip(head, _cells(row, runs), strict=True)))
+        lines.append(f'<tr class="{_STATES[row["state"]][0]}">{cells}</tr>')
     return '\n'.join(lines + ['</tbody>', '</table>'])
 
 

@@ -63,10 +63,11 @@ def _curve(figure: Figure, left: float, bottom: float, configuration: Configurat
         axes.set_xlim(0, epochs * 1.02)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(length=0)
-    upper.set_ylim(40, 101)
+    upper.set_ylim(min(40, upper.dataLim.y0 - 3), 101)
     upper.set_yticks([50, 60, 70, 80, 90, 100])
     upper.set_xticklabels([])
-    lower.set_ylim(bottom=0)
+    # The axis fits this configuration's costs: one that diverges behind it must not flatten it.
+    lower.set_ylim(0, 1.1 * max([row['cost'] for run in configuration.runs for row in run.record['epochs']] + [0.1]))
     lower.yaxis.set_major_locator(MaxNLocator(3))
     lower.set_xlabel('epoch', labelpad=2)
     upper.set_title(configuration.name, pad=5)
@@ -191,8 +192,8 @@ def _confusion(figure: Figure, left: float, bottom: float, side: float, confusio
         total = sum(counts)
         for predicted, count in enumerate(counts):
             share = count / total if total else 0.0
-            axes.fill_between([predicted, predicted + 1], true, true + 1, color=OURS, alpha=0.06 + 0.6 * share,
-                              linewidth=0)
+            axes.fill_between([predicted, predicted + 1], true, true + 1, linewidth=0, alpha=0.06 + 0.6 * share,
+                              color=OURS if true == predicted else PUBLISHED)
             axes.text(predicted + 0.5, true + 0.46, str(count), ha='center', va='center', color=INK,
                       fontweight='bold' if true == predicted else 'normal', fontsize=11)
             axes.text(predicted + 0.5, true + 0.62 + 0.08 * (side < 2), f'{100 * share:.0f}%' if total else '',
