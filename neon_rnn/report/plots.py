@@ -76,8 +76,8 @@ def _curve(figure: Figure, left: float, bottom: float, configuration: Configurat
 
 
 def _lines(upper: Axes, lower: Axes, configuration: Configuration, color: str, width: float, marked: bool) -> None:
-    """The curves of one configuration's runs."""
-    for run in configuration.runs:
+    """The curves of one configuration's runs; unmarked, as context, of the first only."""
+    for run in configuration.runs if marked else configuration.runs[:1]:
         rows = run.record['epochs']
         measured = [row for row in rows if row['accuracy'] is not None]
         for axes, known, values in ((upper, measured, [100 * row['accuracy'] for row in measured]),
