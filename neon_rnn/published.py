@@ -80,8 +80,8 @@ def variant(options):
     Parameters
     ----------
     options : dict
-        As in a run record. Pretrained weights change no network, nor does an option at its default (None, or
-        ``birnn`` for the cells of the recurrent network).
+        As in a run record. Pretrained weights change no network, nor does the layout of the ResNet-50 that they come
+        from, nor an option at its default (None, or ``birnn`` for the cells of the recurrent network).
 
     Returns
     -------
@@ -89,7 +89,7 @@ def variant(options):
         Such as ``'bilstm cells'``; empty for the network of the row itself.
     """
     changed = {key: value for key, value in options.items()
-               if key != 'pretrained' and value is not None and (key, value) != ('rnn', 'birnn')}
+               if key not in ('pretrained', 'layout') and value is not None and (key, value) != ('rnn', 'birnn')}
     return ', '.join('{} cells'.format(value) if key == 'rnn' else '{} {}'.format(key, value)
                      for key, value in sorted(changed.items()))
 

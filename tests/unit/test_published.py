@@ -58,5 +58,5 @@ def test_a_network_that_was_not_published_is_never_complete():
 
 
 def test_pretrained_weights_are_no_variant():
-    assert published.variant({'pretrained': 'resnet50.pth', 'rnn': 'birnn'}) == ''
+    assert published.variant({'pretrained': {'file': 'resnet50.prm'}, 'layout': 'neon', 'rnn': 'birnn'}) == ''
     assert published.variant({'rnn': 'bigru'}) == 'bigru cells'
