@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import torch
 
+from neon_rnn.engines.torch import allocator
 from neon_rnn.errors import UsageError
 
 #: What `-b` accepts -> the device. mkl is neon's word for the fast CPU path; oneDNN is MKL-DNN's heir.
@@ -102,7 +103,8 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
         description.update(device=torch.cuda.get_device_name(device), cuda=torch.version.cuda,
                            cudnn=torch.backends.cudnn.version())
     else:
-        description.update(device=platform.machine(), capability=torch.backends.cpu.get_cpu_capability())
+        description.update(device=platform.machine(), capability=torch.backends.cpu.get_cpu_capability(),
+                           allocator=allocator.keep_memory())
     return description
 
 

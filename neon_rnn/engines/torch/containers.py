@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import torch
 
+from neon_rnn.engines.torch import fused
 from neon_rnn.engines.torch.layer import Layer, Weight
 from neon_rnn.errors import UsageError
 
@@ -32,6 +33,7 @@ class Sequential(Layer):
         for layer in self.layers:
             in_shape = layer.configure(in_shape)
         self.out_shape = in_shape
+        self._plan = fused.plan(self.layers)
         return self.out_shape
 
     def draw(self, rng):
@@ -46,8 +48,8 @@ class Sequential(Layer):
                 yield Weight('{}.{}'.format(position, weight.name), *weight[1:])
 
     def forward(self, x):
-        for layer in self.layers:
-            x = layer(x)
+        for step in self._plan:
+            x = step(x)
         return x
 
 

@@ -5,8 +5,10 @@ import numpy
 import torch
 from torch.nn import functional
 
-from neon_rnn.engines.torch import backend
+from neon_rnn.engines.torch import backend, distributed
 from neon_rnn.engines.torch.layer import Layer, Weight, column, features, parameter, statistic
+from neon_rnn.engines.torch.normalisation import Normalise, statistics
+from neon_rnn.engines.torch.products import linear
 from neon_rnn.errors import UsageError
 
 
@@ -53,7 +55,8 @@ class Convolution(Layer):
 
     def draw(self, rng):
         packed = self.init.draw(rng, (self.in_shape[0] * self.rows * self.columns, self.maps))
-        self.weight = parameter(numpy.ascontiguousarray(packed.T).reshape(self.maps, -1, self.rows, self.columns))
+        weight = parameter(packed.T.reshape(self.maps, -1, self.rows, self.columns))
+        self.weight = torch.nn.Parameter(weight.detach().contiguous(memory_format=torch.channels_last))
         if self.init_bias is not None:
             self.bias = parameter(self.init_bias.draw(rng, (self.maps, 1))[:, 0])
 
@@ -87,7 +90,7 @@ class Linear(Layer):
         yield Weight('W', (self.weight,), lambda tensors: tensors[0], lambda packed: [packed])
 
     def forward(self, x):
-        return functional.linear(x.flatten(1), self.weight)
+        return linear(x.flatten(1), self.weight)
 
 
 class Bias(Layer):
@@ -169,6 +172,9 @@ class BatchNorm(Layer):
     alone. Parameters in neon's order: beta, gamma.
     """
 
+    gmean: torch.Tensor
+    gvar: torch.Tensor
+
     def __init__(self, rho: float = 0.9, eps: float = 1e-3, name=None) -> None:
         super().__init__(name)
         self.rho, self.eps = rho, eps
@@ -184,13 +190,30 @@ class BatchNorm(Layer):
         for name in ('beta', 'gamma', 'gmean', 'gvar'):
             yield column(name, getattr(self, name))
 
+    @torch.no_grad()
+    def update(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
+        """Move the running statistics towards those of a minibatch (the biased variance)."""
+        self.gmean.mul_(self.rho).add_(mean, alpha=1 - self.rho)
+        self.gvar.mul_(self.rho).add_(variance, alpha=1 - self.rho)
+
+    @staticmethod
+    def count(values: int) -> int:
+        """The values a feature map in a minibatch, on all ranks, from those here."""
+        count = values * distributed.ranks()
+        if count == 1:
+            raise UsageError('batch norm in training needs more than one value a feature map: use a larger batch.')
+        return count
+
     def forward(self, x):
         if not self.training:
             return functional.batch_norm(x, self.gmean, self.gvar, self.gamma, self.beta, False, 0.0, self.eps)
-        count = x.numel() // x.shape[1]
-        if count == 1:
-            raise UsageError('batch norm in training needs more than one value a feature map: use a larger batch.')
-        # PyTorch's running variance is the unbiased one, neon's the biased: fold the ratio into what PyTorch sees.
+        count = self.count(x.numel() // x.shape[1])
+        if x.device.type == 'cpu' or distributed.ranks() > 1:
+            with torch.no_grad():
+                mean, variance = statistics([x], count)
+            self.update(mean, variance)
+            return Normalise.apply(x, self.gamma, self.beta, mean, variance, self.eps, count)
+        # cuDNN's running variance is the unbiased one, neon's the biased: fold the ratio into what PyTorch sees.
         biased = (count - 1) / count
         running_variance = self.gvar / biased
         y = functional.batch_norm(x, self.gmean, running_variance, self.gamma, self.beta, True, 1 - self.rho, self.eps)

@@ -13,9 +13,9 @@ import math
 
 import numpy
 import torch
-from torch.nn import functional
 
 from neon_rnn.engines.torch.layer import Layer, Weight, column, parameter, statistic
+from neon_rnn.engines.torch.products import linear, product
 from neon_rnn.engines.torch.transforms import Identity
 from neon_rnn.errors import UsageError
 
@@ -29,15 +29,16 @@ class _ElmanSweep(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, recurrent, activation, wraps=False):
-        steps = x.shape[0]
-        h = x.clone()
+        recurrent = recurrent.to(x.dtype)
+        h = torch.empty_like(x)
         for direction, weight in enumerate(recurrent):
-            previous = None
-            for step in _order(steps, direction):
-                state = h[step, :, direction]
-                if previous is not None:
-                    state.addmm_(previous, weight.t())
-                previous = state.copy_(activation(state))
+            state = None
+            for step in _order(len(x), direction):
+                total = x[step, :, direction].contiguous()
+                if state is not None:
+                    total = product(state, weight, add=total)
+                state = activation(total)
+                h[step, :, direction] = state
         ctx.save_for_backward(h, recurrent)
         ctx.activation, ctx.wraps = activation, wraps
         return h
@@ -47,21 +48,22 @@ class _ElmanSweep(torch.autograd.Function):
         h, recurrent = ctx.saved_tensors
         steps, _, directions, units = h.shape
         slope = ctx.activation.derivative(h)
-        delta = gradient.clone()
+        delta = torch.empty_like(h)
         for direction, weight in enumerate(recurrent):
             later = None
             for step in reversed(_order(steps, direction)):
-                error = delta[step, :, direction]
+                error = gradient[step, :, direction].contiguous()
                 if later is not None:
-                    error.addmm_(later, weight)
-                later = error.mul_(slope[step, :, direction])
+                    error = product(later, weight.t(), add=error)
+                later = error * slope[step, :, direction]
+                delta[step, :, direction] = later
             if ctx.wraps:
-                delta[_order(steps, direction)[-1], :, direction] += later @ weight
+                delta[_order(steps, direction)[-1], :, direction] += product(later, weight.t())
         gradient_recurrent = torch.zeros_like(recurrent)
-        for direction in range(directions):
+        for direction in range(directions if steps > 1 else 0):
             first, second = (slice(1, None), slice(None, -1)) if direction == 0 else (slice(None, -1), slice(1, None))
-            torch.mm(delta[first, :, direction].reshape(-1, units).t(), h[second, :, direction].reshape(-1, units),
-                     out=gradient_recurrent[direction])
+            gradient_recurrent[direction] = product(delta[first, :, direction].reshape(-1, units).t(),
+                                                    h[second, :, direction].reshape(-1, units).t())
         return delta, gradient_recurrent, None, None
 
 
@@ -87,6 +89,8 @@ class RecurrentLayer(Layer):
 
     directions = 1
     gates = 1
+    #: (channels, places): the features of a step come place by place, their weights are saved channel by channel.
+    block: tuple[int, int] | None = None
 
     def __init__(self, output_size, init, init_inner=None, activation=None, reset_cells=False, name=None) -> None:
         super().__init__(name)
@@ -106,7 +110,7 @@ class RecurrentLayer(Layer):
         return self.out_shape
 
     def draw(self, rng):
-        self.input = parameter(self._draw_gates(rng, self.init, self.features))
+        self.input = parameter(self._transposed(self._draw_gates(rng, self.init, self.features), self.block))
         self.recurrent = parameter(self._draw_gates(rng, self.init_inner or self.init, self.units))
         self.bias = parameter(numpy.zeros((self.directions, self.gates * self.units)))
 
@@ -115,21 +119,29 @@ class RecurrentLayer(Layer):
         return numpy.stack([numpy.concatenate([init.draw(rng, (self.units, size)) for _ in range(self.gates)])
                             for _ in range(self.directions)])
 
+    @staticmethod
+    def _transposed(weight, block):
+        """Input weights (D, gates * units, features), the features turned from the order `block` to the other one."""
+        return weight.reshape(*weight.shape[:2], *block).swapaxes(2, 3).reshape(weight.shape) if block else weight
+
     def weights(self):
         tensors = (self.input, self.recurrent, self.bias)
 
         def pack(parts):
+            first, *rest = parts
+            parts = [self._transposed(first, self.block and self.block[::-1]), *rest]
             return torch.cat([part.reshape(-1) for part in parts]).reshape(-1, self.gates * self.units)
 
         def unpack(packed):
             pieces = packed.reshape(-1).split([tensor.numel() for tensor in tensors])
-            return [piece.reshape(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)]
+            first, *rest = (piece.reshape(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True))
+            return [self._transposed(first, self.block), *rest]
 
         yield Weight('W', tensors, pack, unpack)
 
     def input_products(self, x, bias=True):
         """W x + b of every step and direction: (steps, batch, directions, gates * units)."""
-        products = functional.linear(x, self.input.flatten(0, 1), self.bias.flatten() if bias else None)
+        products = linear(x, self.input.flatten(0, 1), self.bias.flatten() if bias else None)
         return products.unflatten(-1, (self.directions, -1))
 
     def states(self, x: torch.Tensor) -> torch.Tensor:
@@ -194,7 +206,8 @@ class BiBNRNN(BiRNN):
         else:
             mean, variance = self.gmean, self.gvar
         normal = (products - mean) / torch.sqrt(variance + self.eps) * self.gamma.detach() + self.beta.detach()
-        return _ElmanSweep.apply(normal.unflatten(-1, (2, -1)) + self.bias.detach(), self.recurrent, self.activation, True)
+        products = normal.unflatten(-1, (2, -1)) + self.bias.detach()
+        return _ElmanSweep.apply(products, self.recurrent, self.activation, True)
 
 
 class GatedLayer(RecurrentLayer):

@@ -4,6 +4,8 @@ After ReSeg (Visin et al., arXiv 1511.07053, section 2.1).
 """
 from __future__ import annotations
 
+import torch
+
 from neon_rnn.engines.torch.layer import Layer, Weight
 from neon_rnn.errors import UsageError
 
@@ -55,6 +57,7 @@ class SpatialRNN(Layer):
         super().configure(in_shape)
         channels, height, width = self.input_shape
         _, rows, columns = self.block_shape
+        self.vertical.block = (channels, rows * columns)
         depth, _ = self.vertical.configure((channels * rows * columns, height // rows))
         depth, _ = self.horizontal.configure((depth, width // columns))
         self.out_shape = (depth, height // rows, width // columns)
@@ -73,9 +76,10 @@ class SpatialRNN(Layer):
         batch, channels = x.shape[:2]
         _, rows, columns = self.block_shape
         down, across = self.out_shape[1:]
-        blocks = x.reshape(batch, channels, down, rows, across, columns)
-        columns_of_blocks = blocks.permute(2, 0, 4, 1, 3, 5).reshape(down, batch * across, -1)
+        # (batch, down, I, across, J, C): the channels of one place lie together, as in a channels-last map
+        blocks = x.permute(0, 2, 3, 1).reshape(batch, down, rows, across, columns, channels)
+        columns_of_blocks = blocks.transpose(0, 1).transpose(2, 3).reshape(down, batch * across, -1)
         swept = self.vertical.sweep(columns_of_blocks).reshape(down, batch, across, -1)
         rows_of_blocks = swept.permute(2, 0, 1, 3).reshape(across, down * batch, -1)
         swept = self.horizontal.sweep(rows_of_blocks).reshape(across, down, batch, -1)
-        return swept.permute(2, 3, 1, 0)
+        return swept.permute(2, 3, 1, 0).contiguous(memory_format=torch.channels_last)

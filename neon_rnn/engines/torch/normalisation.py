@@ -1,0 +1,81 @@
+"""The arithmetic of batch norm: statistics over a minibatch, on all ranks, and both passes.
+
+PyTorch's own kernel for channels-last maps on the CPU adds up thousands of float32 numbers one by one, which costs two
+of the seven digits. Here the sums are of many short columns, joined afterwards.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from neon_rnn.engines.torch import distributed
+
+
+def statistics(pieces: Sequence[torch.Tensor], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and biased variance of each feature map over all pieces and ranks.
+
+    Parameters
+    ----------
+    pieces : sequence of torch.Tensor
+        (n, C, ...) each.
+    count : int
+        Values a feature map in all of them, on all ranks.
+    """
+    means, variances, weights = [], [], []
+    for piece in pieces:
+        maps = piece.shape[1]
+        each_mean, each_variance = torch.batch_norm_update_stats(_columns(piece), None, None, 0.0)
+        means.append(each_mean.reshape(-1, maps))
+        variances.append(each_variance.reshape(-1, maps))
+        size = piece.numel() // each_mean.numel()
+        weights.append(torch.full_like(means[-1][:, :1], size / count))
+    # Chan, Golub and LeVeque (1979): how mean and variance of parts make those of the whole
+    weight, each_mean, each_variance = torch.cat(weights), torch.cat(means), torch.cat(variances)
+    mean = distributed.total((weight * each_mean).sum(0))
+    return mean, distributed.total((weight * (each_variance + (each_mean - mean) ** 2)).sum(0))
+
+
+def _columns(piece: torch.Tensor) -> torch.Tensor:
+    """A channels-last (n, C, H, W) as (n * H, W * C, 1, 1): a feature map becomes W short columns."""
+    if piece.dim() != 4 or not piece.is_contiguous(memory_format=torch.channels_last) or piece.is_contiguous():
+        return piece
+    return piece.permute(0, 2, 3, 1).reshape(piece.shape[0] * piece.shape[2], -1, 1, 1)
+
+
+def by_map(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """(C,) -> (1, C, 1, ...), to go with (n, C, ...)."""
+    return values.reshape(1, -1, *[1] * (like.dim() - 2))
+
+
+def scaled(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """x * scale + shift by feature map, in the type of `x`."""
+    return torch.addcmul(by_map(shift, x), x, by_map(scale, x)).to(x.dtype)
+
+
+class Normalise(torch.autograd.Function):
+    """gamma (x - mean) / sqrt(variance + eps) + beta; mean and variance are those of `x` on all ranks."""
+
+    @staticmethod
+    def forward(ctx, x, gamma, beta, mean, variance, eps, count):
+        inverse = torch.rsqrt(variance + eps)
+        ctx.save_for_backward(x, gamma, mean, inverse)
+        ctx.count = count
+        scale = gamma * inverse
+        return scaled(x, scale, beta - mean * scale)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        x, gamma, mean, inverse = ctx.saved_tensors
+        dtype = gamma.dtype
+        error = gradient.to(dtype)
+        others = [dimension for dimension in range(x.dim()) if dimension != 1]
+        centred = x.to(dtype) - by_map(mean, x)
+        of_beta = error.sum(others)
+        of_gamma = (centred * error).sum(others) * inverse
+        total_beta, total_gamma = distributed.total(torch.stack([of_beta, of_gamma]))
+        scale = gamma * inverse
+        of_x = error * by_map(scale, x)
+        of_x.sub_(by_map(scale * total_beta / ctx.count, x))
+        of_x.addcmul_(centred, by_map(scale * inverse * total_gamma / ctx.count, x), value=-1)
+        return of_x.to(x.dtype), of_gamma, of_beta, None, None, None, None
