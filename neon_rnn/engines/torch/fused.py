@@ -21,9 +21,9 @@ from typing import Any
 import torch
 
 from neon_rnn.engines.torch import distributed
-from neon_rnn.engines.torch.layer import Layer
+from neon_rnn.engines.torch.layer import Layer, features
 from neon_rnn.engines.torch.layers import Activation, BatchNorm, Convolution, DataTransform, Pooling
-from neon_rnn.engines.torch.normalisation import by_map, scaled, statistics
+from neon_rnn.engines.torch.normalisation import by_map, statistics
 from neon_rnn.engines.torch.products import convolution_relu, matrix_dtype
 from neon_rnn.engines.torch.transforms import Normalizer, Rectlin
 
@@ -105,9 +105,8 @@ class Stage:
                                    self.convolution.dilation)
 
     def pieces(self, tensor: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The images of `tensor` in pieces of which a convolution makes `PIECE` bytes."""
-        maps, height, width = self.convolution.out_shape
-        return tensor.split(max(1, PIECE // (maps * height * width * tensor.element_size())))
+        """The images of `tensor` in pieces of which a convolution makes `PIECE` bytes (float32, as its gradient is)."""
+        return tensor.split(max(1, PIECE // (4 * features(self.convolution.out_shape))))
 
     def pool(self, a: torch.Tensor, sign: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """The largest of each window (the smallest where `sign` is -1), and where it lies."""
@@ -121,7 +120,7 @@ class Stage:
         scale = gamma * torch.rsqrt(self.norm.gvar + self.norm.eps)
         shift = self.norm.beta - self.norm.gmean * scale
         parts = [self.pool(a, _signs(gamma, a.dtype))[0] for a in self.rectified(x, weight, self.convolution.bias)]
-        return torch.cat([scaled(part, scale, shift) for part in parts])
+        return _scaled(parts, scale, shift)
 
 
 class Pixels:
@@ -168,7 +167,7 @@ class _Stage(torch.autograd.Function):
         ctx.stage, ctx.count, ctx.pieces = stage, count, len(rectified)
         ctx.save_for_backward(x, weight, bias, gamma, mean, inverse, *rectified, *pooled, *where)
         scale = gamma * inverse
-        return torch.cat([scaled(part, scale, beta - mean * scale) for part in pooled])
+        return _scaled(pooled, scale, beta - mean * scale)
 
     @staticmethod
     def backward(ctx, gradient):
@@ -188,7 +187,8 @@ class _Stage(torch.autograd.Function):
         scale = gamma * inverse
         slope = scale * inverse * total_gamma / ctx.count
         offset = scale * total_beta / ctx.count - slope * mean
-        of_x, of_weight, of_bias = [], 0, 0
+        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        of_weight, of_bias, done = 0, 0, 0
         for piece, a, part, position in zip(stage.pieces(x), rectified, gradients, where, strict=True):
             error = (part.to(dtype) * by_map(scale, x)).contiguous(memory_format=torch.channels_last)
             a = a.to(dtype)
@@ -202,10 +202,22 @@ class _Stage(torch.autograd.Function):
             piece_x, piece_weight, _ = torch.ops.aten.convolution_backward(
                 error.to(x.dtype), piece, weight, None, stage.convolution.strides, stage.convolution.padding,
                 stage.convolution.dilation, False, [0, 0], 1, [ctx.needs_input_grad[0], True, False])
-            of_x.append(piece_x)
+            if of_x is not None:
+                of_x[done:done + len(piece)] = piece_x
+                done += len(piece)
             of_weight += piece_weight.to(dtype)
-        return (torch.cat(of_x) if ctx.needs_input_grad[0] else None, of_weight.to(weight.dtype),
+        return (of_x, of_weight.to(weight.dtype),
                 of_bias if bias is not None else None, of_gamma, of_beta, None)
+
+
+def _scaled(parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """The parts in one tensor, scaled and shifted by feature map."""
+    first = parts[0]
+    whole = torch.empty((sum(map(len, parts)), *first.shape[1:]), dtype=first.dtype, device=first.device,
+                        memory_format=torch.channels_last)
+    for part, place in zip(parts, whole.split(len(first)), strict=True):
+        torch.addcmul(by_map(shift, first), part, by_map(scale, first), out=place)
+    return whole
 
 
 def _signs(gamma: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
