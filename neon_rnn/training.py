@@ -7,14 +7,17 @@ import signal
 import sys
 import time
 
+import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import checkpoint, engines, evaluation, inference, models, published, records
+from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, published, records
 from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
 from neon_rnn.errors import NeonRnnError, UsageError
 
 #: Seconds between two looks at the cost: on a GPU each look waits for the device.
 _LOOK = 0.5
+#: The first so many test pictures are those that examples are taken from.
+_EXAMPLES_FROM = 64
 
 _FIELDS = ('model options data engine backend batch_size epochs seed shuffle precision threads deterministic eval_freq '
            'serialize')
@@ -149,6 +152,16 @@ class _Prepared:
         probabilities = inference.predict_part(self.nn, self.model, test, self.settings.batch_size)
         return evaluation.summarise(probabilities, test.labels, self.dataset.class_names)
 
+    def keep_examples(self, run):
+        """Keep some predictions on drawn test pictures for the report's page; photographs are never kept."""
+        test, kind = self.dataset.test, self.dataset.description['kind']
+        if kind != 'synthetic':
+            return
+        inputs = test.read(np.arange(min(_EXAMPLES_FROM, test.count)))
+        labels = test.labels[:len(inputs)]
+        examples.write(run.folder, kind, inputs, test.shape, labels, self.nn.predict(self.model, inputs),
+                       self.dataset.class_names)
+
 
 def _prepare(settings):
     """Check the settings against each other, the data and the machine; load, open, build."""
@@ -243,6 +256,7 @@ def _train_epochs(prepared, run, first):
         sys.stdout.flush()
         if last or epoch % settings.serialize == 0:
             prepared.save(run, epoch)
+    prepared.keep_examples(run)
     run.update(status='finished', final=final, ended=records.now())
 
 
