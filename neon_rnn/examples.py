@@ -34,7 +34,7 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
     inputs : array, uint8, (count, C*H*W)
         The pictures, channels RGB.
     shape : (C, H, W)
-        With C = 3.
+        With C of 3, or 1 for grey.
     labels : array, int, (count,)
     probabilities : array, float, (count, classes)
     class_names : list of str
@@ -64,8 +64,8 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
 
 
 def _thumbnail(picture):
-    """A picture, uint8 (H, W, 3), as a small PNG file."""
-    image = Image.fromarray(picture)
+    """A picture, uint8 (H, W, 3) or (H, W, 1), as a small PNG file."""
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
     image.thumbnail((_SIDE, _SIDE), Image.LANCZOS)
     file = io.BytesIO()
     image.quantize(64).save(file, 'PNG', optimize=True)

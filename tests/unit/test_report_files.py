@@ -222,12 +222,13 @@ def test_confusion_picture_of_an_evaluation(tmp_path):
     assert (blue > 80).mean() > 0.1
 
 
-def test_examples_are_balanced_between_mistakes_and_the_rest(tmp_path):
+@pytest.mark.parametrize('channels', [1, 3])
+def test_examples_are_balanced_between_mistakes_and_the_rest(tmp_path, channels):
     labels = np.zeros(20, int)
     probabilities = np.tile([0.9, 0.1], (20, 1))
     probabilities[[3, 5, 7, 9, 11, 13]] = [0.25, 0.75]
-    pictures = np.zeros((20, 3 * 4 * 4), np.uint8)
-    examples.write(tmp_path, 'synthetic', pictures, (3, 4, 4), labels, probabilities, ['a', 'b'])
+    pictures = np.zeros((20, channels * 4 * 4), np.uint8)
+    examples.write(tmp_path, 'synthetic', pictures, (channels, 4, 4), labels, probabilities, ['a', 'b'])
     found = examples.read(tmp_path)
     assert [each['prediction'] for each in found].count('b') == 4
     assert len(found) == 8
