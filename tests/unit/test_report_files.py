@@ -5,6 +5,7 @@ import io
 import json
 import re
 import time
+import types
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
 
@@ -13,7 +14,7 @@ import pytest
 import synthetic_records as synthetic
 from PIL import Image
 
-from neon_rnn import examples, published
+from neon_rnn import examples, published, training
 from neon_rnn.cli import main
 from neon_rnn.report import build, drawing, plots, table
 from neon_rnn.report.choose import choose
@@ -233,6 +234,17 @@ def test_examples_are_balanced_between_mistakes_and_the_rest(tmp_path, channels)
     assert [each['prediction'] for each in found].count('b') == 4
     assert len(found) == 8
     assert found[3] == {'png_base64': found[3]['png_base64'], 'label': 'a', 'prediction': 'b', 'probability': 0.75}
+
+
+@pytest.mark.parametrize(('kind', 'kept'), [('synthetic', 5), ('photographs', 0)])
+def test_training_keeps_examples_of_synthetic_data_only(tmp_path, kind, kept):
+    test = types.SimpleNamespace(count=5, shape=(3, 4, 4), labels=np.zeros(5, int),
+                                 read=lambda indices: np.zeros((len(indices), 48), np.uint8))
+    dataset = types.SimpleNamespace(test=test, description={'kind': kind}, class_names=['a', 'b'])
+    engine = types.SimpleNamespace(predict=lambda model, inputs: np.tile([0.9, 0.1], (len(inputs), 1)))
+    prepared = training._Prepared(None, engine, dataset, None, None, None)
+    prepared.keep_examples(types.SimpleNamespace(folder=str(tmp_path)))
+    assert len(examples.read(tmp_path)) == kept
 
 
 def test_photographs_are_never_kept_as_examples(tmp_path):
