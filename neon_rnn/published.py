@@ -123,12 +123,12 @@ def protocol(name, hyperparameters, dataset, options):
                 ('momentum_coef', 'momentum', MOMENTUM_COEF), ('wdecay', 'weight decay', WDECAY))
     for key, text, value in expected:
         if hyperparameters[key] != value:
-            reasons.append('{} {}, not {}'.format(text, hyperparameters[key], value))
+            reasons.append('{} {} instead of {}'.format(text, hyperparameters[key], value))
     if dataset['kind'] != 'photographs':
         reasons.append('{} data'.format(dataset['kind']))
     sides = tuple(dataset['shape'][1:])
     if row is not None and sides != (row.input_side, row.input_side):
-        reasons.append('{}x{} pixels, not {}x{}'.format(sides[0], sides[1], row.input_side, row.input_side))
+        reasons.append('{}x{} pixels instead of {}x{}'.format(sides[0], sides[1], row.input_side, row.input_side))
     if row is not None and row.kind == 'transfer learning' and not options.get('pretrained'):
         reasons.append('without pretrained weights')
     if variant(options):

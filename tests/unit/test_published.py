@@ -42,10 +42,11 @@ def test_the_published_protocol_is_complete(options):
     ('rnn', {'epochs': 5}, {}, {}, ['5 of 90 epochs']),
     ('resnet-50', {}, {}, {}, ['90 of 30 epochs']),
     ('rnn', {'batch_size': 64, 'learning_rate': 0.1, 'momentum_coef': 0.5, 'wdecay': 0}, {}, {},
-     ['batch size 64, not 128', 'learning rate 0.1, not 0.01', 'momentum 0.5, not 0.9', 'weight decay 0, not 0.0005']),
-    ('rnn', {}, {'kind': 'synthetic', 'shape': [3, 64, 64]}, {}, ['synthetic data', '64x64 pixels, not 128x128']),
+     ['batch size 64 instead of 128', 'learning rate 0.1 instead of 0.01', 'momentum 0.5 instead of 0.9',
+      'weight decay 0 instead of 0.0005']),
+    ('rnn', {}, {'kind': 'synthetic', 'shape': [3, 64, 64]}, {}, ['synthetic data', '64x64 pixels instead of 128x128']),
     ('tl-1', {}, {'shape': [3, 224, 224]}, {}, ['without pretrained weights']),
-    ('tl-1', {}, {}, {'pretrained': 'resnet50.pth'}, ['128x128 pixels, not 224x224']),
+    ('tl-1', {}, {}, {'pretrained': 'resnet50.pth'}, ['128x128 pixels instead of 224x224']),
     ('rnn', {}, {}, {'rnn': 'bilstm', 'depth': 2}, ['depth 2, bilstm cells'])])
 def test_what_differs_from_the_protocol_is_listed(name, changes, dataset, options, reasons):
     found = published.protocol(name, dict(HYPERPARAMETERS, **changes), dict(DATASET, **dataset), options)

@@ -87,9 +87,9 @@ def test_a_demo_run_cannot_pass_for_a_reproduction(tmp_path):
 
 
 @pytest.mark.parametrize(('changes', 'reason'), [
-    ({'hyperparameters': hyperparameters(batch_size=64)}, 'batch size 64, not 128'),
+    ({'hyperparameters': hyperparameters(batch_size=64)}, 'batch size 64 instead of 128'),
     ({'hyperparameters': hyperparameters(epochs=91)}, '91 of 90 epochs, 90 of 91 epochs recorded'),
-    ({'dataset': dict(synthetic.FIELDS['dataset'], shape=[3, 64, 64])}, '64x64 pixels, not 128x128'),
+    ({'dataset': dict(synthetic.FIELDS['dataset'], shape=[3, 64, 64])}, '64x64 pixels instead of 128x128'),
     ({'protocol': {'complete': False, 'published_epochs': 90, 'reasons': ['half the images']}}, 'half the images'),
     ({'protocol': {'complete': False, 'published_epochs': 90, 'reasons': []}}, 'marked incomplete by the training')])
 def test_every_shortfall_is_named_whoever_claims_otherwise(tmp_path, changes, reason):
