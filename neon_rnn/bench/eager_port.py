@@ -1,8 +1,8 @@
 """The published recurrent network as a PyTorch user would write it: the reference that `bench` compares with.
 
-Plain modules, PyTorch's defaults, one optimiser step a minibatch. It shares nothing with the torch engine, and it is not
-tuned: that is its purpose. What it computes differs from neon in details that cost no time (running variance, weights drawn
-by PyTorch).
+Plain modules, PyTorch's defaults, one optimiser step a minibatch. It shares nothing with the torch engine, and it is
+not tuned: that is its purpose. What it computes differs from neon in details that cost no time (running variance,
+weights drawn by PyTorch).
 """
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Sequential(Layer):
         for layer in self.layers:
             in_shape = layer.configure(in_shape)
         self.out_shape = in_shape
-        self._plan = fused.plan(self.layers)
+        self.steps = fused.plan(self.layers)
         return self.out_shape
 
     def draw(self, rng):
@@ -48,7 +48,7 @@ class Sequential(Layer):
                 yield Weight('{}.{}'.format(position, weight.name), *weight[1:])
 
     def forward(self, x):
-        for step in self._plan:
+        for step in self.steps:
             x = step(x)
         return x
 

@@ -1,0 +1,117 @@
+"""What is compared: a variant is a way to train the same network on the same images."""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Any, NamedTuple
+
+from neon_rnn import paths
+from neon_rnn.errors import NeonRnnError
+
+
+class Variant(NamedTuple):
+    """One way.
+
+    Attributes
+    ----------
+    key, label : str
+        For the JSON file, for people.
+    spec : dict
+        What `bench.worker` is told.
+    python : str
+        The interpreter that runs it.
+    """
+
+    key: str
+    label: str
+    spec: dict[str, Any]
+    python: str = sys.executable
+
+
+def variants(model: str, backend: str, batch: int, side: int, threads: int | None,
+             neon_python: str | None) -> list[Variant]:
+    """The variants that exist for a network; the eager port is of the network rnn alone."""
+    common = {'model': model, 'batch': batch, 'side': side, 'threads': threads, 'backend': backend}
+    engine = dict(common, kind='engine', engine='torch')
+    found = [Variant('torch-float32', 'torch engine, float32', dict(engine, precision='float32')),
+             Variant('torch-bf16', 'torch engine, bf16', dict(engine, precision='bf16'))]
+    if model == 'rnn':
+        eager = dict(common, kind='eager', keep_memory=False)
+        found += [Variant('eager-float32', 'PyTorch eager port, float32', dict(eager, precision='float32')),
+                  Variant('eager-bf16', 'PyTorch eager port, bf16 autocast', dict(eager, precision='bf16'))]
+        if backend != 'gpu':
+            eager = dict(eager, keep_memory=True)
+            found += [Variant('eager-float32-memory', 'the same, float32, allocator as ours',
+                              dict(eager, precision='float32')),
+                      Variant('eager-bf16-memory', 'the same, bf16, allocator as ours', dict(eager, precision='bf16'))]
+    if neon_python:
+        neon = dict(common, kind='engine', engine='neon', precision='float32')
+        names = ('gpu',) if backend == 'gpu' else ('mkl', 'numpy')
+        found += [Variant('neon-' + name, 'Intel neon, ' + ('cpu (NumPy)' if name == 'numpy' else name),
+                          dict(neon, backend=name), neon_python) for name in names]
+    return found
+
+
+class Worker:
+    """A running `bench.worker`.
+
+    Parameters
+    ----------
+    variant : Variant
+
+    Raises
+    ------
+    NeonRnnError
+        It ended, with the last line it wrote.
+    """
+
+    def __init__(self, variant: Variant) -> None:
+        self.variant = variant
+        self.errors = tempfile.TemporaryFile()
+        environment = dict(os.environ, PYTHONPATH=paths.ROOT)
+        self.process = subprocess.Popen(
+            [variant.python, '-m', 'neon_rnn.bench.worker', json.dumps(variant.spec)], env=environment, text=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
+        self.about = self._answer()['about']
+
+    def ask(self, request: str) -> dict[str, Any]:
+        """Send a request, wait for its answer."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the answer says why
+            self.process.stdin.write(request + '\n')
+            self.process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> float:
+        """End it; returns the most memory it held, in GiB."""
+        peak = self.ask('quit')['peak_memory_gib']
+        self._end()
+        return peak
+
+    def kill(self) -> None:
+        """End it without asking."""
+        self.process.kill()
+        self._end()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        errors = self._end()
+        raise NeonRnnError('{}: {}'.format(self.variant.label, errors[-1] if errors else 'ended with status {}'.format(
+            self.process.returncode)))
+
+    def _end(self) -> list[str]:
+        """Wait for the end; returns the lines it wrote to its standard error, once."""
+        if self.errors.closed:
+            return []
+        with contextlib.suppress(BrokenPipeError):
+            self.process.communicate()
+        self.errors.seek(0)
+        with self.errors:
+            return self.errors.read().decode('utf-8', 'replace').strip().splitlines()

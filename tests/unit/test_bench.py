@@ -1,0 +1,94 @@
+"""The benchmark's counting, turns and report."""
+import json
+
+import pytest
+
+from neon_rnn import engines, models
+from neon_rnn.bench import flops, measure, report
+from neon_rnn.bench.variants import Variant
+from neon_rnn.cli import main
+
+
+def build(name='rnn', side=64):
+    nn = engines.load('torch')
+    nn.start('cpu', 4, 0, threads=1)
+    model, cost = models.build(name, nn, (3, side, side))
+    model.initialize((3, side, side), cost)
+    return model
+
+
+def test_operations_of_the_published_network_counted_by_hand():
+    convolutions = [2 * 27 * 32 * 128 ** 2, 2 * 288 * 64 * 64 ** 2, 2 * 576 * 128 * 32 ** 2, 2 * 1152 * 256 * 16 ** 2]
+    first = 2 * 8 * 2 * 256 * (8 * 1024 + 7 * 256), 2 * 8 * 2 * 256 * (8 * 512 + 7 * 256)
+    second = 2 * 4 * 2 * 512 * (4 * 2048 + 3 * 512), 2 * 4 * 2 * 512 * (4 * 1024 + 3 * 512)
+    forward = sum(convolutions) + sum(first) + sum(second) + 2 * 1024 * 2 * 6 ** 2
+    model = build(side=128)
+    assert flops.inference_flops(model) == forward
+    assert flops.training_flops(model) == 3 * forward - convolutions[0]
+
+
+def test_a_pathway_is_counted_in_its_container():
+    model = build('resnet-18')
+    convolutions = [module for module in model.layers.modules() if type(module).__name__ == 'Convolution']
+    linear = [module for module in model.layers.modules() if type(module).__name__ == 'Linear']
+    assert len(list(flops.layer_work(model.layers))) == len(convolutions) + len(linear)
+
+
+def answers(*seconds):
+    return [{'seconds': each} for each in seconds]
+
+
+def test_rates_and_ratios_are_medians():
+    assert measure.rate(answers(1.0, 2.0, 4.0), 8)['median'] == 4.0
+    assert measure.ratio(answers(1.0, 1.0, 1.0), answers(2.0, 3.0, 9.0, 50.0)) == 3.0
+
+
+def test_a_variant_that_fails_is_in_the_results_and_stops_nobody():
+    spec = {'kind': 'eager', 'batch': 2, 'side': 32, 'threads': 1, 'backend': 'cpu', 'precision': 'float32',
+            'keep_memory': False}
+    results = measure.take_turns([Variant('good', 'good', spec), Variant('bad', 'bad', dict(spec, side=33, batch=0))],
+                                 ['train'], 0.05)
+    assert len(results['good']['train']) >= 1
+    assert results['good']['peak_memory_gib'] > 0.05
+    assert results['bad']['error'].startswith('bad: ')
+
+
+def figures():
+    variants = {'torch-float32': {'label': 'torch engine, float32', 'train': answers(1.0, 1.0), 'peak_memory_gib': 1.5},
+                'eager-float32': {'label': 'eager', 'train': answers(2.0, 3.0)},
+                'neon-mkl': {'label': 'Intel neon, mkl', 'error': 'Intel neon, mkl: no'}}
+    return {'plan': {'model': 'rnn', 'backend': 'cpu', 'batch': 10, 'side': 64}, 'parts': ['train'], 'when': 'now',
+            'machine': {'cpu': 'a processor', 'cores': 2, 'memory_gib': 4.0, 'system': 'Linux'}, 'variants': variants,
+            'git': {'commit': '0123456789abcdef', 'dirty': True},
+            'peaks': {'float32': 1e9, 'bf16': 2e9, 'memory': 1e9},
+            'flops': {'train': 5e7, 'predict': 2e7, 'parameters': 7,
+                      'layers': [{'forward': 1e7, 'read': 100, 'written': 100},
+                                 {'forward': 0.0, 'read': 10 ** 6, 'written': 0}]}}
+
+
+def test_the_report_shows_speed_ratio_roofline_and_failure():
+    text = report.markdown(figures())
+    # two passes of 1e7 operations at 1e9 a second, three of 4e6 bytes at 1e9: 32 ms an image at best
+    assert '| torch engine, float32 | 10.0 (10.0 to 10.0) | 0 | 32% | 1.5 |' in text
+    assert '| torch engine, float32 | 2.50 |' in text
+    assert 'Intel neon, mkl: no' in text
+    assert report.plot(figures()).count('10.0') >= 1
+
+
+def test_wrong_parts_are_refused(capsys):
+    assert main(['bench', '--parts', 'train,lunch']) == 2
+    assert 'lunch' in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_writes_figures_text_and_plot(tmp_path, capsys):
+    assert main(['bench', '--parts', 'train,layers,loading', '--seconds', '0.1', '-z', '2', '--side', '32', '--threads',
+                 '1', '--out', str(tmp_path)]) == 0
+    written = json.loads((tmp_path / 'bench.json').read_text())
+    assert set(written['variants']) >= {'torch-float32', 'torch-bf16', 'eager-float32'}
+    names = [row['name'] for row in written['layers']['torch-float32']]
+    assert names[0].startswith('0 DataTransform')
+    assert '17 SpatialRNN' in names
+    assert all(row['backward'] > 0 for row in written['layers']['torch-float32'][:-1])
+    assert (tmp_path / 'bench.svg').read_text().startswith('<')
+    assert '# Benchmark of rnn' in capsys.readouterr().out
