@@ -4,24 +4,27 @@ Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the
 """
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
 from neon_rnn.engines.torch.containers import MergeSum, Sequential, SkipNode
+from neon_rnn.engines.torch.depthwise import ClippedRectlin, DepthwiseConvolution, SamePadding
+from neon_rnn.engines.torch.feed import feed
 from neon_rnn.engines.torch.initializers import Constant, Gaussian, GlorotUniform, Kaiming, Uniform, Xavier
 from neon_rnn.engines.torch.layers import Activation, Affine, BatchNorm, Conv, DataTransform, Dropout, Pooling
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.recurrent import GRU, LSTM, BiBNRNN, BiGRU, BiLSTM, BiRNN, Recurrent
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
-from neon_rnn.engines.torch.step import feed, predict, train_step
+from neon_rnn.engines.torch.step import predict, train_step
 from neon_rnn.engines.torch.training import CrossEntropyMulti, GeneralizedCost, GradientDescentMomentum, Schedule
 from neon_rnn.engines.torch.transforms import Identity, Logistic, Normalizer, Rectlin, Softmax, Tanh
 from neon_rnn.engines.torch.weights import get_optimizer_state, get_weights, set_optimizer_state, set_weights
 
 #: Beyond the contract: what neon does not have.
-EXTRAS = ('BiGRU',)
+EXTRAS = ('BiGRU', 'ClippedRectlin', 'DepthwiseConvolution', 'SamePadding')
 
 __all__ = [
-    'Activation', 'Affine', 'BatchNorm', 'BiBNRNN', 'BiGRU', 'BiLSTM', 'BiRNN', 'Constant', 'Conv', 'CrossEntropyMulti',
-    'DataTransform', 'Dropout', 'EXTRAS', 'GRU', 'Gaussian', 'GeneralizedCost', 'GlorotUniform',
-    'GradientDescentMomentum', 'Identity', 'Kaiming', 'LSTM', 'Logistic', 'MergeSum', 'Model', 'Normalizer', 'Pooling',
-    'Rectlin', 'Recurrent', 'Schedule', 'Sequential', 'SkipNode', 'Softmax', 'SpatialRNN', 'Tanh', 'Uniform', 'Xavier',
-    'feed', 'get_optimizer_state', 'get_random_state', 'get_weights', 'predict', 'set_optimizer_state',
-    'set_random_state', 'set_weights', 'start', 'train_step',
+    'Activation', 'Affine', 'BatchNorm', 'BiBNRNN', 'BiGRU', 'BiLSTM', 'BiRNN', 'ClippedRectlin', 'Constant', 'Conv',
+    'CrossEntropyMulti', 'DataTransform', 'DepthwiseConvolution', 'Dropout', 'EXTRAS', 'GRU', 'Gaussian',
+    'GeneralizedCost', 'GlorotUniform', 'GradientDescentMomentum', 'Identity', 'Kaiming', 'LSTM', 'Logistic',
+    'MergeSum', 'Model', 'Normalizer', 'Pooling', 'Rectlin', 'Recurrent', 'SamePadding', 'Schedule', 'Sequential',
+    'SkipNode', 'Softmax', 'SpatialRNN', 'Tanh', 'Uniform', 'Xavier', 'feed', 'get_optimizer_state',
+    'get_random_state', 'get_weights', 'predict', 'set_optimizer_state', 'set_random_state', 'set_weights', 'start',
+    'train_step',
 ]

@@ -9,12 +9,12 @@ from typing import Any
 import numpy
 import torch
 
-from neon_rnn.engines.torch import allocator
+from neon_rnn.engines.torch import allocator, distributed
 from neon_rnn.errors import UsageError
 
 #: What `-b` accepts -> the device. mkl is neon's word for the fast CPU path; oneDNN is MKL-DNN's heir.
 DEVICES = {'gpu': 'cuda', 'cpu': 'cpu', 'mkl': 'cpu'}
-PRECISIONS = {'float32': torch.float32, 'float64': torch.float64, 'bf16': torch.float32}
+PRECISIONS = {'float32': torch.float32, 'float64': torch.float64, 'bf16': torch.float32, 'tf32': torch.float32}
 
 
 @dataclasses.dataclass
@@ -65,9 +65,10 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
     rng_seed : int
         Seeds ``numpy.random.RandomState``, like neon's ``gen_backend(rng_seed=...)``.
     precision : str
-        ``'float32'``, ``'float64'`` (gradient checks) or ``'bf16'``.
+        ``'float32'``, ``'float64'`` (gradient checks), ``'tf32'`` (float32 with TensorFloat-32 products, on a GPU) or
+        ``'bf16'``.
     threads : int, optional
-        CPU threads; default: all the cores this process may use.
+        CPU threads, of all ranks on this machine together; default: all the cores this process may use.
     deterministic : bool
         Only kernels whose result does not change from run to run.
 
@@ -83,20 +84,29 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
     """
     global _active
     if backend not in DEVICES:
-        raise UsageError("the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as cpu).".format(backend))
+        raise UsageError('the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as cpu).'.format(
+            backend))
     if precision not in PRECISIONS:
         raise UsageError('there is no precision {!r}; choose {}.'.format(precision, ', '.join(PRECISIONS)))
     device = torch.device(DEVICES[backend])
+    if precision == 'tf32' and device.type != 'cuda':
+        raise UsageError('precision tf32 is for -b gpu; a processor has float32 and bf16.')
     if device.type == 'cuda' and not torch.cuda.is_available():
-        raise UsageError('-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of PyTorch '
-                         'and a driver.'.format(torch.__version__, 'a CPU build' if torch.version.cuda is None else
-                                                'built for CUDA ' + torch.version.cuda))
-    torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
+        build = 'a CPU build' if torch.version.cuda is None else 'built for CUDA ' + torch.version.cuda
+        raise UsageError('-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of '
+                         'PyTorch and a driver.'.format(torch.__version__, build))
+    device = distributed.join(device.type, batch_size)
+    total = threads or len(os.sched_getaffinity(0))
+    torch.set_num_threads(distributed.threads(total))
+    if deterministic:
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it, before its first call
     torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
     _active = Backend('gpu' if device.type == 'cuda' else 'cpu', device, PRECISIONS[precision], precision == 'bf16',
                       batch_size, numpy.random.RandomState(rng_seed))
     description: dict[str, Any] = {
-        'backend': _active.name, 'precision': precision, 'threads': torch.get_num_threads(),
+        'backend': _active.name, 'precision': precision, 'threads': total, 'ranks': distributed.ranks(),
         'deterministic': deterministic, 'torch': torch.__version__,
     }
     if device.type == 'cuda':

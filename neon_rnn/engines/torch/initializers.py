@@ -67,7 +67,10 @@ class Xavier(Initializer):
 
 
 class Kaiming(Initializer):
-    """Normal(0, sqrt(2 / fan_in)) (He et al., arXiv 1502.01852); fan_in is shape[0] if `local` (convolution), else shape[1]."""
+    """Normal(0, sqrt(2 / fan_in)) (He et al., arXiv 1502.01852).
+
+    fan_in is shape[0] if `local` (convolution), else shape[1].
+    """
 
     def __init__(self, local: bool = True, name: str = 'Kaiming') -> None:
         self.local, self.name = local, name

@@ -48,8 +48,8 @@ class Convolution(Layer):
 
     def configure(self, in_shape):
         super().configure(in_shape)
-        sides = [output_size(*sizes) for sizes in zip(in_shape[1:], (self.rows, self.columns), self.padding, self.strides,
-                                                      self.dilation, strict=True)]
+        sides = [output_size(*sizes) for sizes in zip(in_shape[1:], (self.rows, self.columns), self.padding,
+                                                      self.strides, self.dilation, strict=True)]
         self.out_shape = (self.maps, *sides)
         return self.out_shape
 
@@ -139,7 +139,10 @@ class DataTransform(Layer):
 
 
 class Pooling(Layer):
-    """Max or average pooling; max ignores the padding, average counts only real pixels; ``'all'`` pools the whole map."""
+    """Max or average pooling; ``'all'`` pools the whole map.
+
+    Max ignores the padding, average counts only real pixels.
+    """
 
     def __init__(self, fshape, op='max', strides=None, padding=0, name=None) -> None:
         super().__init__(name)
@@ -224,7 +227,8 @@ class BatchNorm(Layer):
 class Dropout(Layer):
     """Keeps each value with probability `keep` in training, scales by `keep` in inference.
 
-    The mask is drawn as neon's cpu backend draws it: ``rng.uniform(size=(features, batch)) < keep``.
+    The mask is drawn as neon's cpu backend draws it: ``rng.uniform(size=(features, batch)) < keep``, on every rank for
+    the whole minibatch.
     """
 
     owns_output = False
@@ -236,7 +240,9 @@ class Dropout(Layer):
     def forward(self, x):
         if not self.training:
             return x * self.keep
-        mask = backend.active().rng.uniform(size=(features(self.in_shape), x.shape[0])) < self.keep
+        batch = x.shape[0] * distributed.ranks()
+        mask = backend.active().rng.uniform(size=(features(self.in_shape), batch)) < self.keep
+        mask = mask[:, distributed.share(batch)]
         return x * torch.from_numpy(mask.T.reshape(x.shape)).to(x.device, x.dtype)
 
 

@@ -1,10 +1,13 @@
 """The model: a list of layers that learns (neon/models/model.py)."""
 from __future__ import annotations
 
+import functools
+
 import torch
 
-from neon_rnn.engines.torch import backend
+from neon_rnn.engines.torch import backend, distributed
 from neon_rnn.engines.torch.containers import Sequential
+from neon_rnn.engines.torch.graph import StepGraph
 from neon_rnn.engines.torch.layer import Shape, Weight
 from neon_rnn.engines.torch.training import GeneralizedCost
 
@@ -21,6 +24,8 @@ class Model:
     layers : Sequential
     cost : GeneralizedCost
     input_shape : tuple of int
+    parallel : torch.nn.Module
+        The layers with the gradients of all ranks averaged.
     """
 
     def __init__(self, layers, name: str = 'model') -> None:
@@ -28,6 +33,7 @@ class Model:
         self.name = name
         self.cost: GeneralizedCost | None = None
         self.input_shape: Shape = ()
+        self.graph: StepGraph | None = None
 
     def initialize(self, input_shape: Shape, cost: GeneralizedCost | None = None) -> None:
         """Fix the shapes and draw the weights from the backend's random numbers; a second call changes nothing.
@@ -43,13 +49,14 @@ class Model:
             self.cost = cost
             self.layers.configure(self.input_shape)
             self.layers.allocate(backend.active().rng)
+            self.parallel = distributed.parallel(self.layers)
 
-    @property
+    @functools.cached_property
     def weights(self) -> list[Weight]:
         """Every parameter and running statistic, named by position."""
         return list(self.layers.weights())
 
-    @property
+    @functools.cached_property
     def parameters(self) -> list[torch.Tensor]:
         """The tensors that the optimiser changes."""
         return [tensor for weight in self.weights if weight.trained for tensor in weight.tensors]

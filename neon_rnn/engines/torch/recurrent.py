@@ -1,11 +1,11 @@
 """neon's recurrent layers (neon/layers/recurrent.py), and bidirectional GRU, which neon does not have.
 
-Inside the layer a sequence is a tensor (steps, batch, features), read in one piece: one product makes every step's input,
-then one product a step makes the recurrence. A directed axis of length D (1, or 2 for the Bi layers: forward, backward)
-runs through weights (D, gates * units, ...) and outputs (steps, batch, D, units).
+Inside the layer a sequence is a tensor (steps, batch, features), read in one piece: one product makes every step's
+input, then one product a step makes the recurrence. A directed axis of length D (1, or 2 for the Bi layers: forward,
+backward) runs through weights (D, gates * units, ...) and outputs (steps, batch, D, units).
 
-Weights are drawn and saved as neon does: input weights, recurrent weights, biases, each forward before backward, gate by
-gate; biases start at 0. A sequence starts from a zero state: state is never carried from one minibatch to the next.
+Weights are drawn and saved as neon does: input weights, recurrent weights, biases, each forward before backward, gate
+by gate; biases start at 0. A sequence starts from a zero state: state is never carried from one minibatch to the next.
 """
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ import math
 import numpy
 import torch
 
+from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.layer import Layer, Weight, column, parameter, statistic
+from neon_rnn.engines.torch.normalisation import Normalise, scaled, statistics
 from neon_rnn.engines.torch.products import linear, product
 from neon_rnn.engines.torch.transforms import Identity
 from neon_rnn.errors import UsageError
@@ -176,10 +178,10 @@ class BiRNN(Recurrent):
 class BiBNRNN(BiRNN):
     """BiRNN with batch norm of the input products over batch and steps (neon's ``BiBNRNN``).
 
-    Three faults of neon 2.6.0 (recurrent.py, measured alike on its cpu and mkl backends) are part of its results, hence of
-    these: beta and gamma never receive their gradients (`set_deltas` replaces the buffers that the optimiser reads); the
-    biases receive zero (their gradient is summed after the batch norm's backward pass); and the error wraps around from
-    the first step of a sweep to its last. So only weight decay moves beta, gamma and the biases.
+    Three faults of neon 2.6.0 (recurrent.py, measured alike on its cpu and mkl backends) are part of its results, hence
+    of these: beta and gamma never receive their gradients (`set_deltas` replaces the buffers that the optimiser reads);
+    the biases receive zero (their gradient is summed after the batch norm's backward pass); and the error wraps around
+    from the first step of a sweep to its last. So only weight decay moves beta, gamma and the biases.
     """
 
     rho, eps = 0.9, 1e-3
@@ -197,16 +199,20 @@ class BiBNRNN(BiRNN):
             yield column(name, getattr(self, name))
 
     def states(self, x):
-        products = self.input_products(x, bias=False).flatten(2)
+        products = self.input_products(x, bias=False)
+        shape = products.shape
+        products = products.flatten(2).flatten(0, 1)
+        gamma, beta = self.gamma.detach(), self.beta.detach()
         if self.training:
-            variance, mean = torch.var_mean(products, dim=(0, 1), correction=0)
-            with torch.no_grad():
-                self.gmean.mul_(self.rho).add_(mean, alpha=1 - self.rho)
-                self.gvar.mul_(self.rho).add_(variance, alpha=1 - self.rho)
+            count = len(products) * distributed.ranks()
+            mean, variance = statistics([products.detach()], count)
+            self.gmean.mul_(self.rho).add_(mean, alpha=1 - self.rho)
+            self.gvar.mul_(self.rho).add_(variance, alpha=1 - self.rho)
+            normal = Normalise.apply(products, gamma, beta, mean, variance, self.eps, count)
         else:
-            mean, variance = self.gmean, self.gvar
-        normal = (products - mean) / torch.sqrt(variance + self.eps) * self.gamma.detach() + self.beta.detach()
-        products = normal.unflatten(-1, (2, -1)) + self.bias.detach()
+            scale = gamma * torch.rsqrt(self.gvar + self.eps)
+            normal = scaled(products, scale, beta - self.gmean * scale)
+        products = normal.reshape(shape) + self.bias.detach().to(normal.dtype)
         return _ElmanSweep.apply(products, self.recurrent, self.activation, True)
 
 
@@ -251,7 +257,10 @@ class GatedLayer(RecurrentLayer):
 
 
 class LSTM(GatedLayer):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997); gates in neon's order: input, forget, output, modulation."""
+    """Long short-term memory (Hochreiter and Schmidhuber, 1997).
+
+    Gates in neon's order: input, forget, output, modulation.
+    """
 
     gates = 4
     state_size = 2

@@ -13,9 +13,9 @@ from neon_rnn.errors import UsageError
 class SpatialRNN(Layer):
     """Cut the map into blocks p_ij, sweep each column of blocks, then each row of what comes out.
 
-    The vertical network reads the blocks of a column as a sequence, o_ij = f(o_i-1,j, p_ij), with the same weights for every
-    column; the horizontal one reads the rows of its output in the same way. A block is flattened as (C, block row, block
-    column). Each image starts from a zero state. The vertical weights are drawn first.
+    The vertical network reads the blocks of a column as a sequence, o_ij = f(o_i-1,j, p_ij), with the same weights for
+    every column; the horizontal one reads the rows of its output in the same way. A block is flattened as (C, block
+    row, block column). Each image starts from a zero state. The vertical weights are drawn first.
 
     Parameters
     ----------
@@ -45,8 +45,9 @@ class SpatialRNN(Layer):
         channels, height, width = self.input_shape
         depth, rows, columns = self.block_shape
         if depth != channels or min(rows, columns) < 1 or height % rows or width % columns:
-            raise UsageError('SpatialRNN: blocks {} do not divide the map {}: the channels must be equal, the rows divide '
-                             '{} and the columns divide {}.'.format(self.block_shape, self.input_shape, height, width))
+            raise UsageError('SpatialRNN: blocks {} do not divide the map {}: the channels must be equal, the rows '
+                             'divide {} and the columns divide {}.'.format(self.block_shape, self.input_shape, height,
+                                                                           width))
         self.vertical = RNN(**RNN_params)
         self.horizontal = RNN(**RNN_params)
 

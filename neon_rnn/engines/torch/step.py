@@ -1,12 +1,12 @@
-"""What the training loop calls: feed, train step, predict."""
+"""What the training loop calls for every minibatch: train step, predict."""
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy
 import torch
 
-from neon_rnn.engines.torch import backend
+from neon_rnn.engines.torch import backend, distributed
+from neon_rnn.engines.torch.graph import StepGraph, recordable
+from neon_rnn.engines.torch.layer import features
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.training import GradientDescentMomentum
 
@@ -14,19 +14,15 @@ from neon_rnn.engines.torch.training import GradientDescentMomentum
 def _images(model: Model, inputs) -> torch.Tensor:
     """uint8 (batch, C*H*W) -> a float tensor (batch, C, H, W) on the device."""
     active = backend.active()
-    tensor = torch.as_tensor(inputs).to(active.device, non_blocking=True)
-    return tensor.reshape(-1, *model.input_shape).to(active.dtype)
+    tensor = torch.as_tensor(inputs).to(active.device, non_blocking=True).reshape(-1, *model.input_shape)
+    # on the CPU the first layers turn the pixels themselves
+    layout = torch.contiguous_format if active.device.type == 'cpu' or tensor.dim() < 4 else torch.channels_last
+    return tensor.to(active.dtype, memory_format=layout)
 
 
 def _autocast():
     active = backend.active()
     return torch.autocast(active.device.type, torch.bfloat16, enabled=active.autocast)
-
-
-def feed(minibatches) -> Iterator[tuple[numpy.ndarray, numpy.ndarray, int]]:
-    """Iterate ``(inputs, labels, count)`` over `dataset.Minibatches`."""
-    for minibatch in minibatches:
-        yield minibatch.inputs, minibatch.labels, minibatch.count
 
 
 def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum, epoch: int) -> torch.Tensor:
@@ -37,7 +33,7 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
     model : Model
         Initialised, with its cost.
     inputs : array or tensor
-        uint8 (batch, C*H*W).
+        uint8 (batch, C*H*W); of several ranks, each gives its part.
     labels : array or tensor
         int (batch,).
     optimizer : GradientDescentMomentum
@@ -47,25 +43,45 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
     Returns
     -------
     torch.Tensor
-        The cost, a scalar on the device: ``float()`` waits for it.
+        The cost, of the minibatch of all ranks, a scalar on the device: ``float()`` waits for it.
+
+    Raises
+    ------
+    NeonRnnError
+        Another rank has ended.
     """
+    assert model.cost is not None, 'initialize(input_shape, cost) comes first'
     model.layers.train()
+    device = backend.active().device
+    images, targets = (torch.as_tensor(array).to(device, non_blocking=True) for array in (inputs, labels))
+
+    def step(images, targets):
+        return _step(model, images, targets, optimizer, epoch)
+
+    if device.type == 'cuda' and recordable(model):
+        model.graph = model.graph or StepGraph()
+        rate = optimizer.schedule.get_learning_rate(optimizer.learning_rate, epoch)
+        return model.graph(step, images, targets, (rate, *(each.data_ptr() for each in optimizer.velocity.values())))
+    with distributed.together():
+        return step(images, targets)
+
+
+def _step(model, images, targets, optimizer, epoch) -> torch.Tensor:
+    """The step itself, everything on the device already."""
     parameters = model.parameters
     for parameter in parameters:
         parameter.grad = None
     with _autocast():
-        y = model.layers(_images(model, inputs))
-    targets = torch.as_tensor(labels).to(y.device, torch.int64, non_blocking=True)
-    assert model.cost is not None, 'initialize(input_shape, cost) comes first'
-    cost = model.cost(y.to(backend.active().dtype), targets)
+        y = model.parallel(_images(model, images))
+    cost = model.cost(y.to(backend.active().dtype), targets.to(torch.int64))
     cost.backward()
     optimizer.optimize(parameters, epoch)
-    return cost.detach()
+    return distributed.total(cost.detach() / distributed.ranks())
 
 
 @torch.no_grad()
 def predict(model: Model, inputs) -> numpy.ndarray:
-    """Probabilities of any number of images, in inference mode.
+    """Probabilities of any number of images, in inference mode; several ranks share the work, all get the result.
 
     Parameters
     ----------
@@ -79,7 +95,11 @@ def predict(model: Model, inputs) -> numpy.ndarray:
     """
     model.layers.eval()
     size = backend.active().batch_size
-    with _autocast():
-        parts = [model.layers(_images(model, inputs[first:first + size])).flatten(1).float().cpu()
-                 for first in range(0, len(inputs), size)]
-    return torch.cat(parts).numpy() if parts else numpy.zeros((0, *model.layers.out_shape[:1]), numpy.float32)
+    each = -(-len(inputs) // distributed.ranks())
+    share = inputs[distributed.rank() * each:(distributed.rank() + 1) * each]
+    probabilities = torch.zeros(each, features(model.layers.out_shape), device=backend.active().device)
+    with _autocast(), distributed.together():
+        for first in range(0, len(share), size):
+            y = model.layers(_images(model, share[first:first + size]))
+            probabilities[first:first + len(y)] = y.flatten(1)
+        return distributed.gather(probabilities)[:len(inputs)].cpu().numpy()

@@ -90,7 +90,10 @@ class GradientDescentMomentum:
             torch._foreach_clamp_max_(gradients, self.gradient_clip_value)
         if norm is not None:  # neon takes the norm before it clips the values, and scales after
             torch._foreach_mul_(gradients, self.gradient_clip_norm / norm.clamp_min(self.gradient_clip_norm))
-        velocities = [self.velocity.setdefault(p, torch.zeros_like(p)) for p in parameters]
+        for p in parameters:
+            if p not in self.velocity:
+                self.velocity[p] = torch.zeros_like(p)
+        velocities = [self.velocity[p] for p in parameters]
         torch._foreach_mul_(velocities, self.momentum_coef)
         torch._foreach_add_(velocities, gradients, alpha=-rate)
         torch._foreach_add_(velocities, parameters, alpha=-rate * self.wdecay)

@@ -59,7 +59,7 @@ class Logistic(Transform):
 
 
 class _SoftmaxShortcut(torch.autograd.Function):
-    """Softmax whose backward pass hands the error through: `CrossEntropyMulti` already gives it at the input (y - t)."""
+    """Softmax whose backward pass hands the error through: `CrossEntropyMulti` gives it at the input (y - t)."""
 
     @staticmethod
     def forward(ctx, x):

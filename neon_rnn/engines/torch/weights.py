@@ -45,7 +45,7 @@ def set_weights(model: Model, weights) -> None:
 
 
 def get_optimizer_state(model: Model, optimizer: GradientDescentMomentum) -> dict[str, list[numpy.ndarray]]:
-    """Name -> the state arrays (the velocity) of every trained parameter, in neon's shapes; empty before the first step."""
+    """Name -> the state arrays (the velocity) of every trained parameter, in neon's shapes; empty before any step."""
     if not optimizer.velocity:
         return {}
     return {weight.name: [_packed(weight, [optimizer.velocity[tensor] for tensor in weight.tensors])]

@@ -1,0 +1,93 @@
+"""Two ranks (gloo, on the CPU) compute what one computes."""
+import os
+import pathlib
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from neon_rnn import paths
+from neon_rnn.engines.torch import distributed
+from neon_rnn.errors import NeonRnnError, UsageError
+
+SCRIPT = pathlib.Path(__file__).with_name('two_ranks.py')
+
+
+@pytest.fixture(scope='module')
+def part(tmp_path_factory):
+    """52 images with a structure to learn: smooth blobs, so that rounding is not blown up by a hopeless task."""
+    rng = np.random.RandomState(0)
+    labels = rng.randint(0, 2, 52)
+    y, x = np.mgrid[0:32, 0:32] / 32.0
+    centres = rng.uniform(0.3, 0.7, (52, 3, 2, 1, 1))
+    width = 0.02 + 0.05 * labels[:, None, None, None]
+    blobs = np.exp(-((x - centres[:, :, 0]) ** 2 + (y - centres[:, :, 1]) ** 2) / width)
+    path = tmp_path_factory.mktemp('part') / 'train.h5'
+    with h5py.File(path, 'w') as file:
+        file['input'] = (255 * blobs).astype(np.uint8).reshape(52, -1)
+        file['input'].attrs['lshape'] = (3, 32, 32)
+        file['output'] = labels[:, None]
+        file['output'].attrs['nclass'] = 2
+    return path
+
+
+def trained(part, out, model, ranks):
+    """What `two_ranks` writes with so many ranks."""
+    launcher = [] if ranks == 1 else ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
+    environment = dict(os.environ, PYTHONPATH=paths.ROOT, OMP_NUM_THREADS='1')
+    done = subprocess.run([sys.executable, *launcher, SCRIPT, part, out, model], env=environment, capture_output=True,
+                          text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(np.load(out))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('model', ['rnn', 'fcnn-1'])
+def test_two_ranks_train_as_one(part, tmp_path, model):
+    one, two = (trained(part, tmp_path / '{}.npz'.format(ranks), model, ranks) for ranks in (1, 2))
+    assert (one['ranks'], two['ranks']) == (1, 2)
+    np.testing.assert_allclose(two['costs'], one['costs'], rtol=1e-4)
+    assert len(set(np.round(one['costs'], 3))) > 6  # it does train
+    np.testing.assert_allclose(two['probabilities'], one['probabilities'], atol=2e-3)
+    assert two['probabilities'].shape == (7, 2)
+    for name in set(one) - {'costs', 'probabilities', 'ranks'}:
+        weights = one[name]
+        np.testing.assert_allclose(two[name], weights, atol=2e-3 * max(1.0, np.abs(weights).max()), err_msg=name)
+
+
+def test_each_rank_drops_its_part_of_the_minibatch(nn, monkeypatch):
+    """Both ranks draw the masks of the whole minibatch and keep the random numbers alike."""
+    x = torch.rand(4, 5, dtype=torch.float64) + 1
+    layer = nn.Dropout(keep=0.5)
+    layer.configure((5,))
+    state = nn.get_random_state()
+    whole = layer(x)
+    after = nn.get_random_state()
+    parts = []
+    for rank in (0, 1):
+        nn.set_random_state(state)
+        monkeypatch.setattr(distributed, 'ranks', lambda: 2)
+        monkeypatch.setattr(distributed, 'rank', lambda rank=rank: rank)
+        parts.append(layer(x[distributed.share(4)]))
+        np.testing.assert_array_equal(nn.get_random_state()['keys'], after['keys'])
+    np.testing.assert_array_equal(torch.cat(parts), whole)
+    assert 0 < int((whole == 0).sum()) < 20
+
+
+def test_a_minibatch_that_does_not_divide_is_refused(nn, monkeypatch):
+    monkeypatch.setenv('WORLD_SIZE', '3')
+    with pytest.raises(UsageError, match='minibatch of 128 does not divide by 3 ranks'):
+        nn.start('cpu', batch_size=128, rng_seed=0)
+
+
+def test_a_lost_rank_becomes_an_error_that_says_how_to_go_on(monkeypatch):
+    monkeypatch.setattr(distributed, '_running', lambda: True)
+    monkeypatch.setattr(distributed, 'ranks', lambda: 2)
+    monkeypatch.setattr(distributed, 'rank', lambda: 0)
+    with pytest.raises(NeonRnnError, match='rank 0 of 2: another rank has ended.*--resume'), distributed.together():
+        raise RuntimeError('[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1')
+    with pytest.raises(RuntimeError, match='a bug'), distributed.together():
+        raise RuntimeError('a bug')

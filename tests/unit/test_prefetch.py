@@ -1,0 +1,94 @@
+"""Reading ahead: order, bounds, errors, and no thread left behind."""
+import threading
+import time
+
+import pytest
+
+from neon_rnn.prefetch import prefetch
+
+
+def threads():
+    return [thread for thread in threading.enumerate() if thread.name == 'prefetch']
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + 5
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert condition()
+
+
+def test_order_and_end():
+    assert list(prefetch(range(50))) == list(range(50))
+    assert list(prefetch([], depth=1)) == []
+    assert threads() == []
+
+
+def test_it_reads_ahead_but_no_further_than_the_depth():
+    taken = []
+
+    def numbers():
+        for number in range(100):
+            taken.append(number)
+            yield number
+
+    ahead = prefetch(numbers(), depth=3)
+    assert next(ahead) == 0
+    # One in use, three waiting, one in the hands of the thread.
+    wait_for(lambda: len(taken) == 5)
+    time.sleep(0.05)
+    assert len(taken) == 5
+    ahead.close()
+    assert threads() == []
+
+
+def test_it_works_while_the_consumer_works():
+    """20 steps of 10 ms reading and 10 ms computing overlap, so they take less than the sum."""
+    def slow():
+        for number in range(20):
+            time.sleep(0.01)
+            yield number
+
+    start = time.perf_counter()
+    for _ in prefetch(slow()):
+        time.sleep(0.01)
+    assert time.perf_counter() - start < 0.35
+
+
+def test_an_exception_arrives_in_its_place():
+    def broken():
+        yield 1
+        yield 2
+        raise OSError('disk gone')
+
+    seen = []
+    with pytest.raises(OSError, match='disk gone'):
+        for item in prefetch(broken()):
+            seen.append(item)
+    assert seen == [1, 2]
+    assert threads() == []
+
+
+def test_leaving_early_stops_the_thread_and_closes_the_source():
+    closed = []
+
+    def endless():
+        try:
+            while True:
+                yield 0
+        finally:
+            closed.append(True)
+
+    for _ in prefetch(endless()):
+        break
+    wait_for(lambda: not threads())
+    assert closed == [True]
+    with pytest.raises(RuntimeError, match='consumer'):
+        for _ in prefetch(endless()):
+            raise RuntimeError('consumer')
+    wait_for(lambda: not threads())
+
+
+def test_depth_is_checked():
+    with pytest.raises(ValueError, match='depth is 0'):
+        next(prefetch([1], depth=0))
