@@ -10,7 +10,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, published, records
+from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, published, ranks, records
 from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
 from neon_rnn.errors import NeonRnnError, UsageError
 
@@ -74,6 +74,11 @@ def train(settings, out):
     NeonRnnError
         The training failed; the record says so.
     """
+    with ranks.own_folder(out) as out:
+        return _train(settings, out)
+
+
+def _train(settings, out):
     prepared = _prepare(settings)
     run = records.Run.create(out, _record_fields(prepared))
     with run.lock():
@@ -104,6 +109,13 @@ def resume(folder, epochs=None, data=None):
     UsageError
         There is nothing to resume, or the data are not those of the run.
     """
+    if not os.path.isdir(folder):
+        raise UsageError('{}: there is no such run folder.'.format(folder))
+    with ranks.own_folder(folder, copy=True) as folder:
+        return _resume(folder, epochs, data)
+
+
+def _resume(folder, epochs, data):
     run = records.Run.open(folder)
     with run.lock():
         record = run.record
@@ -134,7 +146,9 @@ class _Prepared:
         self.model, self.optimizer = model, optimizer
 
     def save(self, run, epoch):
-        """Write the checkpoint of the end of an epoch (0: before the first)."""
+        """Write the checkpoint of the end of an epoch (0: before the first); one rank's is enough."""
+        if not ranks.first():
+            return
         nn = self.nn
         checkpoint.save(inference.checkpoint_path(run.folder), nn.get_weights(self.model),
                         nn.get_optimizer_state(self.model, self.optimizer), nn.get_random_state(),
@@ -227,8 +241,9 @@ def _recorded(run):
         yield
     except KeyboardInterrupt:
         run.update(status='interrupted', ended=records.now())
-        sys.stderr.write("\ninterrupted; 'neon_rnn train --resume {}' goes on from the last checkpoint.\n".format(
-            run.folder))
+        if ranks.first():
+            sys.stderr.write("\ninterrupted; 'neon_rnn train --resume {}' goes on from the last checkpoint.\n".format(
+                run.folder))
         raise
     except Diverged as error:
         run.update(status='diverged', ended=records.now(), error=str(error))
@@ -268,7 +283,7 @@ def _train_epoch(prepared, run, epoch):
     started = time.time()
     try:
         with tqdm(total=part.count, desc='epoch {}/{}'.format(epoch, settings.epochs), unit='img', leave=False,
-                  disable=None) as bar:
+                  disable=None if ranks.first() else True) as bar:
             for inputs, labels, count in nn.feed(Minibatches(part, settings.batch_size, order)):
                 costs.append(nn.train_step(prepared.model, inputs, labels, prepared.optimizer, epoch - 1))
                 if time.time() - looked > _LOOK:
