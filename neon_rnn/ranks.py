@@ -14,9 +14,16 @@ def first():
     return int(os.environ.get('RANK', '0')) == 0
 
 
+def silence_others():
+    """Drop what the other ranks print, for good; their errors are still shown."""
+    if not first():
+        sys.stdout.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
 @contextlib.contextmanager
 def own_folder(folder, copy=False):
-    """The folder itself for the first rank, a scratch folder for the others, whose standard output is dropped.
+    """The folder itself for the first rank, a scratch folder for the others.
 
     Parameters
     ----------
@@ -32,11 +39,6 @@ def own_folder(folder, copy=False):
         own = os.path.join(scratch, 'run')
         if copy:
             shutil.copytree(folder, own, ignore=shutil.ignore_patterns('.lock'))
-        with open(os.devnull, 'w') as nowhere:
-            before, sys.stdout = sys.stdout, nowhere
-            try:
-                yield own
-            finally:
-                sys.stdout = before
+        yield own
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -2,8 +2,9 @@
 
     neon_rnn train --model rnn --data data/faces -e 10          as published, but 10 epochs
     neon_rnn train --resume results/runs/<run id>               go on after an interruption
+    torchrun --nproc-per-node 2 -m neon_rnn train ...           in several processes (docs/scaling.md)
 """
-from neon_rnn import engines, models, paths, published, training
+from neon_rnn import engines, models, paths, published, ranks, training
 from neon_rnn.errors import UsageError
 
 
@@ -21,8 +22,9 @@ def add_arguments(parser):
                         help='seed of weights, order and dropout (default: %(default)s)')
     parser.add_argument('--no-shuffle', dest='shuffle', action='store_false',
                         help="keep the file's order in every epoch")
-    parser.add_argument('--precision', default='float32', choices=('float32', 'float64', 'bf16'),
-                        help='torch engine: bf16 multiplies in bfloat16 with float32 weights (default: %(default)s)')
+    parser.add_argument('--precision', default='float32', choices=('float32', 'float64', 'bf16', 'tf32'),
+                        help='torch engine: bf16 multiplies in bfloat16 with float32 weights, tf32 (on a GPU) in '
+                             'TensorFloat-32 (default: %(default)s)')
     parser.add_argument('--threads', type=int, metavar='N', help='processor threads (default: all cores)')
     parser.add_argument('--deterministic', action='store_true',
                         help='only kernels that give the same result every time')
@@ -38,6 +40,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Train, and say where the results are."""
+    ranks.silence_others()
     if arguments.resume:
         finished = training.resume(arguments.resume, arguments.epochs, arguments.data)
     else:

@@ -1,6 +1,9 @@
 """Two ranks (gloo, on the CPU) compute what one computes."""
+import json
 import os
 import pathlib
+import shutil
+import signal
 import subprocess
 import sys
 
@@ -91,3 +94,48 @@ def test_a_lost_rank_becomes_an_error_that_says_how_to_go_on(monkeypatch):
         raise RuntimeError('[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1')
     with pytest.raises(RuntimeError, match='a bug'), distributed.together():
         raise RuntimeError('a bug')
+
+
+def launch(*arguments, ranks=2):
+    """`neon_rnn` in several ranks."""
+    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)] if ranks > 1 else []
+    environment = dict(os.environ, PYTHONPATH=paths.ROOT, OMP_NUM_THREADS='1', PYTHONUNBUFFERED='1')
+    return subprocess.Popen([sys.executable, *launcher, '-m', 'neon_rnn', *map(str, arguments)], env=environment,
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def children(pid):
+    """The processes that a process has started."""
+    return [int(child) for child in pathlib.Path('/proc/{0}/task/{0}/children'.format(pid)).read_text().split()]
+
+
+@pytest.mark.slow
+def test_a_killed_rank_leaves_a_run_that_one_rank_can_finish(part, tmp_path):
+    data, runs = tmp_path / 'data', tmp_path / 'runs'
+    data.mkdir()
+    for name in ('train', 'test'):
+        shutil.copy(part, data / (name + '.h5'))
+    training = launch('train', '--engine', 'torch', '--model', 'rnn', '--data', data, '-z', 4, '-e', 1000, '--out', runs)
+    lines = []
+    for line in training.stdout:
+        lines.append(line)
+        if line.startswith('epoch 2/'):
+            break
+    os.kill(children(training.pid)[1], signal.SIGKILL)
+    output = ''.join(lines) + training.communicate(timeout=60)[0]
+    assert training.returncode != 0
+    assert output.count('epoch 1/1000') == 1
+    (folder,) = runs.iterdir()
+    record = json.loads((folder / 'record.json').read_text())
+    assert record['device']['ranks'] == 2
+    assert record['status'] in ('failed', 'interrupted')
+    assert '--resume' in output
+    done = len(record['epochs'])
+    assert done >= 2
+
+    finished = launch('train', '--resume', folder, '-e', done + 1, ranks=1)
+    output = finished.communicate(timeout=60)[0]
+    assert finished.returncode == 0, output
+    record = json.loads((folder / 'record.json').read_text())
+    assert record['status'] == 'finished'
+    assert [epoch['epoch'] for epoch in record['epochs']] == list(range(1, done + 2))

@@ -86,7 +86,7 @@ def parallel(layers: torch.nn.Module) -> torch.nn.Module:
     if not _running():
         return layers
     # static_graph: parameters that never get a gradient (BiBNRNN's) are found once, in the first step
-    return torch.nn.parallel.DistributedDataParallel(layers, broadcast_buffers=False, static_graph=True)
+    return torch.nn.parallel.DistributedDataParallel(layers, forward_sync_buffers=False, static_graph=True)
 
 
 @contextlib.contextmanager

@@ -56,7 +56,9 @@ class Convolution(Layer):
     def draw(self, rng):
         packed = self.init.draw(rng, (self.in_shape[0] * self.rows * self.columns, self.maps))
         weight = parameter(packed.T.reshape(self.maps, -1, self.rows, self.columns))
-        self.weight = torch.nn.Parameter(weight.detach().contiguous(memory_format=torch.channels_last))
+        if self.rows * self.columns > 1:  # else both formats are one, and copies would mix up the strides
+            weight = torch.nn.Parameter(weight.detach().contiguous(memory_format=torch.channels_last))
+        self.weight = weight
         if self.init_bias is not None:
             self.bias = parameter(self.init_bias.draw(rng, (self.maps, 1))[:, 0])
 
