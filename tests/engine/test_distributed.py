@@ -115,7 +115,8 @@ def test_a_killed_rank_leaves_a_run_that_one_rank_can_finish(part, tmp_path):
     data.mkdir()
     for name in ('train', 'test'):
         shutil.copy(part, data / (name + '.h5'))
-    training = launch('train', '--engine', 'torch', '--model', 'rnn', '--data', data, '-z', 4, '-e', 1000, '--out', runs)
+    training = launch('train', '--engine', 'torch', '--model', 'rnn', '--data', data, '-z', 4, '-e', 1000,
+                      '--out', runs)
     lines = []
     for line in training.stdout:
         lines.append(line)

@@ -5,7 +5,7 @@ Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
 from neon_rnn.engines.torch.containers import MergeSum, Sequential, SkipNode
 from neon_rnn.engines.torch.depthwise import ClippedRectlin, DepthwiseConvolution, SamePadding
-from neon_rnn.engines.torch.feed import feed
+from neon_rnn.engines.torch.feeding import feed
 from neon_rnn.engines.torch.initializers import Constant, Gaussian, GlorotUniform, Kaiming, Uniform, Xavier
 from neon_rnn.engines.torch.layers import Activation, Affine, BatchNorm, Conv, DataTransform, Dropout, Pooling
 from neon_rnn.engines.torch.model import Model

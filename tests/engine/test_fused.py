@@ -1,0 +1,180 @@
+"""The fused stages give what their layers give one by one: costs, gradients, running statistics, predictions."""
+import numpy as np
+import pytest
+import torch
+
+from neon_rnn import engines, models
+from neon_rnn.engines.torch import fused
+from neon_rnn.engines.torch.fused import Stage
+
+
+def images(count, side, seed=0):
+    """Smooth blobs, wider in class 1: (uint8 (count, 3*side*side), labels)."""
+    rng = np.random.RandomState(seed)
+    labels = rng.randint(0, 2, count)
+    y, x = np.mgrid[0:side, 0:side] / float(side)
+    centres = rng.uniform(0.3, 0.7, (count, 3, 2, 1, 1))
+    width = 0.02 + 0.05 * labels[:, None, None, None]
+    blobs = np.exp(-((x - centres[:, :, 0]) ** 2 + (y - centres[:, :, 1]) ** 2) / width)
+    noise = rng.uniform(0, 30, blobs.shape)
+    return (220 * blobs + noise).astype(np.uint8).reshape(count, -1), labels
+
+
+def train(precision, plain, steps=12, batch=16, side=64, seed=5):
+    """Costs of some minibatches of the published network, then its weights and probabilities."""
+    nn = engines.load('torch')
+    nn.start('cpu', batch, seed, precision=precision, threads=1)
+    model, cost = models.build('rnn', nn, (3, side, side))
+    model.initialize((3, side, side), cost)
+    if plain:
+        model.layers.steps = list(model.layers.layers)
+    optimizer = nn.GradientDescentMomentum(0.01, momentum_coef=0.9, wdecay=0.0005)
+    inputs, labels = images(batch * steps, side)
+    costs = [float(nn.train_step(model, inputs[first:first + batch], labels[first:first + batch], optimizer, 0))
+             for first in range(0, len(inputs), batch)]
+    return np.array(costs), nn.get_weights(model), nn.predict(model, inputs[:5])
+
+
+def test_twelve_minibatches_cost_the_same_as_layer_by_layer():
+    """In float64 the two ways differ by rounding only, in everything that training leaves behind."""
+    (costs, weights, probabilities), (expected, plain, plain_probabilities) = (
+        train('float64', way, side=32) for way in (False, True))
+    np.testing.assert_allclose(costs, expected, rtol=1e-9)
+    np.testing.assert_allclose(probabilities, plain_probabilities, atol=1e-6)
+    for name, values in plain.items():
+        np.testing.assert_allclose(weights[name], values, atol=1e-8 * max(1.0, np.abs(values).max()), err_msg=name)
+
+
+def test_float32_costs_stay_with_float64():
+    """Later ones drift apart on either path: a rounded number on the other side of a rectifier's kink is enough."""
+    exact, _, _ = train('float64', plain=True, steps=4, seed=0)
+    costs, _, _ = train('float32', plain=False, steps=4, seed=0)
+    np.testing.assert_allclose(costs, exact, rtol=1e-5)
+
+
+def test_one_float32_step_is_as_exact_as_that_of_plain_layers():
+    """oneDNN's products and the joined statistics lose nothing: every weight after a step, against float64."""
+    (_, exact, _), (_, ours, _), (_, plain, _) = (
+        train(precision, way, steps=1) for precision, way in (('float64', True), ('float32', False), ('float32', True)))
+    for name, values in exact.items():
+        scale = np.abs(values).max()
+        error, plain_error = (np.abs(weights[name] - values).max() / scale for weights in (ours, plain))
+        assert error < 3 * max(plain_error, 2e-7), name
+
+
+def test_bf16_stays_near_and_keeps_float32_weights():
+    exact, _, _ = train('float32', plain=False, steps=4)
+    costs, weights, probabilities = train('bf16', plain=False, steps=4)
+    np.testing.assert_allclose(costs, exact, rtol=0.02)
+    assert not np.array_equal(costs, exact)
+    assert {values.dtype for values in weights.values()} == {np.dtype('float32')}
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(1), 1, atol=1e-2)
+
+
+def stage_layers(nn, pooling=True, slope=0):
+    """One stage behind a plain convolution, so that a gradient goes through it."""
+    return [nn.Conv((1, 1, 3), init=nn.Kaiming()),
+            nn.Conv((3, 3, 6), init=nn.Kaiming(), bias=nn.Constant(0.1), activation=nn.Rectlin(slope=slope), padding=2,
+                    dilation=2), nn.BatchNorm(), *([nn.Pooling(3, padding=1, strides=2)] if pooling else [])]
+
+
+def run_both_ways(nn, layers, gamma, x, training):
+    """Output, gradient of x, gradients of the parameters and weights after it: fused, then layer by layer."""
+    results = []
+    model = nn.Model(layers)
+    model.initialize(x.shape[1:])
+    drawn = nn.get_weights(model)
+    name = next(name for name in drawn if name.endswith('gamma'))
+    drawn[name][:, 0] = gamma
+    steps = model.layers.steps
+    for way in (steps, list(model.layers.layers)):
+        nn.set_weights(model, drawn)
+        model.layers.steps = way
+        model.layers.train(training)
+        images = x.clone().requires_grad_()
+        y = model.layers(images)
+        error = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape).sin()
+        for parameter in model.parameters:
+            parameter.grad = None
+        (y * error).sum().backward()
+        results.append([y.detach(), images.grad, *(parameter.grad for parameter in model.parameters),
+                        *map(torch.from_numpy, nn.get_weights(model).values())])
+    assert any(isinstance(step, Stage) for step in steps)
+    return results
+
+
+@pytest.mark.parametrize('pooling', [True, False])
+@pytest.mark.parametrize('gamma', [[1, 0.5, 2, 1, 1, 3], [1, -0.5, 2, -1, 1, -3]])
+@pytest.mark.parametrize('piece', [1, 2 ** 30])
+def test_a_stage_and_its_layers_agree(nn, monkeypatch, pooling, gamma, piece):
+    """Whether gamma is negative or not, image by image or all images at once."""
+    monkeypatch.setattr(fused, 'PIECE', piece)
+    x = torch.from_numpy(np.random.RandomState(2).normal(size=(5, 2, 9, 8)))
+    for ours, plain in zip(*run_both_ways(nn, stage_layers(nn, pooling), gamma, x, training=True), strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-10)
+
+
+def test_a_stage_in_inference_agrees(nn):
+    inputs = torch.from_numpy(np.random.RandomState(3).normal(size=(3, 2, 9, 8)))
+    model = nn.Model(stage_layers(nn))
+    model.initialize((2, 9, 8))
+    weights = nn.get_weights(model)
+    rng = np.random.RandomState(4)
+    for name, values in weights.items():
+        values[:] = rng.uniform(0.2, 2, values.shape) if name.endswith('gvar') else rng.normal(size=values.shape)
+    nn.set_weights(model, weights)
+    model.layers.eval()
+    with torch.no_grad():
+        ours = model.layers(inputs)
+        model.layers.steps = list(model.layers.layers)
+        torch.testing.assert_close(ours, model.layers(inputs), rtol=1e-9, atol=1e-10)
+
+
+def test_only_these_groups_are_fused(nn):
+    """A leaky rectifier, a convolution without one and average pooling stay single layers."""
+    def groups(layers):
+        model = nn.Model(layers)
+        model.initialize((2, 9, 8))
+        return [len(step.layers) if isinstance(step, Stage) else 1 for step in model.layers.steps]
+
+    assert groups(stage_layers(nn)) == [1, 4]
+    assert groups(stage_layers(nn, pooling=False)) == [1, 3]
+    assert groups(stage_layers(nn, slope=0.1)) == [1, 1, 1, 1, 1]
+    average = [*stage_layers(nn, pooling=False), nn.Pooling(3, op='avg', padding=1, strides=2)]
+    assert groups(average) == [1, 3, 1]
+    pixels = [nn.DataTransform(nn.Normalizer(divisor=128.0)), nn.BatchNorm(), *stage_layers(nn)[1:]]
+    assert groups(pixels) == [6]
+
+
+def test_statistics_in_float32_keep_their_digits(nn32):
+    """A large mean, a map of thousands of values, channels last."""
+    from neon_rnn.engines.torch.normalisation import statistics
+    x = torch.from_numpy(np.random.RandomState(0).normal(10, 1, (8, 16, 64, 64)).astype(np.float32))
+    pieces = x.contiguous(memory_format=torch.channels_last).split(3)
+    mean, variance = statistics(pieces, x.numel() // 16)
+    exact_variance, exact_mean = torch.var_mean(x.double(), dim=(0, 2, 3), correction=0)
+    torch.testing.assert_close(mean.double(), exact_mean, rtol=3e-7, atol=0)
+    torch.testing.assert_close(variance.double(), exact_variance, rtol=2e-6, atol=0)
+
+
+@pytest.mark.parametrize('shape', [(7, 5), (3, 4, 5)])
+def test_products_through_onednn(nn32, shape):
+    """Forward and backward, with weights of any strides."""
+    from neon_rnn.engines.torch.products import linear, product
+    rng = np.random.RandomState(0)
+    x, weight, bias = (torch.from_numpy(rng.normal(size=size)) for size in (shape, (6, 5), (6,)))
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        arguments = [tensor.to(dtype).requires_grad_() for tensor in (x, weight, bias)]
+        y = linear(*arguments)
+        (y * y).sum().backward()
+        results.append([y.detach().double(), *(argument.grad.double() for argument in arguments)])
+    for ours, exact in zip(*results, strict=True):
+        torch.testing.assert_close(ours, exact, rtol=1e-5, atol=1e-5)
+    wide = torch.from_numpy(rng.normal(size=(6, 11))).float()
+    flat = x.float().reshape(-1, 5)
+    for gaps in (wide[:, :5], wide[:, ::2][:, :5], wide.t()[:5].t()):
+        torch.testing.assert_close(product(flat, gaps), flat @ gaps.t(), rtol=1e-5, atol=1e-5)
+        add = torch.ones(len(flat), 6)
+        torch.testing.assert_close(product(flat, gaps, add=add), flat @ gaps.t() + 1, rtol=1e-5, atol=1e-5)
