@@ -77,7 +77,8 @@ case "${1:-}" in
         ;;
 esac
 
-if wants_neon "$@" && ! { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import neon' 2>/dev/null; }; then
+# Engine neon on a host without neon: into the container (the demo command does so by itself, for the steps that train).
+if [[ ${1:-} != '' && ${1:-} != -* && ${1:-} != demo ]] && wants_neon "$@" && ! { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import neon' 2>/dev/null; }; then
     exec "$root/docker/run-in-compose.sh" "$@"
 fi
 

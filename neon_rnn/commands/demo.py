@@ -5,8 +5,10 @@ works, it reproduces no accuracy.
 """
 import argparse
 import os
+import subprocess
+from collections.abc import Callable
 
-from neon_rnn import cli, paths
+from neon_rnn import cli, engines, paths
 from neon_rnn.errors import NeonRnnError
 
 #: Enough for the network to learn the portraits: neon's running statistics need some 25 minibatches to settle.
@@ -26,25 +28,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the commands one after another, showing each as a user would type it."""
     runs = os.path.join(arguments.out, 'runs')
+    through = _compose if arguments.engine == 'neon' and not engines.installed('neon') else _step
     before = set(os.listdir(runs)) if os.path.isdir(runs) else set()
     if not os.path.exists(os.path.join(arguments.data, 'dataset.json')):
         _step('data', 'demo', '--out', arguments.data)
     engine = ['--engine', arguments.engine] if arguments.engine else []
-    _step('train', '--model', 'rnn', '--data', arguments.data, *engine, '-b', arguments.backend, '-e',
+    through('train', '--model', 'rnn', '--data', arguments.data, *engine, '-b', arguments.backend, '-e',
           str(arguments.epochs), '-r', str(arguments.rng_seed), '--out', runs)
     (made,) = set(os.listdir(runs)) - before
     folder = os.path.join(runs, made)
-    _step('evaluate', folder, '-b', arguments.backend, '--json', os.path.join(folder, 'evaluation.json'), '--png',
+    through('evaluate', folder, *engine, '-b', arguments.backend, '--json', os.path.join(folder, 'evaluation.json'), '--png',
           os.path.join(folder, 'confusion.png'))
     _step('table', '--runs', runs, '--out', arguments.out)
     print('\nThe table: {}'.format(os.path.join(arguments.out, 'TABLE.md')))
     return 0
 
 
-def _step(*argv: str) -> None:
+def _compose(*argv: str) -> None:
+    """Run one command in neon's container."""
+    _step(*argv, run=lambda words: subprocess.call([os.path.join(paths.ROOT, 'docker', 'run-in-compose.sh'), *words]))
+
+
+def _step(*argv: str, run: Callable[[list[str]], int] = cli.main) -> None:
     """Run one command; stop at the first that fails."""
     print('\n$ ./run.sh {}'.format(' '.join(argv)), flush=True)
-    status = cli.main(list(argv))
+    status = run(list(argv))
     if status == 130:
         raise KeyboardInterrupt
     if status:
