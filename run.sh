@@ -61,6 +61,9 @@ wants_neon() {
     return 1
 }
 
+# Whether .venv holds neon (somebody may have put it there).
+has_neon() { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import neon' 2>/dev/null; }
+
 case "${1:-}" in
     test)
         shift
@@ -78,7 +81,7 @@ case "${1:-}" in
 esac
 
 # Engine neon on a host without neon: into the container (the demo command does so by itself, for the steps that train).
-if [[ ${1:-} != '' && ${1:-} != -* && ${1:-} != demo ]] && wants_neon "$@" && ! { [ -x "$venv/bin/python" ] && "$venv/bin/python" -c 'import neon' 2>/dev/null; }; then
+if [[ ${1:--} != -* && $1 != demo ]] && wants_neon "$@" && ! has_neon; then
     exec "$root/docker/run-in-compose.sh" "$@"
 fi
 

@@ -1,7 +1,7 @@
 """The whole path once, on synthetic portraits: data, a few epochs of the recurrent network, evaluation, table.
 
-What './run.sh' runs without arguments. Everything it makes says that its data are synthetic: it shows that the machinery
-works, it reproduces no accuracy.
+What './run.sh' runs without arguments. Everything it makes says that its data are synthetic: it shows that the
+machinery works, it reproduces no accuracy.
 """
 import argparse
 import os
@@ -22,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'), help='default: cpu')
     parser.add_argument('-e', '--epochs', type=int, default=EPOCHS, metavar='N', help='default: %(default)s')
     parser.add_argument('-r', '--rng_seed', type=int, default=0, metavar='N', help='default: %(default)s')
-    parser.add_argument('--out', default=paths.default('results'), metavar='FOLDER', help='for runs and table (default: %(default)s)')
+    parser.add_argument('--out', default=paths.default('results'), metavar='FOLDER',
+                        help='for runs and table (default: %(default)s)')
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
           str(arguments.epochs), '-r', str(arguments.rng_seed), '--out', runs)
     (made,) = set(os.listdir(runs)) - before
     folder = os.path.join(runs, made)
-    through('evaluate', folder, *engine, '-b', arguments.backend, '--json', os.path.join(folder, 'evaluation.json'), '--png',
-          os.path.join(folder, 'confusion.png'))
+    through('evaluate', folder, *engine, '-b', arguments.backend, '--json',
+            os.path.join(folder, 'evaluation.json'), '--png', os.path.join(folder, 'confusion.png'))
     _step('table', '--runs', runs, '--out', arguments.out)
     print('\nThe table: {}'.format(os.path.join(arguments.out, 'TABLE.md')))
     return 0
