@@ -50,8 +50,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     nn = engines.load(engine)
     nn.start(backend, batch_size or record['hyperparameters']['batch_size'], record['seed'])
     shape = tuple(record['dataset']['shape'])
-    options = {name: value for name, value in record['options'].items() if name != 'pretrained'}
-    model, cost = models.build(record['model'], nn, shape, **options)
+    model, cost = models.build(record['model'], nn, shape, **record['options'])
     model.initialize(shape, cost)
     nn.set_weights(model, saved.weights)
     return Trained(nn, model, record)

@@ -10,7 +10,7 @@ import time
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, published, ranks, records
+from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, pretrained, published, ranks, records
 from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
 from neon_rnn.errors import NeonRnnError, UsageError
 
@@ -31,7 +31,8 @@ class Settings(collections.namedtuple('Settings', _FIELDS)):
     model : str
         A name of `models.ROWS`.
     options : dict
-        What the network's function takes beside the input shape.
+        As in a run record: what the network's function takes beside the input shape, and where pretrained weights
+        came from.
     data : str
         The data set folder.
     engine, backend, precision : str
@@ -53,7 +54,7 @@ class Diverged(NeonRnnError):
     """A cost that is not a number."""
 
 
-def train(settings, out):
+def train(settings, out, source=None):
     """Train from a fresh start.
 
     Parameters
@@ -61,6 +62,8 @@ def train(settings, out):
     settings : Settings
     out : str
         The folder in which the run gets a folder of its own.
+    source : pretrained.Pretrained, optional
+        The weights to start from, instead of those drawn.
 
     Returns
     -------
@@ -75,11 +78,13 @@ def train(settings, out):
         The training failed; the record says so.
     """
     with ranks.own_folder(out) as out:
-        return _train(settings, out)
+        return _train(settings, out, source)
 
 
-def _train(settings, out):
+def _train(settings, out, source):
     prepared = _prepare(settings)
+    if source is not None:
+        print(pretrained.report(source, pretrained.apply(prepared.nn, prepared.model, source)))
     run = records.Run.create(out, _record_fields(prepared))
     with run.lock():
         with _recorded(run):

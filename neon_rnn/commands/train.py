@@ -4,13 +4,15 @@
     neon_rnn train --resume results/runs/<run id>               go on after an interruption
     torchrun --nproc-per-node 2 -m neon_rnn train ...           in several processes (docs/scaling.md)
 """
-from neon_rnn import engines, models, paths, published, ranks, training
+from neon_rnn import engines, models, paths, pretrained, published, ranks, training
 from neon_rnn.errors import UsageError
+from neon_rnn.models.rnn import CELLS
 
 
 def add_arguments(parser):
     """neon's letters where it has them."""
-    parser.add_argument('--model', metavar='NAME', help='one of: ' + ', '.join(models.ROWS))
+    parser.add_argument('--model', metavar='NAME', help='one of: {}; beside the published rows: {}'.format(
+                            ', '.join(models.ROWS), ', '.join(models.EXTRAS)))
     parser.add_argument('--data', metavar='DIR', help="a data set folder ('neon_rnn data' makes them)")
     parser.add_argument('--engine', choices=engines.ENGINES, help='default: neon where it is installed, else torch')
     parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'),
@@ -28,6 +30,10 @@ def add_arguments(parser):
     parser.add_argument('--threads', type=int, metavar='N', help='processor threads (default: all cores)')
     parser.add_argument('--deterministic', action='store_true',
                         help='only kernels that give the same result every time')
+    parser.add_argument('--rnn', metavar='CELL', choices=CELLS, help='cells of the network rnn: {} (default: birnn, as '
+                        'published)'.format(', '.join(CELLS)))
+    parser.add_argument('--pretrained', metavar='FILE', help='weights that a transfer learning row starts from: .pth, '
+                        ".safetensors, .prm or .npz; 'none' starts from random ones")
     parser.add_argument('--eval_freq', type=int, default=1, metavar='N',
                         help='test accuracy every N epochs and after the last (default: %(default)s)')
     parser.add_argument('--serialize', type=int, default=1, metavar='N',
@@ -44,25 +50,38 @@ def run(arguments):
     if arguments.resume:
         finished = training.resume(arguments.resume, arguments.epochs, arguments.data)
     else:
-        settings = settings_from(arguments)
+        settings, source = settings_from(arguments)
         print(_announcement(settings))
-        finished = training.train(settings, arguments.out)
+        finished = training.train(settings, arguments.out, source)
     print('\nrecord and checkpoint: {}'.format(finished.folder))
 
 
 def settings_from(arguments):
-    """The settings that the command line asks for."""
+    """The settings that the command line asks for, and the pretrained weights to start from (or None)."""
     for name in ('model', 'data'):
         if not getattr(arguments, name):
             raise UsageError('--{} is needed (or --resume RUN).'.format(name))
     models.builder(arguments.model)
-    rows = published.rows()
-    return training.Settings(
-        model=arguments.model, options={}, data=arguments.data, engine=arguments.engine or engines.default(),
-        backend=arguments.backend, batch_size=arguments.batch_size,
-        epochs=arguments.epochs if arguments.epochs is not None else rows[arguments.model].epochs,
+    source = pretrained.for_training(arguments.model, arguments.pretrained)
+    options = dict(source.options, pretrained=source.description) if source else {}
+    if arguments.rnn is not None:
+        if arguments.model != 'rnn':
+            raise UsageError('--rnn chooses the cells of the network rnn; {} has none.'.format(arguments.model))
+        options['rnn'] = arguments.rnn
+    settings = training.Settings(
+        model=arguments.model, options=options, data=arguments.data, engine=arguments.engine or engines.default(),
+        backend=arguments.backend, batch_size=arguments.batch_size, epochs=_epochs(arguments),
         seed=arguments.rng_seed, shuffle=arguments.shuffle, precision=arguments.precision, threads=arguments.threads,
         deterministic=arguments.deterministic, eval_freq=arguments.eval_freq, serialize=arguments.serialize)
+    return settings, source
+
+
+def _epochs(arguments):
+    """As asked for, or as published."""
+    row = published.rows().get(arguments.model)
+    if arguments.epochs is None and row is None:
+        raise UsageError('{} is no published row; say with -e how many epochs to train.'.format(arguments.model))
+    return row.epochs if arguments.epochs is None else arguments.epochs
 
 
 def _announcement(settings):

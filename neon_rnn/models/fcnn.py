@@ -3,9 +3,9 @@
 Published of each are the accuracy and the time; the topologies are not, and those here are this project's. The times
 suggest the sizes: ResNet-18 and ResNet-50 are known networks, of 592 and 1259 million multiplications an image forward,
 and took 168 and 395 s an epoch: 0.28 and 0.31 s a million. At that rate FCNN-1, FCNN-2 and FCNN-3 come to 33 to 36, 20
-to 23 and 36 to 40 million weights at the most (reading the images takes time too), nearly all of them in the first layer,
-which reads 49,152 numbers. The networks below have 31, 19 and 35 million, in the published order of times, and grow in
-depth in the published order of accuracies.
+to 23 and 36 to 40 million weights at the most (reading the images takes time too), nearly all of them in the first
+layer, which reads 49,152 numbers. The networks below have 31, 19 and 35 million, in the published order of times, and
+grow in depth in the published order of accuracies.
 
 Batch norm in every hidden layer is our choice as well: with 49,152 inputs, the published learning rate of 0.01 makes
 plain rectifier layers diverge.

