@@ -2,7 +2,8 @@
 
 Exports the names of `neon_rnn.engines.CONTRACT`: neon's own classes under their own names.
 """
-from neon_rnn.engines.neon import library  # isort: skip  # says in a sentence why neon does not load
+# First of all: it says in a sentence why neon does not load, where it does not.
+from neon_rnn.engines.neon import library  # noqa: F401, I001
 from neon.initializers import Constant, Gaussian, GlorotUniform, Kaiming, Uniform, Xavier
 from neon.layers import (GRU, LSTM, Activation, Affine, BatchNorm, BiBNRNN, BiLSTM, BiRNN, Conv, DataTransform, Dropout,
                          GeneralizedCost, MergeSum, Pooling, Recurrent, Sequential, SkipNode)
