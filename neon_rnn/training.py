@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from concurrent import futures
 
 import numpy as np
 from tqdm import tqdm
@@ -19,11 +20,10 @@ _LOOK = 0.5
 #: The first so many test pictures are those that examples are taken from.
 _EXAMPLES_FROM = 64
 
-_FIELDS = ('model options data engine backend batch_size epochs seed shuffle precision threads deterministic eval_freq '
-           'serialize')
 
-
-class Settings(collections.namedtuple('Settings', _FIELDS)):
+class Settings(collections.namedtuple('Settings', [
+        'model', 'options', 'data', 'engine', 'backend', 'batch_size', 'epochs', 'seed', 'shuffle', 'precision', 'threads',
+        'deterministic', 'eval_freq', 'serialize'])):
     """What a training is asked to do.
 
     Parameters
@@ -149,15 +149,28 @@ class _Prepared:
     def __init__(self, settings, nn, dataset, device, model, optimizer):
         self.settings, self.nn, self.dataset, self.device = settings, nn, dataset, device
         self.model, self.optimizer = model, optimizer
+        self._writing = None
 
     def save(self, run, epoch):
-        """Write the checkpoint of the end of an epoch (0: before the first); one rank's is enough."""
+        """Write the checkpoint of the end of an epoch (0: before the first), in a thread beside the next epoch.
+
+        One rank's checkpoint is enough.
+        """
         if not ranks.first():
             return
-        nn = self.nn
-        checkpoint.save(inference.checkpoint_path(run.folder), nn.get_weights(self.model),
-                        nn.get_optimizer_state(self.model, self.optimizer), nn.get_random_state(),
-                        {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']})
+        self.wait_for_checkpoint()
+        nn, writer = self.nn, futures.ThreadPoolExecutor(1)
+        self._writing = writer.submit(
+            checkpoint.save, inference.checkpoint_path(run.folder), nn.get_weights(self.model),
+            nn.get_optimizer_state(self.model, self.optimizer), nn.get_random_state(),
+            {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']})
+        writer.shutdown(wait=False)
+
+    def wait_for_checkpoint(self):
+        """Wait until the last checkpoint is written; raises what went wrong with it."""
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
 
     def restore(self, saved):
         """Take everything that a checkpoint holds."""
@@ -265,18 +278,21 @@ def _train_epochs(prepared, run, first):
     """Train from epoch `first` (counted from 1) to the last."""
     settings = prepared.settings
     final = None
-    for epoch in range(first, settings.epochs + 1):
-        last = epoch == settings.epochs
-        costs, seconds = _train_epoch(prepared, run, epoch)
-        final = prepared.evaluate() if last or epoch % settings.eval_freq == 0 else None
-        row = {'epoch': epoch, 'cost': sum(costs) / len(costs), 'accuracy': final and final['accuracy'],
-               'seconds': seconds, 'images_per_second': prepared.dataset.train.count / seconds}
-        run.add_epoch(row)
-        print(_epoch_line(row, settings.epochs))
-        sys.stdout.flush()
-        if last or epoch % settings.serialize == 0:
-            prepared.save(run, epoch)
-    prepared.keep_examples(run)
+    try:
+        for epoch in range(first, settings.epochs + 1):
+            last = epoch == settings.epochs
+            costs, seconds = _train_epoch(prepared, run, epoch)
+            final = prepared.evaluate() if last or epoch % settings.eval_freq == 0 else None
+            row = {'epoch': epoch, 'cost': sum(costs) / len(costs), 'accuracy': final and final['accuracy'],
+                   'seconds': seconds, 'images_per_second': prepared.dataset.train.count / seconds}
+            run.add_epoch(row)
+            print(_epoch_line(row, settings.epochs))
+            sys.stdout.flush()
+            if last or epoch % settings.serialize == 0:
+                prepared.save(run, epoch)
+        prepared.keep_examples(run)
+    finally:
+        prepared.wait_for_checkpoint()
     run.update(status='finished', final=final, ended=records.now())
 
 
