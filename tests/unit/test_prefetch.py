@@ -42,17 +42,21 @@ def test_it_reads_ahead_but_no_further_than_the_depth():
     assert threads() == []
 
 
-def test_it_works_while_the_consumer_works():
-    """20 steps of 10 ms reading and 10 ms computing overlap, so they take less than the sum."""
-    def slow():
-        for number in range(20):
-            time.sleep(0.01)
+def test_it_reads_while_the_consumer_works():
+    """Each item waits for the consumer to be at work on the one before: without overlap this would stand still."""
+    at_work = [threading.Event() for _ in range(5)]
+
+    def reader():
+        yield 0
+        for number in range(1, 5):
+            assert at_work[number - 1].wait(5)
             yield number
 
-    start = time.perf_counter()
-    for _ in prefetch(slow()):
-        time.sleep(0.01)
-    assert time.perf_counter() - start < 0.35
+    ahead = prefetch(reader(), depth=1)
+    for number in range(5):
+        assert next(ahead) == number
+        at_work[number].set()
+    assert list(ahead) == []
 
 
 def test_an_exception_arrives_in_its_place():
@@ -61,11 +65,10 @@ def test_an_exception_arrives_in_its_place():
         yield 2
         raise OSError('disk gone')
 
-    seen = []
+    ahead = prefetch(broken())
+    assert [next(ahead), next(ahead)] == [1, 2]
     with pytest.raises(OSError, match='disk gone'):
-        for item in prefetch(broken()):
-            seen.append(item)
-    assert seen == [1, 2]
+        next(ahead)
     assert threads() == []
 
 
@@ -83,10 +86,11 @@ def test_leaving_early_stops_the_thread_and_closes_the_source():
         break
     wait_for(lambda: not threads())
     assert closed == [True]
+    ahead = prefetch(endless())
+    next(ahead)
     with pytest.raises(RuntimeError, match='consumer'):
-        for _ in prefetch(endless()):
-            raise RuntimeError('consumer')
-    wait_for(lambda: not threads())
+        ahead.throw(RuntimeError('consumer'))
+    assert threads() == []
 
 
 def test_depth_is_checked():
