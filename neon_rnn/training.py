@@ -309,7 +309,9 @@ def _train_epoch(prepared, run, epoch):
                 costs.append(nn.train_step(prepared.model, inputs, labels, prepared.optimizer, epoch - 1))
                 if time.time() - looked > _LOOK:
                     looked = time.time()
-                    bar.set_postfix(cost='{:.4f}'.format(_finite(costs, len(costs) - 1, epoch)))
+                    # not set_postfix: the container's tqdm is older than that
+                    bar.set_description('epoch {}/{}, cost {:.4f}'.format(
+                        epoch, settings.epochs, _finite(costs, len(costs) - 1, epoch)))
                 bar.update(count)
         costs = [_finite(costs, index, epoch) for index in range(len(costs))]
         return costs, time.time() - started
