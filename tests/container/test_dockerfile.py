@@ -1,0 +1,142 @@
+"""The rules that the Dockerfile, the requirements and the scripts beside it keep."""
+import re
+
+import pytest
+from container_files import DOCKER, NEON_2_6_0, ROOT, clean_environment, instructions, pins, run
+
+REQUIREMENTS = ['requirements.txt', *sorted(f'docker/{path.name}' for path in DOCKER.glob('requirements-*.txt'))]
+
+
+def arguments():
+    return dict(line[4:].split('=', 1) for line in instructions() if line.startswith('ARG '))
+
+
+def test_every_argument_has_a_default():
+    assert all('=' in line for line in instructions() if line.startswith('ARG '))
+
+
+def test_every_stage_starts_from_an_argument_or_an_earlier_stage():
+    stages = []
+    for line in instructions():
+        if line.startswith('FROM '):
+            _, source, _, name = line.split()
+            assert source in stages or re.fullmatch(r'\$\{[A-Z]+_IMAGE\}', source), line
+            stages.append(name)
+    assert {'torch', 'neon-cpu', 'neon-gpu'} <= set(stages)
+    assert stages[-1] == 'neon-gpu', 'docker build . makes the published environment'
+
+
+def test_base_images_are_pinned_by_digest():
+    images = {name: value for name, value in arguments().items() if name.endswith('_IMAGE')}
+    assert set(images) == {'PYTHON_IMAGE', 'UBUNTU_IMAGE'}
+    for image in images.values():
+        assert re.fullmatch(r'[a-z]+:[\w.-]+@sha256:[0-9a-f]{64}', image), image
+
+
+def test_urls_occur_only_as_defaults_of_arguments():
+    assert [line for line in instructions() if '://' in line and not line.startswith('ARG ')] == []
+
+
+def test_neon_is_pinned_to_the_commit_of_its_release():
+    assert arguments()['NEON_COMMIT'] == NEON_2_6_0
+    assert arguments()['ALLOW_OTHER_NEON_COMMIT'] == 'no'
+
+
+def test_no_instruction_needs_buildkit():
+    assert [line for line in instructions() if re.search(r'--mount|--chmod|--checksum|--link|<<', line)] == []
+
+
+def test_the_engine_is_not_compiled_for_the_building_machine_only():
+    assert arguments()['NEON_MARCH'] == 'x86-64'
+    assert not any('-march=native' in line for line in instructions())
+
+
+def test_the_final_stages_do_not_run_as_root():
+    user = {}
+    for line in instructions():
+        if line.startswith('FROM '):
+            _, source, _, stage = line.split()
+            user[stage] = user.get(source)
+        elif line.startswith('USER '):
+            user[stage] = line[5:]
+    for stage in ('torch', 'neon-cpu', 'neon-gpu'):
+        assert user[stage] == '${NEON_RNN_UID}:${NEON_RNN_GID}'
+    assert int(arguments()['NEON_RNN_UID']) > 0
+
+
+@pytest.mark.parametrize('name', REQUIREMENTS)
+def test_every_package_is_pinned_by_version_and_hash(name):
+    assert pins(name)
+    for requirement, hashes in pins(name).items():
+        assert re.fullmatch(r'[a-z0-9-]+==[\w.+]+', requirement)
+        assert len(hashes) == 1
+        assert re.fullmatch(r'--hash=sha256:[0-9a-f]{64}', hashes[0])
+
+
+def test_every_installation_from_the_index_checks_hashes():
+    downloads = [line for line in instructions() if re.search(r'pip (install|download|wheel)', line)]
+    assert len(downloads) == 5
+    for line in downloads:
+        for command in re.findall(r'pip (?:install|download|wheel)[^&]*', line):
+            assert re.search(r'--require-hashes|--no-index|--no-build-isolation', command), command
+
+
+def test_the_torch_image_has_the_versions_of_pyproject():
+    text = (ROOT / 'pyproject.toml').read_text()
+    wanted = set(re.findall(r'"((?:h5py|matplotlib|numpy|pillow|tqdm|torch|pytest)==[^"]+)"', text))
+    assert len(wanted) == 7
+    common = set(pins('docker/requirements-torch.txt'))
+    assert wanted <= common | set(pins('docker/requirements-torch-gpu.txt'))
+    cpu = {requirement.replace('+cpu', '') for requirement in pins('docker/requirements-torch-cpu.txt')}
+    assert wanted <= common | cpu
+
+
+@pytest.fixture
+def neon_repository(tmp_path):
+    """A git repository with one commit, which is not neon 2.6.0."""
+    folder = tmp_path / 'repository'
+    git = ['git', '-C', folder, '-c', 'user.name=test', '-c', 'user.email=test@localhost']
+    assert run('git', 'init', '-q', folder).returncode == 0
+    assert run(*git, 'commit', '-q', '--allow-empty', '-m', 'not neon').returncode == 0
+    return folder, run(*git, 'rev-parse', 'HEAD').stdout.strip()
+
+
+def fetch(tmp_path, repository, commit, **more):
+    return run(DOCKER / 'fetch-neon.sh', tmp_path / 'neon', env=clean_environment(
+        NEON_REPOSITORY=str(repository), NEON_COMMIT=commit, **more))
+
+
+def test_another_neon_commit_is_refused(tmp_path, neon_repository):
+    repository, commit = neon_repository
+    done = fetch(tmp_path, repository, commit)
+    assert done.returncode == 2
+    assert commit in done.stderr
+    assert 'ALLOW_OTHER_NEON_COMMIT=yes' in done.stderr
+    assert not (tmp_path / 'neon').exists()
+
+
+def test_another_neon_commit_can_be_allowed(tmp_path, neon_repository):
+    repository, commit = neon_repository
+    done = fetch(tmp_path, repository, commit, ALLOW_OTHER_NEON_COMMIT='yes')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert run('git', '-C', tmp_path / 'neon', 'rev-parse', 'HEAD').stdout.strip() == commit
+
+
+def test_a_repository_without_the_commit_is_refused(tmp_path, neon_repository):
+    done = fetch(tmp_path, neon_repository[0], NEON_2_6_0)
+    assert done.returncode == 1
+    assert f'has no commit {NEON_2_6_0}' in done.stderr
+
+
+def test_a_branch_is_not_taken_for_a_commit(tmp_path, neon_repository):
+    repository, _ = neon_repository
+    branch = run('git', '-C', repository, 'branch', '--show-current').stdout.strip()
+    done = fetch(tmp_path, repository, branch, ALLOW_OTHER_NEON_COMMIT='yes')
+    assert done.returncode == 2
+    assert 'not a full commit hash' in done.stderr
+
+
+def test_a_repository_that_has_vanished_is_named(tmp_path):
+    done = fetch(tmp_path, tmp_path / 'gone', NEON_2_6_0)
+    assert done.returncode == 1
+    assert 'NEON_REPOSITORY' in done.stderr

@@ -1,0 +1,67 @@
+"""Every pin exists on the package index for the Python of its image; nothing is installed.
+
+Wheels are looked up only; the source packages (small) are fetched, because pip asks them for their metadata.
+"""
+import re
+import sys
+
+import pytest
+from container_files import DOCKER, ROOT, pins, run
+
+PLATFORMS = {'3.5': ['manylinux1'], '3.11': ['manylinux_2_28', 'manylinux_2_27', 'manylinux_2_25', 'manylinux_2_24', 'manylinux_2_18',
+                                            'manylinux2014', 'manylinux_2_17', 'manylinux_2_12', 'manylinux2010', 'manylinux_2_5',
+                                            'manylinux1']}
+#: Its setup.py imports the numpy it is to be compiled with, so it is fetched without a look inside.
+NO_METADATA = 'pycuda==2017.1.1'
+
+
+def resolve(tmp_path, lines, python):
+    file = tmp_path / 'requirements.txt'
+    file.write_text('\n'.join(lines) + '\n')
+    tags = [f'--platform={platform}_x86_64' for platform in PLATFORMS[python]] + ['--platform=any']
+    abi = 'cp' + python.replace('.', '') + ('m' if python == '3.5' else '')
+    return run(sys.executable, '-m', 'pip', 'install', '--dry-run', '--ignore-installed', '--no-deps', '--require-hashes',
+               '--python-version', python, '--implementation=cp', f'--abi={abi}', '--abi=abi3', '--abi=none', *tags,
+               '--target', tmp_path / 'target', '--disable-pip-version-check', '--requirement', file)
+
+
+@pytest.fixture(scope='module')
+def index():
+    """Skip where pip reaches no index at all."""
+    done = run(sys.executable, '-m', 'pip', 'download', '--no-deps', '--dest', '/dev/null', 'six==999')
+    if re.search(r'from versions: none\)|NewConnectionError|certificate', done.stderr):
+        pytest.skip(f'pip reaches no package index from here: {done.stderr.strip().splitlines()[-1]}')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(('name', 'python'), [
+    ('requirements.txt', '3.5'), ('docker/requirements-tools.txt', '3.5'), ('docker/requirements-gpu.txt', '3.5'),
+    ('docker/requirements-torch.txt', '3.11'), ('docker/requirements-torch-cpu.txt', '3.11'),
+    ('docker/requirements-torch-gpu.txt', '3.11')])
+def test_every_pin_resolves(tmp_path, index, name, python):
+    lines = [' '.join([requirement, *hashes]) for requirement, hashes in pins(name).items() if requirement != NO_METADATA]
+    if name.endswith('torch-cpu.txt'):
+        lines.insert(0, '--extra-index-url ' + re.search(r'ARG TORCH_INDEX_URL=(\S+)', (ROOT / 'Dockerfile').read_text())[1])
+    done = resolve(tmp_path, lines, python)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not (tmp_path / 'target').exists()
+    would = done.stdout.splitlines()[-1].split()
+    wanted = {re.split('==', line.split()[0])[0] for line in lines if not line.startswith('--')}
+    found = {re.sub(r'-[^-]+$', '', word).lower().replace('_', '-') for word in would[2:]}
+    assert found == wanted
+
+
+@pytest.mark.slow
+def test_pycuda_can_be_fetched(tmp_path, index):
+    (hashes,) = (hashes for requirement, hashes in pins('docker/requirements-gpu.txt').items() if requirement == NO_METADATA)
+    file = tmp_path / 'requirements.txt'
+    file.write_text(' '.join([NO_METADATA, *hashes]) + '\n')
+    done = run(sys.executable, '-m', 'pip', 'download', '--no-deps', '--no-build-isolation', '--no-binary=:all:', '--require-hashes',
+               '--dest', tmp_path / 'dist', '--requirement', file)
+    assert [path.name for path in (tmp_path / 'dist').iterdir()] == ['pycuda-2017.1.1.tar.gz'], done.stderr[-2000:]
+
+
+def test_the_files_of_pins_are_all_looked_up():
+    listed = {'requirements.txt', *(f'docker/{path.name}' for path in DOCKER.glob('requirements-*.txt'))}
+    looked_up = {name for name, _ in test_every_pin_resolves.pytestmark[0].args[1]}
+    assert looked_up == listed
