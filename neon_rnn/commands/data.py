@@ -5,7 +5,15 @@ import importlib
 
 SOURCES = collections.OrderedDict([
     ('folder', 'photographs in one sub-folder for each class'),
+    ('imdb-wiki', 'IMDB-WIKI, downloaded or as it was'),
+    ('utkface', 'UTKFace'),
+    ('lfw', 'Labeled Faces in the Wild'),
+    ('celeba', 'CelebA, with its own split'),
+    ('adience', 'Adience, one of its five folds for testing'),
+    ('fairface', 'FairFace, with its own split'),
     ('demo', 'draw synthetic portraits'),
+    ('verify', 'say whether a data set is sound: files, counts, duplicates and people across the split'),
+    ('bench', 'measure how fast photographs are imported and read'),
     ('show', 'print what a data set holds and write a contact sheet'),
 ])
 

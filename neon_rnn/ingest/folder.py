@@ -31,11 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Import the folder."""
-    importer.run(sys.modules[__name__], Path(arguments.folder), arguments)
+    if not Path(arguments.folder).is_dir():
+        raise UsageError(f'{arguments.folder}: there is no such folder.')
+    importer.run(sys.modules[__name__], lambda work: [Path(arguments.folder)], arguments)
 
 
-def listing(folder: Path, arguments: argparse.Namespace, dropped: Dropped) -> Listing:
+def listing(folders: list[Path], arguments: argparse.Namespace, dropped: Dropped) -> Listing:
     """Every file below the class folders, in sorted order."""
+    folder = folders[0]
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith('.'))
     if arguments.classes:
         classes = [name.strip() for name in arguments.classes.split(',')]
@@ -51,8 +54,8 @@ def listing(folder: Path, arguments: argparse.Namespace, dropped: Dropped) -> Li
                          f'{" (" + classes[0] + ")" if classes else ""}; two or more are needed, one for each class, '
                          f'such as {folder}/female and {folder}/male.')
     photographs = []
-    for path, folders, files in os.walk(folder):
-        folders.sort()
+    for path, inner, files in os.walk(folder):
+        inner.sort()
         relative = Path(path).relative_to(folder)
         for file in sorted(files):
             name = str(relative / file)

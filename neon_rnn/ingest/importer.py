@@ -1,11 +1,12 @@
 """The way of every data source into a data set folder: list, decode, drop duplicates, split, balance, write."""
 import argparse
 import collections
+import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from neon_rnn.ingest.shards import Shards
 from neon_rnn.ingest.source import Dropped, Listing, Photograph, Source, printable
 from neon_rnn.ingest.workers import cores
 
+OUTSIDE = 'name points outside the folder'
 DUPLICATE = 'duplicate: the same picture again'
 CONTRADICTORY = 'duplicate with another label (all copies)'
 SURPLUS = 'surplus of the larger class (training part balanced)'
@@ -41,14 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser, size: int = 128) -> None:
     parser.add_argument('--workers', type=int, default=cores(), metavar='N', help='processes (default: the cores)')
 
 
-def run(source: Source, folder: Path, arguments: argparse.Namespace) -> dict:
+def run(source: Source, locate: Callable[[Path], list[Path]], arguments: argparse.Namespace) -> dict:
     """Import an unpacked distribution and say what became of it.
 
     Parameters
     ----------
     source : module
-    folder : Path
-        Of the distribution.
+    locate : callable
+        Given the work folder (for what it unpacks), returns the folders of the distribution.
     arguments : argparse.Namespace
         Those of `add_arguments` and of the source.
 
@@ -72,16 +74,15 @@ def run(source: Source, folder: Path, arguments: argparse.Namespace) -> dict:
     if arguments.workers < 1:
         raise UsageError(f'--workers {arguments.workers}: at least one is needed.')
     check_replaceable(arguments.out)
-    if not folder.is_dir():
-        raise UsageError(f'{folder}: there is no such folder.')
-    dropped = Dropped()
-    listing = source.listing(folder, arguments, dropped)
-    listed = len(listing.photographs) + len(dropped)
-    if not listing.photographs:
-        raise UsageError(f'{folder}: no usable photographs among {listed} listed files. {_first(dropped)}')
     work = work_folder(arguments.out)
     make_folder(work)
     with folder_lock(work, 'importing'):
+        dropped = Dropped()
+        listing = source.listing(locate(work), arguments, dropped)
+        _drop_outside(listing, dropped)
+        listed = len(listing.photographs) + len(dropped)
+        if not listing.photographs:
+            raise UsageError(f'{listing.root}: no usable photographs among {listed} listed files. {_first(dropped)}')
         shards = Shards(work / 'shards', listing.root, [photograph.name for photograph in listing.photographs],
                         preprocessing)
         parts = _parts(listing, shards.decode(arguments.workers), arguments, dropped)
@@ -96,6 +97,18 @@ def run(source: Source, folder: Path, arguments: argparse.Namespace) -> dict:
     shutil.rmtree(work, ignore_errors=True)
     _report(arguments.out, description, dropped)
     return description
+
+
+def _drop_outside(listing: Listing, dropped: Dropped) -> None:
+    """A list of names is not to be trusted either: a name that leaves the folder is not opened."""
+    inside = []
+    for photograph in listing.photographs:
+        path = PurePosixPath(photograph.name)
+        if path.is_absolute() or '..' in path.parts or '\0' in photograph.name:
+            dropped.add(OUTSIDE, photograph.name)
+        else:
+            inside.append(photograph)
+    listing.photographs = inside
 
 
 def work_folder(out: str | os.PathLike) -> Path:
@@ -168,7 +181,12 @@ def _part_data(shards: Shards, photographs: Sequence[Photograph], indices: np.nd
     chosen = [photographs[index] for index in indices]
     return PartData(np.array([photograph.label for photograph in chosen]), shards.blocks(indices),
                     [printable(photograph.name) for photograph in chosen],
-                    [printable(photograph.person) for photograph in chosen])
+                    [_pseudonym(photograph.person) for photograph in chosen])
+
+
+def _pseudonym(person: str) -> str:
+    """People are told apart in the data set, not named."""
+    return hashlib.sha256(printable(person).encode()).hexdigest()[:16] if person else ''
 
 
 def _split_rule(listing: Listing, arguments: argparse.Namespace) -> str:

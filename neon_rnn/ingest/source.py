@@ -97,7 +97,7 @@ class Source(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Options beyond the common ones."""
 
-    def listing(self, folder: Path, arguments: argparse.Namespace, dropped: Dropped) -> Listing:
+    def listing(self, folders: list[Path], arguments: argparse.Namespace, dropped: Dropped) -> Listing:
         """Read the metadata of the unpacked distribution."""
 
 
