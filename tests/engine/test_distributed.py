@@ -42,7 +42,7 @@ def trained(part, out, model, ranks):
     launcher = [] if ranks == 1 else ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
     environment = dict(os.environ, PYTHONPATH=paths.ROOT, OMP_NUM_THREADS='1')
     done = subprocess.run([sys.executable, *launcher, SCRIPT, part, out, model], env=environment, capture_output=True,
-                          text=True, timeout=60, check=False)
+                          text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return dict(np.load(out))
 
@@ -123,7 +123,7 @@ def test_a_killed_rank_leaves_a_run_that_one_rank_can_finish(part, tmp_path):
         if line.startswith('epoch 2/'):
             break
     os.kill(children(training.pid)[1], signal.SIGKILL)
-    output = ''.join(lines) + training.communicate(timeout=60)[0]
+    output = ''.join(lines) + training.communicate(timeout=240)[0]
     assert training.returncode != 0
     assert output.count('epoch 1/1000') == 1
     (folder,) = runs.iterdir()
@@ -135,7 +135,7 @@ def test_a_killed_rank_leaves_a_run_that_one_rank_can_finish(part, tmp_path):
     assert done >= 2
 
     finished = launch('train', '--resume', folder, '-e', done + 1, ranks=1)
-    output = finished.communicate(timeout=60)[0]
+    output = finished.communicate(timeout=240)[0]
     assert finished.returncode == 0, output
     record = json.loads((folder / 'record.json').read_text())
     assert record['status'] == 'finished'
