@@ -125,6 +125,8 @@ def _tar_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
         archive.fileobj.seek(archive.offset)  # type: ignore[attr-defined]
         if archive.fileobj.read(512) != bytes(512):
             raise EOFError('its end is missing')
+        while archive.fileobj.read(1 << 20):  # to the end, where a compressed file has its checksum
+            pass
 
 
 def _zip_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:

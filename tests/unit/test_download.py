@@ -1,0 +1,137 @@
+"""Downloads from a server on this machine that supports ranges, ignores them, breaks off or changes the file."""
+import errno
+import hashlib
+import http.server
+import json
+import threading
+
+import pytest
+
+from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.ingest import download
+from neon_rnn.ingest.download import fetch
+
+DATA = bytes(range(256)) * 2000
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves DATA; attributes say how."""
+
+    data, ranges, tag, break_after = DATA, True, '"one"', None
+
+    def __init__(self):
+        super().__init__(('127.0.0.1', 0), Handler)
+        self.asked = []
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802  (http.server's name)
+        server = self.server
+        asked = self.headers.get('Range')
+        server.asked.append(asked)
+        if self.path != '/wiki_crop.tar':
+            self.send_error(404)
+            return
+        start = 0
+        if asked and server.ranges and self.headers.get('If-Range') == server.tag:
+            start = int(asked[len('bytes='):-1])
+            if start >= len(server.data):
+                self.send_error(416)
+                return
+            self.send_response(206)
+            self.send_header('Content-Range', 'bytes {}-{}/{}'.format(start, len(server.data) - 1, len(server.data)))
+        else:
+            self.send_response(200)
+        self.send_header('Content-Length', str(len(server.data) - start))
+        self.send_header('ETag', server.tag)
+        self.end_headers()
+        body = server.data[start:]
+        if server.break_after is not None:
+            body, server.break_after = body[:server.break_after], None
+        self.wfile.write(body)
+
+    def log_message(self, *arguments):
+        pass
+
+
+@pytest.fixture
+def server():
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={'poll_interval': 0.01})
+        thread.start()
+        running.url = 'http://127.0.0.1:{}/wiki_crop.tar'.format(running.server_port)
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+def test_a_whole_file_is_fetched_once_and_its_hash_kept(server, tmp_path):
+    path = fetch(server.url, tmp_path)
+    assert path.read_bytes() == DATA
+    assert json.loads((tmp_path / 'sha256.json').read_text()) == {'wiki_crop.tar': hashlib.sha256(DATA).hexdigest()}
+    assert fetch(server.url, tmp_path) == path
+    assert server.asked == [None]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['.lock', 'sha256.json', 'wiki_crop.tar']
+
+
+def test_an_interrupted_download_goes_on(server, tmp_path):
+    server.break_after = 100000
+    assert fetch(server.url, tmp_path, pause=0).read_bytes() == DATA
+    assert server.asked == [None, 'bytes=100000-']
+
+
+def test_a_server_that_ignores_ranges_has_it_start_again(server, tmp_path):
+    server.break_after, server.ranges = 100000, False
+    assert fetch(server.url, tmp_path, pause=0).read_bytes() == DATA
+    assert server.asked == [None, 'bytes=100000-']
+
+
+def test_a_file_changed_in_between_is_fetched_from_the_start(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, 'ATTEMPTS', 1)
+    server.break_after = 100000
+    with pytest.raises(NeonRnnError, match='run the command again to go on'):
+        fetch(server.url, tmp_path, pause=0)
+    assert (tmp_path / 'wiki_crop.tar.part').stat().st_size == 100000
+    server.data, server.tag = DATA[::-1], '"two"'
+    assert fetch(server.url, tmp_path, pause=0).read_bytes() == DATA[::-1]
+
+
+def test_a_part_that_is_whole_already(server, tmp_path):
+    (tmp_path / 'wiki_crop.tar.part').write_bytes(DATA)
+    (tmp_path / 'wiki_crop.tar.part.json').write_text(
+        json.dumps({'url': server.url, 'validator': '"one"', 'size': len(DATA)}))
+    assert fetch(server.url, tmp_path, pause=0).read_bytes() == DATA
+    (tmp_path / 'wiki_crop.tar').rename(tmp_path / 'wiki_crop.tar.part')
+    with open(tmp_path / 'wiki_crop.tar.part', 'ab') as file:
+        file.write(b'too much')
+    assert fetch(server.url, tmp_path, pause=0).read_bytes() == DATA
+
+
+def test_a_wrong_hash_is_refused(server, tmp_path):
+    with pytest.raises(NeonRnnError, match='expected is 0000'):
+        fetch(server.url, tmp_path, sha256='0' * 64)
+    assert not (tmp_path / 'wiki_crop.tar').exists()
+    assert (tmp_path / 'wiki_crop.tar.wrong').read_bytes() == DATA
+    path = fetch(server.url, tmp_path, sha256=hashlib.sha256(DATA).hexdigest())
+    fetch(server.url, tmp_path)
+    path.write_bytes(b'changed')
+    with pytest.raises(NeonRnnError, match='its sha256 is'):
+        fetch(server.url, tmp_path)
+
+
+def test_missing_files_schemes_and_servers(server, tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match='the server says 404'):
+        fetch(server.url + '.gz', tmp_path)
+    with pytest.raises(UsageError, match='only http and https'):
+        fetch('file:///etc/passwd', tmp_path)
+    monkeypatch.setattr(download, 'ATTEMPTS', 2)
+    with pytest.raises(NeonRnnError, match='could not be fetched in 2 attempts'):
+        fetch('http://127.0.0.1:1/wiki_crop.tar', tmp_path, pause=0)
+
+
+def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(download, '_transfer', full)
+    with pytest.raises(NeonRnnError, match='the disk is full'):
+        fetch(server.url, tmp_path)

@@ -1,0 +1,133 @@
+"""Archives of strangers: what is unpacked, and what never is."""
+import errno
+import io
+import tarfile
+import zipfile
+
+import pytest
+
+from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.ingest import unpack as module
+from neon_rnn.ingest.unpack import unpack
+
+
+def member(name, data=b'data', kind=tarfile.REGTYPE, link=''):
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.size = kind, link, len(data) if kind == tarfile.REGTYPE else 0
+    return info, io.BytesIO(data)
+
+
+def write_tar(path, *members, mode='w'):
+    with tarfile.open(path, mode) as archive:
+        for info, data in members:
+            archive.addfile(info, data)
+    return path
+
+
+def write_zip(path, contents, kind=None):
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            info = zipfile.ZipInfo(name)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            if kind:
+                info.external_attr = kind << 16
+            archive.writestr(info, data)
+    return path
+
+
+@pytest.mark.parametrize('suffix', ['tar', 'tar.gz', 'tgz', 'tar.bz2', 'tar.xz', 'zip'])
+def test_contents_arrive_and_are_unpacked_once(tmp_path, suffix):
+    path = tmp_path / ('a.' + suffix)
+    if suffix == 'zip':
+        write_zip(path, {'d/one.txt': b'1' * 5000, 'two.txt': b''})
+    else:
+        mode = {'tar': 'w', 'tgz': 'w:gz'}.get(suffix, 'w:' + suffix[4:])
+        write_tar(path, member('d', kind=tarfile.DIRTYPE), member('d/one.txt', b'1' * 5000), member('two.txt', b''),
+                  mode=mode)
+    target = unpack(path, tmp_path / 'out')
+    assert (target / 'd/one.txt').read_bytes() == b'1' * 5000
+    assert (target / 'two.txt').read_bytes() == b''
+    (target / 'mark').write_text('')
+    assert unpack(path, tmp_path / 'out') == target
+    assert (target / 'mark').exists()
+    path.write_bytes(path.read_bytes())  # the same, written again later
+    assert not (unpack(path, tmp_path / 'out') / 'mark').exists()
+
+
+@pytest.mark.parametrize(('hostile', 'message'), [
+    (member('../evil'), 'points outside'),
+    (member('/tmp/evil'), 'points outside'),
+    (member('d/../../evil'), 'points outside'),
+    (member('..\\evil'), 'points outside'),
+    (member('../', kind=tarfile.DIRTYPE), 'points outside'),
+    (member('link', kind=tarfile.SYMTYPE, link='/etc'), 'link or a device'),
+    (member('link', kind=tarfile.LNKTYPE, link='/etc/passwd'), 'link or a device'),
+    (member('null', kind=tarfile.CHRTYPE), 'link or a device'),
+    (member('pipe', kind=tarfile.FIFOTYPE), 'link or a device'),
+])
+def test_a_hostile_tar_leaves_nothing(tmp_path, hostile, message):
+    path = write_tar(tmp_path / 'a.tar', member('fine'), hostile, member('link/passwd'))
+    with pytest.raises(NeonRnnError, match=message):
+        unpack(path, tmp_path / 'out')
+    assert list((tmp_path / 'out').iterdir()) == []
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['a.tar', 'out']
+
+
+@pytest.mark.parametrize(('contents', 'kind', 'message'), [
+    ({'fine': b'', '../evil': b''}, None, 'points outside'),
+    ({'/evil': b''}, None, 'points outside'),
+    ({'link': b'/etc/passwd'}, 0o120777, 'link or a device'),
+])
+def test_a_hostile_zip_leaves_nothing(tmp_path, contents, kind, message):
+    path = write_zip(tmp_path / 'a.zip', contents, kind)
+    with pytest.raises(NeonRnnError, match=message):
+        unpack(path, tmp_path / 'out')
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+@pytest.mark.parametrize('mode', ['w', 'w:gz'])
+def test_every_truncation_is_noticed(tmp_path, mode):
+    whole = write_tar(tmp_path / 'whole.tar', member('one', bytes(range(256)) * 9), member('two', b'x' * 600),
+                      mode=mode).read_bytes()
+    # A plain tar ends with any number of zero blocks, a gzip file with its checksum.
+    end = len(whole) if mode == 'w:gz' else 512 + 2560 + 512 + 1024
+    for length in [*range(0, end, 128 if mode == 'w' else 16), end - 1]:
+        path = tmp_path / 'a.tar'
+        path.write_bytes(whole[:length])
+        with pytest.raises(NeonRnnError, match='truncated or damaged'):
+            unpack(path, tmp_path / 'out')
+        assert list((tmp_path / 'out').iterdir()) == []
+
+
+def test_a_zip_cut_or_damaged(tmp_path):
+    path = write_zip(tmp_path / 'a.zip', {'one': b'1' * 5000})
+    data = bytearray(path.read_bytes())
+    path.write_bytes(bytes(data[:-30]))
+    with pytest.raises(NeonRnnError, match='truncated or damaged'):
+        unpack(path, tmp_path / 'out')
+    data[40] ^= 0xff
+    path.write_bytes(bytes(data))
+    with pytest.raises(NeonRnnError, match='truncated or damaged'):
+        unpack(path, tmp_path / 'out')
+
+
+def test_a_bomb_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'SPARE', 1000)
+    path = write_zip(tmp_path / 'a.zip', {'zeros': bytes(10 ** 6)})
+    with pytest.raises(NeonRnnError, match='more than photographs can be'):
+        unpack(path, tmp_path / 'out')
+    path = write_tar(tmp_path / 'b.tar.gz', member('zeros', bytes(10 ** 6)), mode='w:gz')
+    with pytest.raises(NeonRnnError, match='more than photographs can be'):
+        unpack(path, tmp_path / 'out')
+
+
+def test_a_missing_archive_and_a_full_disk(tmp_path, monkeypatch):
+    with pytest.raises(UsageError, match='no such archive'):
+        unpack(tmp_path / 'a.tar', tmp_path / 'out')
+    path = write_tar(tmp_path / 'a.tar', member('one'))
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(module, '_unpack', full)
+    with pytest.raises(NeonRnnError, match='the disk is full'):
+        unpack(path, tmp_path / 'out')
