@@ -14,3 +14,21 @@ def default(path):
         Relative to the repository, such as ``'results/runs'``.
     """
     return path if os.path.realpath(os.getcwd()) == os.path.realpath(ROOT) else os.path.join(ROOT, path)
+
+
+def recorded(path):
+    """A path as records hold it: relative to the repository if it lies inside, so that the record means the same elsewhere.
+
+    Parameters
+    ----------
+    path : str
+        Absolute, or relative to the working directory.
+    """
+    path = os.path.realpath(str(path))
+    inside = path.startswith(os.path.realpath(ROOT) + os.sep)
+    return os.path.relpath(path, os.path.realpath(ROOT)) if inside else path
+
+
+def found(path):
+    """The way back: a recorded path as one that can be opened."""
+    return default(path) if not os.path.isabs(path) else path

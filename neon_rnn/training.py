@@ -11,7 +11,7 @@ from concurrent import futures
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, pretrained, published, ranks, records
+from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, paths, pretrained, published, ranks, records
 from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
 from neon_rnn.errors import NeonRnnError, UsageError
 
@@ -224,7 +224,7 @@ def _record_fields(prepared):
         'batch_size': settings.batch_size, 'epochs': settings.epochs, 'learning_rate': published.LEARNING_RATE,
         'momentum_coef': published.MOMENTUM_COEF, 'wdecay': published.WDECAY, 'shuffle': settings.shuffle,
         'eval_freq': settings.eval_freq, 'serialize': settings.serialize}
-    data = {'folder': os.path.abspath(settings.data), 'name': description['name'], 'source': description['source'],
+    data = {'folder': paths.recorded(settings.data), 'name': description['name'], 'source': description['source'],
             'kind': description['kind'], 'class_names': dataset.class_names, 'shape': list(dataset.shape),
             'counts': description['counts'], 'sha256': dataset.sha256()}
     weights = prepared.nn.get_weights(prepared.model)
@@ -241,7 +241,7 @@ def _settings_of(record, epochs, data):
     """The settings of a recorded run."""
     hyperparameters, device = record['hyperparameters'], record['device']
     return Settings(
-        model=record['model'], options=record['options'], data=data or record['dataset']['folder'],
+        model=record['model'], options=record['options'], data=data or paths.found(record['dataset']['folder']),
         engine=record['engine'], backend=record['backend'], batch_size=hyperparameters['batch_size'],
         epochs=epochs or hyperparameters['epochs'], seed=record['seed'], shuffle=hyperparameters['shuffle'],
         precision=record['precision'], threads=device.get('threads'),

@@ -4,7 +4,7 @@
 """
 import importlib
 
-from neon_rnn import dataset, engines, evaluation, inference
+from neon_rnn import dataset, engines, evaluation, inference, paths
 from neon_rnn.errors import UsageError
 from neon_rnn.files import write_json
 
@@ -24,7 +24,7 @@ def add_arguments(parser):
 def run(arguments):
     """Print the figures; write them where asked."""
     trained = inference.load_run(arguments.run, arguments.engine, arguments.backend, arguments.batch_size)
-    data = dataset.open_dataset(arguments.data or trained.record['dataset']['folder'])
+    data = dataset.open_dataset(arguments.data or paths.found(trained.record['dataset']['folder']))
     part = data.parts.get(arguments.part)
     if part is None:
         raise UsageError('{}: has no part {}; it has {}.'.format(data.folder, arguments.part, ', '.join(data.parts)))
