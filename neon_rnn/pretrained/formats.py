@@ -2,6 +2,7 @@
 import collections
 import json
 import pickle
+import warnings
 import zipfile
 
 import numpy as np
@@ -67,7 +68,9 @@ def _read_pytorch(path):
                          "--pretrained' makes an .npz of it that can be read here.".format(path))
     import torch
     try:
-        state = torch.load(path, map_location='cpu', weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # about unusual pickles, which are read or refused
+            state = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise NeonRnnError('{}: is not a state dict of PyTorch that can be read safely ({}).'.format(
             path, str(error).strip().split('\n')[0]))
