@@ -1,0 +1,56 @@
+"""Turn models that Intel neon has serialised (.prm, .pkl) into checkpoints, and checkpoints into such files.
+
+    neon_rnn convert model.prm checkpoint.npz                      neon's file -> checkpoint; neon is not needed
+    neon_rnn convert results/runs/<run id> model.prm               a run's checkpoint -> neon's file; needs neon
+    neon_rnn convert checkpoint.npz model.prm --model rnn --input_shape 3 128 128
+
+Nothing in a neon file is run: it may hold arrays and plain types, anything else is refused by name.
+"""
+import os
+
+from neon_rnn import checkpoint, models, neon_file, published, records
+from neon_rnn.errors import UsageError
+
+NEON_ENDINGS = ('.prm', '.pkl')
+
+
+def add_arguments(parser):
+    """From what, to what."""
+    parser.add_argument('source', metavar='FROM', help='a .prm or .pkl of neon, a checkpoint .npz, or a run folder')
+    parser.add_argument('target', metavar='TO', help='a .npz, or a .prm or .pkl')
+    parser.add_argument('--model', choices=models.ROWS, help='the network of a checkpoint outside its run folder')
+    parser.add_argument('--input_shape', type=int, nargs=3, metavar=('C', 'H', 'W'),
+                        help='the images it takes (default: as published)')
+
+
+def run(arguments):
+    """Convert and say what was written."""
+    source, target = arguments.source, arguments.target
+    if source.endswith(NEON_ENDINGS) and target.endswith('.npz'):
+        saved = neon_file.read(source)
+        checkpoint.save(target, *saved)
+    elif target.endswith(NEON_ENDINGS) and not source.endswith(NEON_ENDINGS):
+        saved = _to_neon(arguments)
+    else:
+        raise UsageError("convert turns neon's {} into .npz, or a .npz or a run folder into one of neon's files; not {} into "
+                         '{}.'.format(' and '.join(NEON_ENDINGS), source, target))
+    print('{}: {} weights ({} values), optimiser state {}, random state {}'.format(
+        target, len(saved.weights), sum(values.size for values in saved.weights.values()),
+        'kept' if saved.optimizer_state else 'none', 'kept' if saved.random_state else 'none'))
+
+
+def _to_neon(arguments):
+    source, name, shape, options = arguments.source, arguments.model, arguments.input_shape, {}
+    if os.path.isdir(source):
+        record = records.Run.open(source).record
+        name, shape, options = record['model'], record['dataset']['shape'], record['options']
+        source = os.path.join(source, 'checkpoint.npz')
+    saved = checkpoint.load(source)
+    name = name or saved.meta.get('model')
+    if name is None:
+        raise UsageError('{}: does not say which network it is of; give --model.'.format(source))
+    if shape is None:
+        side = published.rows()[name].input_side
+        shape = (3, side, side)
+    neon_file.write(arguments.target, saved, name, tuple(shape), options)
+    return saved
