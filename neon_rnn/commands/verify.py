@@ -1,0 +1,75 @@
+"""Replay results recorded from Intel neon 2.6.0 on an engine of this machine, and print how far it is from them.
+
+    neon_rnn verify                      every layer, then the published network for 12 minibatches (a minute)
+    neon_rnn verify --layers             the layers only (seconds)
+    neon_rnn verify --engine neon -b mkl     Intel neon itself
+
+The status is 1 if anything is beyond its tolerance.
+"""
+from neon_rnn import engines, verification
+from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.files import write_json
+
+
+def add_arguments(parser):
+    """Which engine to hold to the records."""
+    parser.add_argument('--engine', choices=engines.ENGINES, help='default: neon where it is installed, else torch')
+    parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'), help='default: cpu')
+    parser.add_argument('--layers', action='store_true', help='leave the whole network out')
+    parser.add_argument('--details', action='store_true', help='print every deviation, not only the largest of a kind')
+    parser.add_argument('--json', metavar='FILE', help='write every deviation as JSON')
+
+
+def run(arguments):
+    """Replay, print, judge."""
+    engine = arguments.engine or engines.default()
+    nn = engines.load(engine)
+    deviations, device, left_out = [], {}, []
+    for case in verification.cases():
+        whole = case.name.startswith('network')
+        if arguments.layers and whole:
+            continue
+        recorded, provenance = verification.load(verification.path_of(case))
+        if not deviations:
+            print('recorded: {engine}, {backend} backend, {machine[cpu]}'.format(**provenance))
+        try:
+            found, device = verification.observe(nn, case, arguments.backend)
+        except UsageError:
+            if case.precision == 'float32':
+                raise
+            left_out.append(case.name)  # float64 is there on neon's cpu backend and torch only
+            continue
+        of_case = verification.compare(case, recorded, found)
+        deviations += of_case
+        _print_case(case, of_case, arguments.details)
+    print('replayed: engine {}, backend {}, {}'.format(engine, device.get('backend'), device.get('device')))
+    for name in left_out:
+        print('left out: {} (this backend has no float64)'.format(name))
+    if arguments.json:
+        write_json(arguments.json, {'engine': engine, 'device': device, 'left_out': left_out,
+                                    'deviations': [_as_json(deviation) for deviation in deviations]})
+    too_far = verification.beyond(deviations)
+    if too_far:
+        raise NeonRnnError('{} of {} results are beyond their tolerances: engine {} on backend {} does not compute as '
+                           "Intel neon's cpu backend does.".format(len(too_far), len(deviations), engine,
+                                                                   device.get('backend')))
+    print('all {} results are within the stated tolerances'.format(len(deviations)))
+
+
+def _print_case(case, deviations, details):
+    print('\n{} ({}, {} minibatches of {})'.format(case.name, case.precision, case.minibatches, case.batch_size))
+    for kind in verification.KINDS:
+        of_kind = [deviation for deviation in deviations if deviation.kind == kind]
+        # what is not a number is the largest
+        of_kind.sort(key=lambda deviation: deviation.value if deviation.value == deviation.value else float('inf'))
+        for deviation in of_kind if details else of_kind[-1:]:
+            mark = 'beyond' if verification.beyond([deviation]) else 'within'
+            print('  {:<12} {:>8.1e}  {} {:.0e}  {}'.format(kind, deviation.value, mark, verification.tolerance(deviation),
+                                                            deviation.name))
+
+
+def _as_json(deviation):
+    # JSON has no words for infinity and NaN
+    value = deviation.value if abs(deviation.value) < float('inf') else None
+    return {'case': deviation.case.name, 'kind': deviation.kind, 'name': deviation.name, 'value': value,
+            'tolerance': verification.tolerance(deviation)}
