@@ -3,12 +3,14 @@
     neon_rnn convert model.prm checkpoint.npz                      neon's file -> checkpoint; neon is not needed
     neon_rnn convert results/runs/<run id> model.prm               a run's checkpoint -> neon's file; needs neon
     neon_rnn convert checkpoint.npz model.prm --model rnn --input_shape 3 128 128
+    neon_rnn convert --pretrained resnet50.pth resnet50.npz        ImageNet weights for the transfer learning rows in the
+                                                                   container, which has no PyTorch to read them with
 
 Nothing in a neon file is run: it may hold arrays and plain types, anything else is refused by name.
 """
 import os
 
-from neon_rnn import checkpoint, models, neon_file, published, records
+from neon_rnn import checkpoint, models, neon_file, pretrained, published, records
 from neon_rnn.errors import UsageError
 
 NEON_ENDINGS = ('.prm', '.pkl')
@@ -16,8 +18,11 @@ NEON_ENDINGS = ('.prm', '.pkl')
 
 def add_arguments(parser):
     """From what, to what."""
-    parser.add_argument('source', metavar='FROM', help='a .prm or .pkl of neon, a checkpoint .npz, or a run folder')
+    parser.add_argument('source', metavar='FROM', help='a .prm or .pkl of neon, a checkpoint .npz, or a run folder; '
+                        'with --pretrained a .pth, .safetensors or .prm')
     parser.add_argument('target', metavar='TO', help='a .npz, or a .prm or .pkl')
+    parser.add_argument('--pretrained', action='store_true',
+                        help="FROM holds pretrained weights for 'train --pretrained TO'")
     parser.add_argument('--model', choices=models.ROWS, help='the network of a checkpoint outside its run folder')
     parser.add_argument('--input_shape', type=int, nargs=3, metavar=('C', 'H', 'W'),
                         help='the images it takes (default: as published)')
@@ -26,6 +31,10 @@ def add_arguments(parser):
 def run(arguments):
     """Convert and say what was written."""
     source, target = arguments.source, arguments.target
+    if arguments.pretrained:
+        written = pretrained.convert(source, arguments.model or 'tl-1', target)
+        print('{}: {}'.format(target, pretrained.report(written)))
+        return
     if source.endswith(NEON_ENDINGS) and target.endswith('.npz'):
         saved = neon_file.read(source)
         checkpoint.save(target, *saved)

@@ -180,9 +180,9 @@ def apply(nn, model, pretrained):
     return drawn
 
 
-def report(pretrained, drawn):
-    """What became of the file's tensors and the model's weights, in a sentence or two."""
+def report(pretrained, drawn=()):
+    """What became of the file's tensors and of the model's weights that were `drawn`, in one line."""
     text = '{file}: {tensors} tensors taken as {format}'.format(**pretrained.description)
     if pretrained.left_out:
         text += '; left out: {}'.format(', '.join(pretrained.left_out))
-    return '{}; drawn at random: {}'.format(text, ', '.join(drawn))
+    return text + ('; drawn at random: {}'.format(', '.join(drawn)) if drawn else '')

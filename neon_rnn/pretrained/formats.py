@@ -7,7 +7,7 @@ import zipfile
 
 import numpy as np
 
-from neon_rnn import engines
+from neon_rnn import engines, neon_file
 from neon_rnn.errors import NeonRnnError, UsageError
 
 #: Who named the tensors.
@@ -44,8 +44,7 @@ def read(path):
         if suffix == 'safetensors':
             return _strip_prefix(read_safetensors(path)), PYTORCH
         if suffix == 'prm':
-            from neon_rnn import prm
-            return prm.load(path).weights, NEON
+            return neon_file.read(path).weights, NEON
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror or error))
     raise UsageError('{}: pretrained weights are read from .pth, .pt, .safetensors, .prm and .npz files.'.format(path))
