@@ -1,5 +1,6 @@
 """A pool of worker processes that ends with its parent, however the parent ends."""
 import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import multiprocessing
 import multiprocessing.connection
@@ -8,6 +9,8 @@ import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+
+from neon_rnn.errors import NeonRnnError
 
 
 def cores() -> int:
@@ -44,6 +47,11 @@ def ordered_map(function: Callable, items: Iterable[tuple], workers: int) -> Ite
 
     At most twice as many items as workers are under way, so that results do not pile up; with one worker or one item
     everything happens in this process.
+
+    Raises
+    ------
+    NeonRnnError
+        A worker was killed.
     """
     items = list(items)
     if workers <= 1 or len(items) <= 1:
@@ -52,9 +60,13 @@ def ordered_map(function: Callable, items: Iterable[tuple], workers: int) -> Ite
         return
     with pool(min(workers, len(items))) as executor:
         pending: list[concurrent.futures.Future] = []
-        for item in items:
-            pending.append(executor.submit(function, *item))
-            if len(pending) >= 2 * workers:
+        try:
+            for item in items:
+                pending.append(executor.submit(function, *item))
+                if len(pending) >= 2 * workers:
+                    yield pending.pop(0).result()
+            while pending:
                 yield pending.pop(0).result()
-        while pending:
-            yield pending.pop(0).result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise NeonRnnError('a worker process was ended from outside (out of memory?). Run the command again to go '
+                               'on, with fewer --workers if it happens again.') from error

@@ -1,6 +1,8 @@
 """``data folder``: a folder of photographs with everything that goes wrong in one."""
+import errno
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -8,8 +10,11 @@ from small_datasets import class_folders, encoded, picture, write_picture
 
 from neon_rnn.cli import main
 from neon_rnn.dataset import open_dataset
+from neon_rnn.errors import NeonRnnError
+from neon_rnn.files import folder_lock
 from neon_rnn.ingest import folder, images, importer
 from neon_rnn.ingest.images import Preprocessing, load
+from neon_rnn.ingest.workers import ordered_map
 
 
 def run(*arguments):
@@ -216,3 +221,44 @@ def test_a_picture_changed_after_an_interruption_is_read_again(tmp_path, monkeyp
     write_picture(root / 'female/001.jpg', seed=4321)
     assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
     assert drops(json.loads((tmp_path / 'set/dataset.json').read_text())) == {}
+
+
+def test_a_disk_full_while_decoding_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
+    class_folders(tmp_path / 'photos', per_class=6)
+    monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 4 * 3 * 16 * 16)
+    with monkeypatch.context() as patch:
+        sync, calls = os.fsync, []
+
+        def full(handle):
+            calls.append(handle)
+            if len(calls) == 4:  # the second file of the second shard
+                raise OSError(errno.ENOSPC, 'No space left on device')
+            sync(handle)
+        patch.setattr(os, 'fsync', full)
+        assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 1
+    assert 'the disk is full' in capsys.readouterr().err
+    assert sorted(path.name for path in (tmp_path / 'set.import/shards').iterdir()) == \
+        ['00000.json', '00000.pixels', '00001.pixels']
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
+
+
+def test_a_second_import_to_the_same_place_is_refused(tmp_path, capsys):
+    class_folders(tmp_path / 'photos', per_class=3)
+    (tmp_path / 'set.import').mkdir()
+    with folder_lock(tmp_path / 'set.import', 'importing'):
+        assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 1
+    assert 'another process is importing there' in capsys.readouterr().err
+
+
+def test_a_worker_that_is_killed_is_said():
+    with pytest.raises(NeonRnnError, match='worker process was ended'):
+        list(ordered_map(os.abort, [(), ()], 2))
+
+
+def test_the_bench_reports_speed_and_memory(capsys):
+    assert main(['data', 'bench', '--images', '640', '--source-size', '64', '--workers', '1']) == 0
+    out = capsys.readouterr().out
+    assert float(re.search(r'import: (\d+) images/s', out).group(1)) > 0
+    assert 'peak memory of this process' in out
+    assert re.search(r'random reading: \d+ images/s', out)
+    assert main(['data', 'bench', '--images', '10']) == 2

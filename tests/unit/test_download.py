@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from neon_rnn.cli import main
 from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.ingest import download
 from neon_rnn.ingest.download import fetch
@@ -135,3 +136,11 @@ def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
     monkeypatch.setattr(download, '_transfer', full)
     with pytest.raises(NeonRnnError, match='the disk is full'):
         fetch(server.url, tmp_path)
+
+
+def test_the_command_downloads_and_imports(server, tmp_path, capsys):
+    """What the server sends is no tar, which the import has to find out."""
+    assert main(['data', 'imdb-wiki', '--download', 'wiki', '--url', server.url[:-len('wiki_crop.tar')], '--downloads',
+                 str(tmp_path / 'downloads'), '--out', str(tmp_path / 'set')]) == 1
+    assert 'wiki_crop.tar: is truncated or damaged' in capsys.readouterr().err
+    assert (tmp_path / 'downloads/wiki_crop.tar').read_bytes() == DATA
