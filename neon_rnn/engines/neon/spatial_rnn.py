@@ -120,6 +120,11 @@ class SpatialRNN(Layer):
 
     def set_deltas(self, delta_buffers):
         """Take the shared buffer for the error of the layer before, and allocate the sweeps' own."""
+        shared = delta_buffers.buffers[0]
+        channels, height, width = self.input_shape
+        if shared is not None and shared.size < channels * height * width * self.be.bsz:
+            # neon sizes these buffers without looking into a Sequential inside a Sequential
+            delta_buffers = DeltasTree()
         super(SpatialRNN, self).set_deltas(delta_buffers)
         for sweep in self._sweeps:
             sweep.set_deltas()
