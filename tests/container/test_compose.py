@@ -103,8 +103,8 @@ def test_gpu_is_the_default_where_docker_has_the_runtime(hand_over):
 
 
 def test_other_commands_run_in_the_image_of_the_backend(hand_over):
-    _, asked = hand_over('doctor', '-b', 'cpu')
-    assert asked[4:] == ['compose', 'run', '--rm', '-T', 'neon-cpu', 'doctor', '-b', 'cpu']
+    _, asked = hand_over('doctor', BACKEND='cpu')
+    assert asked[4:] == ['compose', 'run', '--rm', '-T', 'neon-cpu', 'doctor']
 
 
 def test_paths_are_those_of_the_container(hand_over, tmp_path):
