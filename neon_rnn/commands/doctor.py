@@ -1,123 +1,99 @@
 """Say what this machine can run, what is missing, and how to get it.
 
-    neon_rnn doctor
-    neon_rnn doctor --json
+    neon_rnn doctor             in words
+    neon_rnn doctor --json      for programs
 
-The status is 1 if no engine can compute here, or if an installed library computes wrongly.
+Every backend that is there is started, and neon's mkl backend has to compute 1x1 convolutions right: a version number
+alone does not show that. The status is 1 where no engine can train.
 """
 import json
-import os
+import shutil
 import sys
 
 from neon_rnn import engines, environment
 from neon_rnn.errors import NeonRnnError
 
-#: Of the neon engine, the ways to compute that are tried.
-NEON_BACKENDS = ('mkl', 'numpy', 'gpu')
+#: The backends that are tried, the fast ones first.
+BACKENDS = {'neon': ('gpu', 'mkl', 'numpy'), 'torch': ('gpu', 'cpu')}
 
 
 def add_arguments(parser):
-    """How to print it."""
+    """Words or JSON."""
     parser.add_argument('--json', action='store_true', help='print JSON')
 
 
 def run(arguments):
-    """Examine, print; 1 if something is wrong."""
+    """Look, print; returns 1 where no engine can train."""
     report = examine()
     if arguments.json:
         print(json.dumps(report, indent=2, sort_keys=True))
     else:
-        _print(report)
-    return 0 if report['well'] else 1
+        print('\n'.join(describe(report)))
+    return 0 if any(engine['usable'] for engine in report['engines'].values()) else 1
 
 
 def examine():
-    """Everything that `doctor` reports.
+    """What there is.
 
     Returns
     -------
     dict
-        `machine`, `versions`, `git`, `engines` (name -> `installed`, `backends`: name -> `usable` and `detail`, and
-        `advice`), `well` and `problems` (what computes wrongly).
+        ``machine``, ``versions`` and ``git`` as in a run record, ``python``, ``docker`` (path or None), and ``engines``:
+        name -> ``usable``, ``problem`` (None or a sentence) and ``backends``: name -> ``usable``, ``problem``, ``device``
+        (what `start` says, or None).
     """
-    report = {'machine': environment.machine(), 'versions': environment.versions(), 'git': environment.git_state(),
-              'python': sys.executable, 'engines': {'neon': _neon(), 'torch': _torch()}}
-    backends = [backend for engine in report['engines'].values() for backend in engine['backends'].values()]
-    report['problems'] = [backend['detail'] for backend in backends if backend.get('wrong')]
-    report['well'] = any(backend['usable'] for backend in backends) and not report['problems']
-    return report
+    return {'machine': environment.machine(), 'versions': environment.versions(), 'git': environment.git_state(),
+            'python': sys.executable, 'docker': shutil.which('docker'),
+            'engines': {name: _engine(name) for name in engines.ENGINES}}
 
 
 def _engine(name):
-    """The engine's module, or why it does not load."""
+    found = {'usable': False, 'problem': None, 'backends': {}}
     try:
-        return engines.load(name), None
+        engine = engines.load(name)
     except NeonRnnError as error:
-        return None, str(error)
-
-
-def _missing(name, advice):
-    return {'installed': engines.installed(name), 'backends': {}, 'advice': advice}
-
-
-def _neon():
-    """neon and its backends; making the mkl backend tests the 1x1 convolution by numbers."""
-    nn, advice = _engine('neon')
-    if nn is None:
-        return _missing('neon', advice)
-    from neon_rnn.engines.neon import library
-    found = {'installed': True, 'advice': None, 'version': library.neon.__version__, 'commit': library.COMMIT}
-    found['backends'] = {name: _neon_backend(nn, name) for name in NEON_BACKENDS}
+        found['problem'] = str(error)
+        return found
+    for backend in BACKENDS[name]:
+        found['backends'][backend] = _backend(engine, backend)
+    found['usable'] = any(backend['usable'] for backend in found['backends'].values())
     return found
 
 
-def _neon_backend(nn, name):
-    from neon_rnn.engines.neon import backend, selftest
+def _backend(engine, name):
     try:
-        device = nn.start(name, batch_size=16, rng_seed=0)
+        return {'usable': True, 'problem': None, 'device': engine.start(name, batch_size=4, rng_seed=0)}
     except NeonRnnError as error:
-        # status 2 is "cannot be had here"; 1 is the self-test's "computes wrongly"
-        return {'usable': False, 'detail': str(error), 'wrong': error.exit_status == 1}
-    return {'usable': True, 'detail': device.get('mkl') or device['device'], 'device': device,
-            'convolution_error': selftest.convolution_error(backend.active())}
+        # the option is named beside it
+        return {'usable': False, 'problem': str(error).replace('-b {}: '.format(name), '', 1), 'device': None}
 
 
-def _torch():
-    """PyTorch on the processor and, where there is one, on the GPU."""
-    nn, advice = _engine('torch')
-    if nn is None:
-        return _missing('torch', advice)
-    found = {'installed': True, 'advice': None, 'version': environment.installed_version('torch'), 'backends': {}}
-    for name in ('cpu', 'gpu'):
-        try:
-            device = nn.start(name, batch_size=16, rng_seed=0)
-            found['backends'][name] = {'usable': True, 'detail': str(device['device']), 'device': device}
-        except NeonRnnError as error:
-            found['backends'][name] = {'usable': False, 'detail': str(error)}
-    return found
-
-
-def _print(report):
-    machine, git = report['machine'], report['git']
-    print('machine   {cpu}, {cores} cores, {memory_gib} GiB, {system}'.format(**machine))
-    print('python    {} {}'.format(report['versions']['python'], report['python']))
-    print('packages  {}'.format(', '.join('{} {}'.format(name, version) for name, version in
-                                          sorted(report['versions'].items()) if name != 'python')))
-    print('code      {}'.format('{}{}'.format(git['commit'], ', changed since' if git['dirty'] else '') if git['commit']
-                                else 'not a git checkout'))
+def describe(report):
+    """The report in words, a list of lines."""
+    machine = report['machine']
+    memory = 'memory unknown' if machine['memory_gib'] is None else '{} GiB'.format(machine['memory_gib'])
+    lines = ['machine   {}, {} cores, {}, {}'.format(machine['cpu'], machine['cores'], memory, machine['system']),
+             'python    {} ({})'.format(report['versions']['python'], report['python']),
+             'versions  ' + ', '.join('{} {}'.format(name, version) for name, version in sorted(report['versions'].items())
+                                      if name != 'python'),
+             'container ' + (report['docker'] or 'no docker here; only the container needs it')]
     for name in engines.ENGINES:
         engine = report['engines'][name]
-        print('\nengine {}: {}'.format(name, engine.get('version') or 'missing'))
-        if engine['advice']:
-            print('  {}'.format(engine['advice']))
-        for backend, state in sorted(engine['backends'].items()):
-            word = 'wrong' if state.get('wrong') else 'works' if state['usable'] else 'not here'
-            print('  -b {:<6} {:<9} {}'.format(backend, word, state['detail']))
-            if 'convolution_error' in state:
-                print('{:<20} 1x1 convolution within {:.0e} of NumPy'.format('', state['convolution_error']))
-    slow = os.environ.get('MKL_DEBUG_CPU_TYPE')
-    if slow:
-        print('\nMKL_DEBUG_CPU_TYPE is {} (AMD processors otherwise take MKL\'s slowest path)'.format(slow))
-    for problem in report['problems']:
-        print('\nWRONG: {}'.format(problem))
-    print('\n{}'.format('ready: neon_rnn demo' if report['well'] else 'not ready: see above'))
+        lines += ['', 'engine {}: {}'.format(name, 'usable' if engine['usable'] else 'not usable')]
+        if engine['problem']:
+            lines.append('  ' + engine['problem'])
+        for backend in BACKENDS[name]:
+            if backend in engine['backends']:
+                lines.append('  -b {:<6} {}'.format(backend, _backend_line(engine['backends'][backend])))
+    usable = [name for name in engines.ENGINES if report['engines'][name]['usable']]
+    lines += ['', 'default engine: {}'.format(usable[0]) if usable else
+              'Nothing here can train: install PyTorch (./run.sh does) or use the container (docs/container.md).']
+    return lines
+
+
+def _backend_line(backend):
+    if not backend['usable']:
+        return 'no: ' + backend['problem']
+    details = ', '.join('{} {}'.format(key, value) for key, value in sorted(backend['device'].items())
+                        if key not in ('backend', 'deterministic', 'precision') and value is not None)
+    return 'yes: ' + details
