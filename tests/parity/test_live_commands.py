@@ -1,0 +1,153 @@
+"""The commands on Intel neon itself and on the torch engine: the same training, each other's checkpoints, neon's files.
+
+Runs where `test_live_neon.neon_python` finds a Python with neon.
+"""
+import csv
+import json
+import os
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from test_live_neon import ROOT, neon_python
+
+from neon_rnn import checkpoint, inference, neon_file
+from neon_rnn.cli import main
+
+SIDE, BATCH = 32, 8
+
+
+@pytest.fixture(scope='module')
+def python():
+    found = neon_python()
+    if found is None:
+        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it')
+    return found
+
+
+def command(python, *arguments):
+    """Run `neon_rnn`; returns what it prints."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    done = subprocess.run([str(word) for word in (python, '-m', 'neon_rnn', *arguments)], cwd=ROOT, env=environment,
+                          timeout=300, text=True, check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Mosaics of 8 x 8 tiles, brighter above the middle in class 1: 24 to train on, 11 to test on."""
+    folder = tmp_path_factory.mktemp('data')
+    rng = np.random.RandomState(3)
+    for part, count in (('train', 24), ('test', 11)):
+        labels = np.arange(count) % 2
+        tiles = rng.randint(0, 200, (count, 3, 8, 8))
+        tiles[:, :, :4] += 50 * labels[:, None, None, None]
+        pixels = tiles.repeat(SIDE // 8, axis=2).repeat(SIDE // 8, axis=3).astype(np.uint8)
+        with h5py.File(folder / (part + '.h5'), 'w') as file:
+            file.create_dataset('input', data=pixels.reshape(count, -1)).attrs['lshape'] = (3, SIDE, SIDE)
+            file.create_dataset('output', data=labels[:, None]).attrs['nclass'] = 2
+    return folder
+
+
+@pytest.fixture(scope='module')
+def trained(python, data, tmp_path_factory):
+    """(engine, backend) -> the folder of a run of two epochs, each trained once."""
+    kept, out = {}, tmp_path_factory.mktemp('runs')
+
+    def train(engine, backend):
+        if (engine, backend) not in kept:
+            folder = out / (engine + backend)
+            folder.mkdir()
+            command(python if engine == 'neon' else sys.executable, 'train', '--model', 'rnn', '--data', data, '--engine',
+                    engine, '-b', backend, '-z', BATCH, '-e', 2, '-r', 1, '--out', folder)
+            kept[engine, backend], = folder.iterdir()
+        return kept[engine, backend]
+    return train
+
+
+def costs(folder):
+    """The cost of every minibatch of a run."""
+    with open(folder / 'minibatches.csv', newline='') as file:
+        return np.array([float(row['cost']) for row in csv.DictReader(file)])
+
+
+@pytest.mark.parametrize('backend', ['numpy', 'mkl'])
+def test_neon_and_torch_train_alike(trained, backend):
+    """The same draws and order: the first minibatches to rounding, which the next ones amplify."""
+    found, expected = costs(trained('neon', backend)), costs(trained('torch', 'cpu'))
+    assert len(found) == 6
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-4)
+    np.testing.assert_allclose(found, expected, rtol=2e-2)
+    record = json.loads((trained('neon', backend) / 'record.json').read_text())
+    assert (record['status'], record['engine'], record['backend']) == ('finished', 'neon', backend)
+    assert record['device']['neon'].startswith('2.6.0')
+    assert record['final']['count'] == 11
+
+
+def evaluated(python, run, engine, out):
+    command(python, 'evaluate', run, '--engine', engine, '-b', 'cpu', '-z', 4, '--json', out)
+    return json.loads(out.read_text())
+
+
+def test_neon_evaluates_checkpoints_of_torch_and_torch_those_of_neon(python, trained, tmp_path):
+    for run in (trained('torch', 'cpu'), trained('neon', 'numpy')):
+        own = json.loads((run / 'record.json').read_text())['final']
+        for engine, executable in (('neon', python), ('torch', sys.executable)):
+            figures = evaluated(executable, run, engine, tmp_path / 'figures.json')
+            assert figures['count'] == 11
+            assert figures['confusion'] == own['confusion']
+
+
+def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, trained, data, tmp_path):
+    run = trained('neon', 'numpy')
+    program = ('import sys, h5py, numpy; from neon_rnn import inference\n'
+               'run = inference.load_run(sys.argv[1], "neon", "mkl")\n'
+               'pixels = h5py.File(sys.argv[2], "r")["input"][:]\n'
+               'numpy.save(sys.argv[3], run.nn.predict(run.model, pixels))')
+    done = subprocess.run([python, '-c', program, str(run), str(data / 'test.h5'), str(tmp_path / 'neon.npy')], check=False,
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=300, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with h5py.File(data / 'test.h5', 'r') as file:
+        pixels = file['input'][:]
+    here = inference.load_run(run, 'torch', 'cpu')
+    probabilities = here.nn.predict(here.model, pixels)
+    assert probabilities.shape == (11, 2)
+    np.testing.assert_allclose(np.load(tmp_path / 'neon.npy'), probabilities, atol=1e-4)
+
+
+def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(python, trained, data, tmp_path):
+    command(python, 'train', '--model', 'rnn', '--data', data, '--engine', 'neon', '-b', 'numpy', '-z', BATCH, '-e', 1,
+            '-r', 1, '--out', tmp_path)
+    run, = tmp_path.iterdir()
+    command(python, 'train', '--resume', run, '-e', 2)
+    np.testing.assert_allclose(costs(run), costs(trained('neon', 'numpy')), rtol=1e-6)
+
+
+def test_neons_own_file_and_back(python, trained, tmp_path):
+    """neon writes the file; it is read here without neon, and holds the same weights and states."""
+    run = trained('torch', 'cpu')
+    command(python, 'convert', run, tmp_path / 'model.prm')
+    assert main(['convert', str(tmp_path / 'model.prm'), str(tmp_path / 'back.npz')]) == 0
+    before, after = checkpoint.load(run / 'checkpoint.npz'), checkpoint.load(tmp_path / 'back.npz')
+    assert list(after.weights) == list(before.weights)
+    for name, values in before.weights.items():
+        np.testing.assert_array_equal(after.weights[name], values, err_msg=name)
+    for name, arrays in before.optimizer_state.items():
+        np.testing.assert_array_equal(after.optimizer_state[name][0], arrays[0], err_msg=name)
+    assert neon_file.read(tmp_path / 'model.prm').meta['neon_version'].startswith('2.6.0')
+
+
+def test_a_data_set_of_another_size_is_refused(python, trained, data, tmp_path):
+    with h5py.File(tmp_path / 'test.h5', 'w') as file:
+        file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (3, 2, 2)
+        file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
+    (tmp_path / 'train.h5').write_bytes((tmp_path / 'test.h5').read_bytes())
+    done = subprocess.run([python, '-m', 'neon_rnn', 'evaluate', str(trained('neon', 'numpy')), '--data', str(tmp_path)],
+                          env=dict(os.environ, PYTHONPATH=str(ROOT)), cwd=str(ROOT), capture_output=True, text=True,
+                          check=False, timeout=300)
+    assert done.returncode == 2
+    assert '(3, 2, 2)' in done.stderr
+    assert 'Traceback' not in done.stderr
