@@ -226,7 +226,8 @@ def _record_fields(prepared):
         'eval_freq': settings.eval_freq, 'serialize': settings.serialize}
     data = {'folder': paths.recorded(settings.data), 'name': description['name'], 'source': description['source'],
             'kind': description['kind'], 'class_names': dataset.class_names, 'shape': list(dataset.shape),
-            'counts': description['counts'], 'sha256': dataset.sha256()}
+            'counts': description['counts'], 'sha256': dataset.sha256(),
+            'preprocessing': description.get('preprocessing')}
     weights = prepared.nn.get_weights(prepared.model)
     return {
         'model': settings.model, 'row': row.row if row else None, 'options': settings.options,

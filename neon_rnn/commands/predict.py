@@ -36,8 +36,7 @@ def run(arguments):
         raise UsageError('-z {}: has to be at least 1.'.format(arguments.batch_size))
     trained = inference.load_run(arguments.run, arguments.engine, arguments.backend, arguments.batch_size)
     names = trained.record['dataset']['class_names']
-    _, height, width = trained.record['dataset']['shape']
-    preprocessing = images.Preprocessing(height=height, width=width)
+    preprocessing = _preprocessing(trained.record['dataset'])
     if arguments.json != '-' and trained.record['dataset']['kind'] == 'synthetic':
         sys.stderr.write('note: this run was trained on synthetic portraits; its answers on photographs mean nothing\n')
     results, failed = [], 0
@@ -63,6 +62,14 @@ def run(arguments):
     elif arguments.json:
         write_json(arguments.json, results)
     return 1 if failed else 0
+
+
+def _preprocessing(recorded):
+    """As the photographs of the training were prepared; the default of that size where the data set does not say."""
+    if recorded.get('preprocessing'):
+        return images.Preprocessing.of(recorded['preprocessing'])
+    _, height, width = recorded['shape']
+    return images.Preprocessing(height=height, width=width)
 
 
 def _load(path, preprocessing):

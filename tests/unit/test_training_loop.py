@@ -259,6 +259,26 @@ def test_evaluate_and_predict(data, tmp_path, capsys):
     assert printed.out.count('%') == 5
 
 
+def test_predict_prepares_photographs_as_the_training_did(tmp_path, capsys):
+    from PIL import Image
+    striped = np.zeros((32, 96, 3), np.uint8)
+    striped[:, 32:64] = 255
+    Image.fromarray(striped).save(tmp_path / 'wide.png')
+    answers = []
+    for fit in ('crop', 'stretch'):
+        data = write_data(tmp_path / fit)
+        path = os.path.join(data, 'dataset.json')
+        with open(path) as file:
+            description = json.load(file)
+        description['preprocessing'] = {'height': 32, 'width': 32, 'fit': fit, 'centre': 1.0, 'filter': 'lanczos'}
+        with open(path, 'w') as file:
+            json.dump(description, file)
+        run = training.train(settings(data, epochs=1), tmp_path / 'runs')
+        assert main(['predict', run.folder, str(tmp_path / 'wide.png'), '--json', '-']) == 0
+        answers.append(json.loads(capsys.readouterr().out.split('images/s\n')[-1])[0]['probability'])
+    assert answers[0] != answers[1]  # the same weights, shown the white middle, or white between black
+
+
 def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path, capsys):
     run = training.train(settings(data, epochs=1), tmp_path / 'runs')
     other = write_data(tmp_path / 'other', shape=(3, 64, 64))
