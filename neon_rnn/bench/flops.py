@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from neon_rnn.engines.torch.cells import BiDeepOutput, BiDeepTransition, BiJordan, StackedBiRNN
 from neon_rnn.engines.torch.containers import MergeSum, Sequential
 from neon_rnn.engines.torch.depthwise import DepthwiseConvolution
 from neon_rnn.engines.torch.layers import Convolution, Linear
@@ -44,21 +45,27 @@ def layer_work(layer: Any) -> Iterator[Work]:
     elif isinstance(layer, SpatialRNN):
         _, down, across = layer.out_shape
         for sweep, lines in ((layer.vertical, across), (layer.horizontal, down)):
-            yield _recurrent(sweep, lines)
+            yield from _recurrent(sweep, lines)
     elif isinstance(layer, RecurrentLayer):
-        yield _recurrent(layer, 1)
+        yield from _recurrent(layer, 1)
 
 
 def _work(layer: Any, forward: float) -> Work:
     return Work(forward, math.prod(layer.in_shape), math.prod(layer.out_shape))
 
 
-def _recurrent(layer: RecurrentLayer, lines: int) -> Work:
+def _recurrent(layer: RecurrentLayer, lines: int) -> Iterator[Work]:
     """`lines` sequences an image; the first step of a sequence has no state to multiply."""
+    if isinstance(layer, StackedBiRNN):
+        yield from _recurrent(layer.first, lines)
+        yield from _recurrent(layer.second, lines)
+        return
     steps = layer.out_shape[-1]
     outputs = layer.directions * layer.gates * layer.units
     forward = 2.0 * lines * outputs * (steps * layer.features + (steps - 1) * layer.units)
-    return Work(forward, lines * steps * layer.features, lines * math.prod(layer.out_shape))
+    if isinstance(layer, (BiJordan, BiDeepTransition, BiDeepOutput)):  # a second product of every step's state
+        forward += 2.0 * lines * outputs * steps * layer.units
+    yield Work(forward, lines * steps * layer.features, lines * math.prod(layer.out_shape))
 
 
 def training_flops(model: Any) -> float:

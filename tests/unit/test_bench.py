@@ -9,10 +9,10 @@ from neon_rnn.bench.variants import Variant
 from neon_rnn.cli import main
 
 
-def build(name='rnn', side=64):
+def build(name='rnn', side=64, **options):
     nn = engines.load('torch')
     nn.start('cpu', 4, 0, threads=1)
-    model, cost = models.build(name, nn, (3, side, side))
+    model, cost = models.build(name, nn, (3, side, side), **options)
     model.initialize((3, side, side), cost)
     return model
 
@@ -25,6 +25,14 @@ def test_operations_of_the_published_network_counted_by_hand():
     model = build(side=128)
     assert flops.inference_flops(model) == forward
     assert flops.training_flops(model) == 3 * forward - convolutions[0]
+
+
+@pytest.mark.parametrize(('rnn', 'more'), [
+    ('deep_output', 2 * 8 * 2 * 8 * 2 * 256 * 256 + 2 * 4 * 2 * 4 * 2 * 512 * 512),  # V h of every step, sweep, direction
+    ('jordan', 2 * 8 * 2 * 8 * 2 * 256 * 256 + 2 * 4 * 2 * 4 * 2 * 512 * 512),
+    ('stacked', 2 * (2 * 8 * 2 * 256 * (8 * 512 + 7 * 256) + 2 * 4 * 2 * 512 * (4 * 1024 + 3 * 512)))])
+def test_operations_of_the_cells_beside_the_published_one(rnn, more):
+    assert flops.inference_flops(build(side=128, rnn=rnn)) == flops.inference_flops(build(side=128)) + more
 
 
 def test_a_pathway_is_counted_in_its_container():
