@@ -1,0 +1,70 @@
+"""Every network of the table on real neon, recorded: the first costs, and what the initial weights are.
+
+    PYTHONPATH=. /path/to/neon's/python tests/parity/network_costs.py       writes tests/fixtures/network_costs.json
+
+In float64 on neon's numpy backend, since rounding decides what deep networks do after a step at the published learning
+rate: in float32 ResNet-50's second cost already differs by some per cent between two machines.
+"""
+import hashlib
+import json
+import os
+import platform
+
+import numpy as np
+
+from neon_rnn import engines, environment, models, published
+
+PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'fixtures', 'network_costs.json')
+#: network -> (side of the images, steps); tl-3 is tl-1's network.
+CASES = {'fcnn-1': (16, 4), 'fcnn-2': (16, 4), 'fcnn-3': (16, 4), 'cnn-1': (32, 4), 'cnn-2': (32, 4),
+         'resnet-18': (64, 3), 'resnet-50': (64, 2), 'tl-1': (64, 2), 'tl-2': (64, 2)}
+BATCH, SEED = 4, 3
+
+
+def costs(nn, backend, name):
+    """Train a network for a few steps on noise.
+
+    Returns
+    -------
+    dict
+        costs (one a step), weights (a digest of the names, shapes and initial values in float32), probabilities of the
+        first image after the last step, in inference mode.
+    """
+    side, steps = CASES[name]
+    shape = (3, side, side)
+    threads = {} if backend == 'numpy' else {'threads': 1}
+    nn.start(backend, BATCH, SEED, precision='float64', **threads)
+    model, cost = models.build(name, nn, shape)
+    model.initialize(shape, cost)
+    weights = digest(nn.get_weights(model))
+    optimizer = nn.GradientDescentMomentum(published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF,
+                                           wdecay=published.WDECAY)
+    rng = np.random.RandomState(5)
+    inputs = rng.randint(0, 256, (BATCH, 3 * side * side)).astype(np.uint8)
+    labels = np.array([0, 1, 1, 0])
+    return {'costs': [float(nn.train_step(model, inputs, labels, optimizer, 0)) for _ in range(steps)],
+            'weights': weights, 'probabilities': [float(value) for value in nn.predict(model, inputs[:1])[0]]}
+
+
+def digest(weights):
+    """The sha256 of a line for each weight, sorted: name, sha256 of the values in float32, shape."""
+    lines = ['{} {} {}\n'.format(name, hashlib.sha256(np.ascontiguousarray(values, dtype=np.float32).tobytes()).hexdigest(),
+                                 list(values.shape)) for name, values in weights.items()]
+    return hashlib.sha256(''.join(sorted(lines)).encode('ascii')).hexdigest()
+
+
+def record():
+    """Run every case on neon and write the file."""
+    nn = engines.load('neon')
+    found = {name: costs(nn, 'numpy', name) for name in sorted(CASES)}
+    device = nn.start('numpy', BATCH, SEED, precision='float64')
+    found['provenance'] = {'neon': device['neon'], 'numpy': np.__version__, 'python': platform.python_version(),
+                           'backend': 'numpy, float64', 'cpu': environment.cpu_model(),
+                           'command': 'tests/parity/network_costs.py'}
+    with open(PATH, 'w') as file:
+        json.dump(found, file, indent=1, sort_keys=True)
+        file.write('\n')
+
+
+if __name__ == '__main__':
+    record()
