@@ -61,7 +61,7 @@ def test_a_misspelt_backend_is_named():
 
 
 def test_no_build_argument_hides_a_default():
-    """docker-compose 1.29 hands over an argument that is not set as an empty one, so none is listed but the one with a value."""
+    """docker-compose 1.29 hands over an argument that is not set as an empty one, so none without a value is listed."""
     targets = {name: (service['build']['target'], service['build'].get('args')) for name, service in services().items()
                if name.startswith(('neon', 'torch'))}
     assert targets == {'neon-gpu': ('neon-gpu', None), 'neon-cpu': ('neon-cpu', None),
