@@ -7,8 +7,8 @@ to 23 and 36 to 40 million weights at the most (reading the images takes time to
 layer, which reads 49,152 numbers. The networks below have 31, 19 and 35 million, in the published order of times, and
 grow in depth in the published order of accuracies.
 
-Batch norm in every hidden layer is our choice as well: with 49,152 inputs, the published learning rate of 0.01 makes
-plain rectifier layers diverge.
+Batch norm in every hidden layer is our choice as well: without it, with 49,152 inputs and the published learning rate of
+0.01, the first epoch on photographs took FCNN-2's cost from 0.8 up to 3.8 before it came down.
 """
 from neon_rnn import engines
 from neon_rnn.models.inputs import normalised
