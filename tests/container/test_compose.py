@@ -47,7 +47,6 @@ def test_only_data_writes_data_and_the_code_is_read_only():
         mounts = {mount['target']: mount.get('read_only', False) for mount in service['volumes']}
         assert mounts['/app'] is True
         assert mounts.get('/app/data', True) is (name != 'data')
-        assert not any(mount.get('bind', {}).get('create_host_path') for mount in service['volumes'])
 
 
 def test_the_user_is_the_callers():

@@ -110,14 +110,21 @@ def test_results_that_cannot_be_written_are_named(project, trained):
     assert f'NEON_RNN_UID={USER}' in done.stderr
 
 
-def test_a_missing_data_folder_is_named(project, trained):
+def test_a_missing_data_folder_is_named(project):
+    done = compose(project, 'train', '--model', 'rnn', '--data', 'data/faces')
+    assert done.returncode == 2
+    assert 'error: data/faces: ' in done.stderr
+    assert 'neon_rnn data' in done.stderr
+
+
+def test_the_hand_over_wants_the_folders_that_it_mounts(project):
     os.rename(project.tree / 'data', project.tree / 'elsewhere')
     try:
-        done = compose(project, 'train', '--model', 'rnn', '--data', 'data/demo')
+        done = run(project.tree / 'docker/run-in-compose.sh', 'train', '-b', 'cpu', env=project.environment)
     finally:
         os.rename(project.tree / 'elsewhere', project.tree / 'data')
-    assert done.returncode != 0
-    assert str(project.tree / 'data') in done.stderr
+    assert done.returncode == 2
+    assert f'{project.tree}/data does not exist' in done.stderr
 
 
 def test_without_an_nvidia_runtime_the_hand_over_says_what_to_do(project):
