@@ -9,6 +9,11 @@ import pytest
 from neon_rnn import engines
 
 
+def pytest_collection_modifyitems(items):
+    """The fast part first: what is marked slow comes last."""
+    items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
+
+
 def _started(precision, batch_size=4):
     nn = engines.load('torch')
     nn.start('cpu', batch_size=batch_size, rng_seed=0, precision=precision, threads=1)
