@@ -3,6 +3,7 @@
 Everything lives in one temporary folder; every process is stopped by its own id.
 """
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -36,7 +37,9 @@ def engine(folder):
     """Run dockerd in `folder`; yields the environment for its clients."""
     # A socket's path may have about a hundred characters, and pytest's folders are long.
     address = Path('/tmp') / f'neon_rnn-{folder.name}-{time.time_ns()}.sock'
-    environment = clean_environment(DOCKER_HOST=f'unix://{address}', DOCKER_BUILDKIT='0')
+    # The scripts look for docker-compose on PATH.
+    path = f'{Path(compose_binary()).parent}:{os.environ["PATH"]}'
+    environment = clean_environment(DOCKER_HOST=f'unix://{address}', DOCKER_BUILDKIT='0', PATH=path)
     driver = 'overlay2' if 'overlay' in Path('/proc/filesystems').read_text() else 'vfs'
     log = folder / 'dockerd.log'
     with log.open('w') as output:
