@@ -251,7 +251,9 @@ def _run(job: Job, log: Path) -> Outcome:
             try:
                 status = process.wait()
             except KeyboardInterrupt:
-                process.send_signal(signal.SIGINT)  # the terminal's did not reach it: it has a session of its own
+                # The terminal's Ctrl-C did not reach it, it has a session of its own; SIGTERM means the same to it, and
+                # works in the background too, where shells make programs deaf to SIGINT.
+                process.send_signal(signal.SIGTERM)
                 process.wait()
                 raise
     except OSError as error:
