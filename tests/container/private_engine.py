@@ -32,6 +32,13 @@ def missing():
     return None
 
 
+def _unmount_below(folder):
+    """Take away what a stopped dockerd leaves mounted (its network namespace); the folder could not be removed else."""
+    mounted = [line.split()[1] for line in Path('/proc/mounts').read_text().splitlines()]
+    for path in reversed([path for path in mounted if path.startswith(f'{folder}/')]):
+        run('umount', '-l', path)
+
+
 @contextlib.contextmanager
 def engine(folder):
     """Run dockerd in `folder`; yields the environment for its clients."""
@@ -60,6 +67,7 @@ def engine(folder):
         daemon.terminate()
         daemon.wait(timeout=60)
         address.unlink(missing_ok=True)
+        _unmount_below(folder)
 
 
 def make_base(folder, environment, name):
