@@ -255,21 +255,26 @@ def _recorded(run):
     """Whatever ends the training ends up in its record; SIGTERM counts as Ctrl-C."""
     def interrupt(number, frame):
         raise KeyboardInterrupt
+
+    def end(**fields):
+        # torchrun sends SIGTERM to the ranks that outlive another: it must not cut off the record of how this one ended.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        run.update(ended=records.now(), **fields)
     before = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     except KeyboardInterrupt:
-        run.update(status='interrupted', ended=records.now())
+        end(status='interrupted')
         if ranks.first():
             sys.stderr.write("\ninterrupted; 'neon_rnn train --resume {}' goes on from the last checkpoint.\n".format(
                 run.folder))
         raise
     except Diverged as error:
-        run.update(status='diverged', ended=records.now(), error=str(error))
+        end(status='diverged', error=str(error))
         raise
     except Exception as error:
         with contextlib.suppress(NeonRnnError):  # a full disk stops this too; the first error is the one to show
-            run.update(status='failed', ended=records.now(), error='{}: {}'.format(type(error).__name__, error))
+            end(status='failed', error='{}: {}'.format(type(error).__name__, error))
         raise
     finally:
         signal.signal(signal.SIGTERM, before)

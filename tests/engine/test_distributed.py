@@ -129,8 +129,7 @@ def test_a_killed_rank_leaves_a_run_that_one_rank_can_finish(part, tmp_path):
     (folder,) = runs.iterdir()
     record = json.loads((folder / 'record.json').read_text())
     assert record['device']['ranks'] == 2
-    # Running: torchrun lost patience with the rank that keeps the record, and killed it before it could say more.
-    assert record['status'] in ('failed', 'interrupted', 'running')
+    assert record['status'] in ('failed', 'interrupted')
     assert '--resume' in output
     done = len(record['epochs'])
     assert done >= 2
