@@ -57,7 +57,12 @@ def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
     if requests:
         peaks = Variant('peaks', 'limits of the machine', {'kind': 'peaks', 'backend': plan.backend,
                                                            'threads': plan.threads})
-        report['variants'] = measure.take_turns([*plan.variants(), peaks], requests, plan.seconds)
+        together, apart = [], []
+        for variant in plan.variants():
+            (apart if variant.alone else together).append(variant)
+        report['variants'] = measure.take_turns([*together, peaks], requests, plan.seconds)
+        for variant in apart:
+            report['variants'].update(measure.take_turns([variant], requests, plan.seconds))
         report['peaks'] = best_rates(report['variants'].pop('peaks'))
     if 'layers' in parts:
         answers = measure.take_turns(plan.variants(neon_python=None)[:2], ['layers'], plan.seconds / 2)

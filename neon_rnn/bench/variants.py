@@ -4,12 +4,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from neon_rnn import paths
+from neon_rnn import environment, paths
 from neon_rnn.errors import NeonRnnError
 
 
@@ -24,12 +27,18 @@ class Variant(NamedTuple):
         What `bench.worker` is told.
     python : str
         The interpreter that runs it.
+    environment : dict
+        Environment variables that it is given besides the caller's.
+    alone : bool
+        Measured after the others, not in turn with them: it needs too much memory to stand beside them.
     """
 
     key: str
     label: str
     spec: dict[str, Any]
     python: str = sys.executable
+    environment: Mapping[str, str] = MappingProxyType({})
+    alone: bool = False
 
 
 def variants(model: str, backend: str, batch: int, side: int, threads: int | None,
@@ -53,6 +62,10 @@ def variants(model: str, backend: str, batch: int, side: int, threads: int | Non
         names = ('gpu',) if backend == 'gpu' else ('mkl', 'numpy')
         found += [Variant('neon-' + name, 'Intel neon, ' + ('cpu (NumPy)' if name == 'numpy' else name),
                           dict(neon, backend=name), neon_python) for name in names]
+        if backend != 'gpu' and 'AMD' in environment.cpu_model():
+            # an empty value keeps the engine from choosing MKL's AVX2 kernels
+            found.append(Variant('neon-mkl-default', "Intel neon, mkl, MKL's default kernels, measured alone",
+                                 dict(neon, backend='mkl'), neon_python, {'MKL_DEBUG_CPU_TYPE': ''}, alone=True))
     return found
 
 
@@ -72,9 +85,9 @@ class Worker:
     def __init__(self, variant: Variant) -> None:
         self.variant = variant
         self.errors = tempfile.TemporaryFile()
-        environment = dict(os.environ, PYTHONPATH=paths.ROOT)
+        settings = dict(os.environ, PYTHONPATH=paths.ROOT, **variant.environment)
         self.process = subprocess.Popen(
-            [variant.python, '-m', 'neon_rnn.bench.worker', json.dumps(variant.spec)], env=environment, text=True,
+            [variant.python, '-m', 'neon_rnn.bench.worker', json.dumps(variant.spec)], env=settings, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)
         self.about = self._answer()['about']
 
@@ -103,8 +116,9 @@ class Worker:
         if line:
             return json.loads(line)
         errors = self._end()
-        raise NeonRnnError('{}: {}'.format(self.variant.label, errors[-1] if errors else 'ended with status {}'.format(
-            self.process.returncode)))
+        status = self.process.returncode
+        ended = 'killed, probably for want of memory' if status == -signal.SIGKILL else f'ended with status {status}'
+        raise NeonRnnError('{}: {}'.format(self.variant.label, errors[-1] if errors else ended))
 
     def _end(self) -> list[str]:
         """Wait for the end; returns the lines it wrote to its standard error, once."""

@@ -3,10 +3,14 @@ import json
 
 import pytest
 
-from neon_rnn import engines, models
+from neon_rnn import engines, environment, models
 from neon_rnn.bench import flops, measure, report
-from neon_rnn.bench.variants import Variant
+from neon_rnn.bench.variants import Variant, Worker, variants
 from neon_rnn.cli import main
+from neon_rnn.errors import NeonRnnError
+
+SMALL_EAGER = {'kind': 'eager', 'batch': 2, 'side': 32, 'threads': 1, 'backend': 'cpu', 'precision': 'float32',
+               'keep_memory': False}
 
 
 def build(name='rnn', side=64, **options):
@@ -52,10 +56,8 @@ def test_rates_and_ratios_are_medians():
 
 
 def test_a_variant_that_fails_is_in_the_results_and_stops_nobody():
-    spec = {'kind': 'eager', 'batch': 2, 'side': 32, 'threads': 1, 'backend': 'cpu', 'precision': 'float32',
-            'keep_memory': False}
-    results = measure.take_turns([Variant('good', 'good', spec), Variant('bad', 'bad', dict(spec, side=33, batch=0))],
-                                 ['train'], 0.05)
+    results = measure.take_turns([Variant('good', 'good', SMALL_EAGER),
+                                  Variant('bad', 'bad', dict(SMALL_EAGER, side=33, batch=0))], ['train'], 0.05)
     assert len(results['good']['train']) >= 1
     assert results['good']['peak_memory_gib'] > 0.05
     assert results['bad']['error'].startswith('bad: ')
@@ -100,3 +102,23 @@ def test_the_command_writes_figures_text_and_plot(tmp_path, capsys):
     assert all(row['backward'] > 0 for row in written['layers']['torch-float32'][:-1])
     assert (tmp_path / 'bench.svg').read_text().startswith('<')
     assert '# Benchmark of rnn' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('processor', 'default_kernels'), [('AMD EPYC', True), ('Intel(R) Xeon(R)', False)])
+def test_on_amd_mkl_is_measured_with_its_default_kernels_too(processor, default_kernels, monkeypatch):
+    monkeypatch.setattr(environment, 'cpu_model', lambda: processor)
+    found = {variant.key: variant for variant in variants('rnn', 'cpu', 128, 128, None, '/somewhere/python')}
+    assert ('neon-mkl-default' in found) == default_kernels
+    if default_kernels:
+        assert found['neon-mkl-default'].environment == {'MKL_DEBUG_CPU_TYPE': ''}
+        assert found['neon-mkl-default'].spec == found['neon-mkl'].spec
+        assert not found['neon-mkl'].environment
+        assert [key for key, variant in found.items() if variant.alone] == ['neon-mkl-default']
+
+
+def test_a_variant_that_the_kernel_kills_is_said_to_want_memory():
+    worker = Worker(Variant('eager', 'the port', dict(SMALL_EAGER)))
+    worker.process.kill()
+    worker.process.wait()
+    with pytest.raises(NeonRnnError, match='the port: killed, probably for want of memory'):
+        worker.ask('train')
