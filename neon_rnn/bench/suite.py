@@ -57,7 +57,8 @@ def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
     if requests:
         peaks = Variant('peaks', 'limits of the machine', {'kind': 'peaks', 'backend': plan.backend,
                                                            'threads': plan.threads})
-        together, apart = [], []
+        together: list[Variant] = []
+        apart: list[Variant] = []
         for variant in plan.variants():
             (apart if variant.alone else together).append(variant)
         report['variants'] = measure.take_turns([*together, peaks], requests, plan.seconds)
