@@ -11,6 +11,14 @@ ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eea
 ARG UBUNTU_IMAGE=ubuntu:16.04@sha256:1f1a2d56de1d604801a9671f301190704c25d604a416f59e03c04f5c6ffee0d6
 
 
+# The scripts that the stages share. With NVIDIA_DRIVER=required, which docker-compose.yml says for the GPU images, the build
+# ends here where the machine could not run them.
+FROM ${PYTHON_IMAGE} AS scripts
+ARG NVIDIA_DRIVER=optional
+COPY docker/*.sh /scripts/
+RUN /scripts/require-nvidia-driver.sh
+
+
 FROM ${PYTHON_IMAGE} AS torch
 # Empty: the sources of the base image, pip's own index.
 ARG APT_MIRROR=
@@ -19,7 +27,7 @@ ARG PIP_INDEX_URL=
 ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 ARG TORCH_BACKEND=cpu
 
-COPY docker/apt-install.sh /usr/local/sbin/apt-install
+COPY --from=scripts /scripts/apt-install.sh /usr/local/sbin/apt-install
 # git: a run record names the commit of the mounted checkout.
 RUN apt-install git
 
@@ -62,7 +70,7 @@ FROM ${UBUNTU_IMAGE} AS neon-base
 ARG APT_MIRROR=
 # What brings /usr/bin/python3.5; empty for a base image that has it.
 ARG PYTHON_PACKAGES=python3.5
-COPY docker/apt-install.sh /usr/local/sbin/apt-install
+COPY --from=scripts /scripts/apt-install.sh /usr/local/sbin/apt-install
 # hadolint ignore=SC2086  # may be empty
 RUN apt-install ca-certificates git ${PYTHON_PACKAGES}
 
@@ -87,7 +95,7 @@ ARG ALLOW_OTHER_NEON_COMMIT=no
 ARG NEON_MARCH=x86-64
 
 COPY docker/fetch-neon.sh /usr/local/bin/fetch-neon
-RUN apt-install gcc libc6-dev make && fetch-neon /tmp/neon
+RUN fetch-neon /tmp/neon && apt-install gcc libc6-dev make
 COPY --from=pip-for-python3.5 /wheels /tmp/wheels
 COPY requirements.txt /tmp/
 # A wheel of pip runs as it is, and so installs itself.

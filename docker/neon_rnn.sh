@@ -11,8 +11,12 @@ case "${1:-}" in
     *) folder= ;;
 esac
 if [ -n "$folder" ] && [ ! -w "/app/$folder" ]; then
-    fail "$1" "$folder/ cannot be written: it belongs to user $(stat -c %u:%g "/app/$folder"), this container runs as $(id -u):$(id -g), \
-or it is mounted read-only. Run './run.sh', which starts the container as you, or put NEON_RNN_UID=$(stat -c %u "/app/$folder") \
-and NEON_RNN_GID=$(stat -c %g "/app/$folder") into the environment or the file .env."
+    owner=$(stat -c %u:%g "/app/$folder")
+    if [ "${owner%:*}" = "$(id -u)" ]; then
+        fail "$1" "$folder/ cannot be written: it is read-only, on the host (chmod u+w $folder) or as it is mounted."
+    fi
+    fail "$1" "$folder/ cannot be written: it belongs to user $owner, this container runs as $(id -u):$(id -g). \
+Run './run.sh', which starts the container as you, or put NEON_RNN_UID=${owner%:*} and NEON_RNN_GID=${owner#*:} \
+into the environment or the file .env."
 fi
 exec python -m neon_rnn "$@"

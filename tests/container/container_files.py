@@ -11,7 +11,8 @@ DOCKER = ROOT / 'docker'
 DOCKERFILE = (ROOT / 'Dockerfile').read_text()
 NEON_2_6_0 = 'f9d771bbb5f5fa3ae129748596d0ced5389c7f88'
 #: The compose file's own variables; a test starts without them.
-VARIABLES = ('ENGINE', 'BACKEND', 'NEON_RNN_UID', 'NEON_RNN_GID', 'COMPOSE_FILE', 'DOCKER_HOST', 'DOCKER_CONTEXT')
+VARIABLES = ('ENGINE', 'BACKEND', 'NVIDIA_DRIVER', 'NEON_RNN_UID', 'NEON_RNN_GID', 'COMPOSE_FILE', 'DOCKER_HOST',
+             'DOCKER_CONTEXT')
 
 
 def pins(name):
@@ -25,6 +26,15 @@ def compose_binary():
     """The Compose binary beside this Python or on PATH, or None."""
     beside = Path(sys.executable).parent / 'docker-compose'
     return str(beside) if beside.exists() else shutil.which('docker-compose')
+
+
+def compose_1_29():
+    """The docker-compose 1.29 on PATH, which Debian and Ubuntu package as docker-compose, or None."""
+    for folder in os.get_exec_path():
+        binary = Path(folder) / 'docker-compose'
+        if binary.exists() and run(binary, 'version', '--short').stdout.startswith('1.29.'):
+            return str(binary)
+    return None
 
 
 def clean_environment(**more):

@@ -1,4 +1,5 @@
 """The rules that the Dockerfile, the requirements and the scripts beside it keep."""
+import os
 import re
 
 import pytest
@@ -145,3 +146,49 @@ def test_a_repository_that_has_vanished_is_named(tmp_path):
     done = fetch(tmp_path, tmp_path / 'gone', NEON_2_6_0)
     assert done.returncode == 1
     assert 'NEON_REPOSITORY' in done.stderr
+
+
+def require_nvidia_driver(tmp_path, mark, driver='required', kernel='6.1.0-amd64'):
+    uname = tmp_path / 'uname'
+    uname.write_text(f'#!/bin/sh\necho {kernel}\n')
+    uname.chmod(0o755)
+    return run(DOCKER / 'require-nvidia-driver.sh', mark, env=clean_environment(
+        NVIDIA_DRIVER=driver, PATH=f'{tmp_path}:{os.environ["PATH"]}'))
+
+
+def test_an_image_for_gpus_is_refused_where_it_could_not_run(tmp_path):
+    done = require_nvidia_driver(tmp_path, tmp_path / 'none')
+    assert (done.returncode, done.stdout) == (2, '')
+    for words in (f'no NVIDIA driver ({tmp_path}/none)', 'BACKEND=cpu docker compose run',
+                  './run.sh train --engine neon --backend cpu', 'NVIDIA_DRIVER=optional docker compose build'):
+        assert words in done.stderr
+
+
+@pytest.mark.parametrize('case', ['driver', 'optional', 'wsl'])
+def test_an_image_for_gpus_is_built_with_a_driver_under_wsl_and_where_asked(tmp_path, case):
+    mark = tmp_path / 'uname' if case == 'driver' else tmp_path / 'none'
+    done = require_nvidia_driver(tmp_path, mark, 'optional' if case == 'optional' else 'required',
+                                 '5.15.153.1-microsoft-standard-WSL2' if case == 'wsl' else '6.1.0-amd64')
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+def test_a_misspelt_requirement_is_named(tmp_path):
+    done = require_nvidia_driver(tmp_path, tmp_path / 'none', 'requird')
+    assert done.returncode == 2
+    assert "'requird'" in done.stderr
+
+
+def test_every_image_stands_behind_the_check_for_a_driver():
+    """Each stage that starts from outside copies from the stage of the check, so BuildKit waits for it too."""
+    assert arguments()['NVIDIA_DRIVER'] == 'optional'
+    stages = {}
+    for line in instructions():
+        if line.startswith('FROM '):
+            _, source, _, stage = line.split()
+            stages[stage] = [source]
+        elif stages:
+            stages[stage].append(line)
+    for name in ('torch', 'neon-base'):
+        assert stages[name][0].startswith('${')
+        assert [line for line in stages[name] if line.startswith(('COPY', 'RUN'))][0].startswith('COPY --from=scripts ')
+    assert 'RUN /scripts/require-nvidia-driver.sh' in stages['scripts']

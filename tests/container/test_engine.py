@@ -1,61 +1,12 @@
-"""The torch image built and used through the real Compose binary, on a Docker engine of the test's own."""
+"""The torch image built and used through the real Compose binaries, on a Docker engine of the test's own."""
 import json
 import os
-import shutil
-from types import SimpleNamespace
 
-import private_engine
 import pytest
-from container_files import ROOT, compose_binary, pins, run
+from container_files import compose_1_29, run
+from container_project import USER
 
 pytestmark = pytest.mark.slow
-#: The user who calls: neither root nor the images' default.
-USER = 1234
-
-
-@pytest.fixture(scope='module')
-def project(tmp_path_factory):
-    """A copy of the working tree, owned by `USER`, with the torch image built on a running engine."""
-    reason = private_engine.missing()
-    if reason:
-        pytest.skip(f'NO CONTAINER WAS TESTED: {reason}.')
-    folder = tmp_path_factory.mktemp('engine')
-    tree = folder / 'project'
-    for name in run('git', '-C', ROOT, 'ls-files', '-z', '--cached', '--others', '--exclude-standard').stdout.split('\0'):
-        if name and (ROOT / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, tree / name)
-    (wheel,) = pins('docker/requirements-torch-cpu.txt')
-    folder.chmod(0o755)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
-    assert run('chown', '-R', f'{USER}:{USER}', tree).returncode == 0
-    with private_engine.engine(folder) as environment, private_engine.torch_index(folder, wheel) as url:
-        private_engine.make_base(folder, environment, 'base:torch')
-        done = run('docker', 'build', '--network=host', '--target=torch', '--tag=neon_rnn:torch-cpu',
-                   '--build-arg=PYTHON_IMAGE=base:torch', f'--build-arg=TORCH_INDEX_URL={url}', tree, env=environment)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
-        environment.update(ENGINE='torch', BACKEND='cpu', NEON_RNN_UID=str(USER), NEON_RNN_GID=str(USER),
-                           COMPOSE_FILE='docker-compose.yml:tests/container/compose.engine.yml')
-        yield SimpleNamespace(tree=tree, environment=environment, build_log=done.stdout)
-        assert run('docker', 'ps', '--quiet', env=environment).stdout == ''
-
-
-def compose(project, *words, **variables):
-    return run(compose_binary(), 'run', '--rm', '-T', *words, cwd=project.tree, env={**project.environment, **variables})
-
-
-@pytest.fixture(scope='module')
-def trained(project):
-    """The folder of a run: demo portraits drawn, one epoch trained."""
-    done = compose(project, 'data', 'demo', '--out', 'data/demo', '--train', '16', '--test', '8', '--size', '32')
-    assert done.returncode == 0, done.stderr
-    runs = project.tree / 'results/runs'
-    before = set(runs.iterdir())  # the repository comes with records
-    done = compose(project, 'train', '--model', 'rnn', '--data', 'data/demo', '-e', '1', '-z', '8')
-    assert done.returncode == 0, done.stderr
-    (folder,) = set(runs.iterdir()) - before
-    return folder
 
 
 def test_the_build_proves_the_image(project):
@@ -77,45 +28,72 @@ def test_everything_written_belongs_to_the_caller(project, trained):
 
 
 def test_evaluation_repeats_the_final_accuracy(project, trained):
-    done = compose(project, 'evaluate', f'results/runs/{trained.name}', '--json', f'results/runs/{trained.name}/figures.json')
+    done = project.run('evaluate', f'results/runs/{trained.name}', '--json', f'results/runs/{trained.name}/figures.json')
     assert done.returncode == 0, done.stderr
     final = json.loads((trained / 'record.json').read_text())['final']
     figures = json.loads((trained / 'figures.json').read_text())
     assert (figures['correct'], figures['count']) == (final['correct'], final['count'])
 
 
-def test_the_table_is_written(project, trained):
+def check_the_table_is_written(project, **options):
     table = project.tree / 'results/table.csv'
     table.unlink(missing_ok=True)
-    done = compose(project, 'table')
+    done = project.run('table', **options)
     assert done.returncode == 0, done.stderr
     assert '\nrnn,RNN,' in table.read_text()
     assert table.stat().st_uid == USER
 
 
+def test_the_table_is_written(project, trained):
+    check_the_table_is_written(project)
+
+
 def test_what_only_computes_has_no_network(project):
-    done = compose(project, '--entrypoint', 'ls', 'train', '/sys/class/net')
-    assert done.stdout.split() == ['lo']
+    for service in ('train', 'evaluate', 'predict', 'table', 'test', 'shell'):
+        done = project.run('--entrypoint', 'ls', service, '/sys/class/net')
+        assert done.stdout.split() == ['lo'], service
 
 
-def test_the_code_cannot_be_changed_from_inside(project):
-    done = compose(project, '--entrypoint', 'touch', 'train', '/app/neon_rnn/new.py')
+def test_the_flag_agrees_with_a_backend_in_env(project, trained):
+    """BACKEND=cpu once in the file .env, and `--backend cpu` works as the only word on the command line."""
+    (project.tree / '.env').write_text('ENGINE=torch\nBACKEND=cpu\n')
+    try:
+        folder = project.trains('--backend', 'cpu', ENGINE=None, BACKEND=None)
+    finally:
+        (project.tree / '.env').unlink()
+    assert json.loads((folder / 'record.json').read_text())['backend'] == 'cpu'
+
+
+def test_the_image_without_a_command_is_the_doctor(project):
+    done = project.docker('run', '--rm', '--network=none', 'neon_rnn:torch-cpu')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'engine torch: usable' in done.stdout
+    assert '-b cpu    yes: ' in done.stdout
+
+
+def test_a_failing_doctor_shows(project):
+    (project.tree / 'broken').mkdir(exist_ok=True)
+    (project.tree / 'broken/torch.py').write_text("raise ImportError('libtorch.so is gone')\n")
+    done = project.docker('run', '--rm', '--network=none', f'--volume={project.tree}/broken:/broken:ro',
+                          '--env=PYTHONPATH=/broken:/app', 'neon_rnn:torch-cpu')
     assert done.returncode == 1
-    assert 'Read-only file system' in done.stderr
+    assert 'engine torch: usable' not in done.stdout
+    assert 'libtorch.so is gone' in done.stdout + done.stderr
 
 
-def test_results_that_cannot_be_written_are_named(project, trained):
-    done = compose(project, 'train', '--model', 'rnn', '--data', 'data/demo', NEON_RNN_UID='4321')
-    assert done.returncode == 2
-    assert f'results/ cannot be written: it belongs to user {USER}:{USER}' in done.stderr
-    assert f'NEON_RNN_UID={USER}' in done.stderr
-
-
-def test_a_missing_data_folder_is_named(project):
-    done = compose(project, 'train', '--model', 'rnn', '--data', 'data/faces')
-    assert done.returncode == 2
-    assert 'error: data/faces: ' in done.stderr
-    assert 'neon_rnn data' in done.stderr
+def test_docker_compose_1_29_runs_the_same(project, trained):
+    binary = compose_1_29()
+    if binary is None:
+        pytest.skip('NOT RUN WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)')
+    done = project.run('data', 'demo', '--out', 'data/old', '--train', '16', '--test', '8', '--size', '32', binary=binary)
+    assert done.returncode == 0, done.stderr
+    drawn = [(project.tree / folder / 'train.h5').read_bytes() for folder in ('data/demo', 'data/old')]
+    assert drawn[0] == drawn[1]
+    folder = project.trains(binary=binary)
+    records = [json.loads((path / 'record.json').read_text()) for path in (trained, folder)]
+    assert records[0]['epochs'][0]['cost'] == records[1]['epochs'][0]['cost']
+    assert folder.stat().st_uid == USER
+    check_the_table_is_written(project, binary=binary)
 
 
 def test_the_hand_over_wants_the_folders_that_it_mounts(project):
@@ -126,11 +104,3 @@ def test_the_hand_over_wants_the_folders_that_it_mounts(project):
         os.rename(project.tree / 'elsewhere', project.tree / 'data')
     assert done.returncode == 2
     assert f'{project.tree}/data does not exist' in done.stderr
-
-
-def test_without_an_nvidia_runtime_the_hand_over_says_what_to_do(project):
-    environment = {**project.environment, 'BACKEND': 'gpu'}
-    done = run(project.tree / 'docker/run-in-compose.sh', 'train', '--engine', 'neon', env=environment)
-    assert done.returncode == 2
-    assert 'no NVIDIA runtime' in done.stderr
-    assert '--backend cpu' in done.stderr

@@ -1,0 +1,36 @@
+"""The project on a real Docker engine, as its caller uses it."""
+from container_files import compose_binary, run
+
+#: The user who calls: neither root nor the images' default.
+USER = 1234
+
+
+class Project:
+    """A copy of the working tree, owned by `USER`, on a running engine that has the image ``neon_rnn:torch-cpu``."""
+
+    def __init__(self, tree, environment, build_log):
+        self.tree = tree
+        self.environment = environment
+        self.build_log = build_log
+
+    def compose(self, *words, binary=None, **variables):
+        """Run Compose in the tree; a variable that is None is taken from the environment."""
+        environment = {name: value for name, value in {**self.environment, **variables}.items() if value is not None}
+        return run(binary or compose_binary(), *words, cwd=self.tree, env=environment)
+
+    def run(self, *words, **options):
+        """``docker-compose run``, without a terminal."""
+        return self.compose('run', '--rm', '-T', *words, **options)
+
+    def docker(self, *words):
+        """The docker client on the engine."""
+        return run('docker', *words, cwd=self.tree, env=self.environment)
+
+    def trains(self, *words, **options):
+        """Train one epoch on the demo portraits; the new run folder."""
+        runs = self.tree / 'results/runs'
+        before = set(runs.iterdir())  # the repository comes with records
+        done = self.run('train', '--model', 'rnn', '--data', 'data/demo', '-e', '1', '-z', '8', *words, **options)
+        assert done.returncode == 0, done.stderr
+        (folder,) = set(runs.iterdir()) - before
+        return folder
