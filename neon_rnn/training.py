@@ -1,53 +1,20 @@
 """The one training loop: both engines, from a fresh start or from a checkpoint."""
-import collections
 import contextlib
 import math
 import os
 import signal
 import sys
 import time
-from concurrent import futures
 
-import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, paths, pretrained, published, ranks, records
-from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
+from neon_rnn import checkpoint, evaluation, inference, pretrained, ranks, records
+from neon_rnn.dataset import Minibatches, epoch_order
 from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.preparation import Settings, prepare
 
 #: Seconds between two looks at the cost: on a GPU each look waits for the device.
 _LOOK = 0.5
-#: The first so many test pictures are those that examples are taken from.
-_EXAMPLES_FROM = 64
-
-
-class Settings(collections.namedtuple('Settings', [
-        'model', 'options', 'data', 'engine', 'backend', 'batch_size', 'epochs', 'seed', 'shuffle', 'precision', 'threads',
-        'deterministic', 'eval_freq', 'serialize'])):
-    """What a training is asked to do.
-
-    Parameters
-    ----------
-    model : str
-        A name of `models.ROWS`.
-    options : dict
-        As in a run record: what the network's function takes beside the input shape, and where pretrained weights
-        came from.
-    data : str
-        The data set folder.
-    engine, backend, precision : str
-    batch_size, epochs, seed : int
-    shuffle : bool
-        Draw a new order for every epoch, or keep the file's.
-    threads : int or None
-    deterministic : bool
-    eval_freq : int
-        Test accuracy every so many epochs, and after the last.
-    serialize : int
-        A checkpoint every so many epochs, and after the last.
-    """
-
-    __slots__ = ()
 
 
 class Diverged(NeonRnnError):
@@ -59,7 +26,7 @@ def train(settings, out, source=None):
 
     Parameters
     ----------
-    settings : Settings
+    settings : preparation.Settings
     out : str
         The folder in which the run gets a folder of its own.
     source : pretrained.Pretrained, optional
@@ -82,10 +49,10 @@ def train(settings, out, source=None):
 
 
 def _train(settings, out, source):
-    prepared = _prepare(settings)
+    prepared = prepare(settings)
     if source is not None:
         print(pretrained.report(source, pretrained.apply(prepared.nn, prepared.model, source)))
-    run = records.Run.create(out, _record_fields(prepared))
+    run = records.Run.create(out, prepared.record_fields())
     with run.lock():
         with _recorded(run):
             prepared.save(run, 0)
@@ -126,128 +93,21 @@ def _resume(folder, epochs, data):
         record = run.record
         saved = checkpoint.load(inference.checkpoint_path(folder))
         done = int(saved.meta['epoch'])
-        settings = _settings_of(record, epochs, data)
-        if done >= settings.epochs:
+        settings = Settings.of_record(record, epochs, data)
+        if done > settings.epochs or done == settings.epochs and record['status'] == 'finished':
             raise UsageError('{}: all of its {} epochs are trained; -e N with a larger N trains on.'.format(
                 folder, settings.epochs))
-        prepared = _prepare(settings)
+        prepared = prepare(settings)
         if prepared.dataset.sha256() != record['dataset']['sha256']:
             raise UsageError('{}: is not the data set that this run was trained on (the sha256 of its files differ).'
                              .format(settings.data))
         prepared.restore(saved)
-        fields = _record_fields(prepared)
+        fields = prepared.record_fields()
         with _recorded(run):
             run.rewind(done)
             run.update(hyperparameters=fields['hyperparameters'], protocol=fields['protocol'])
             _train_epochs(prepared, run, done + 1)
     return run
-
-
-class _Prepared:
-    """An engine that is started, a data set that is open, a model that is drawn."""
-
-    def __init__(self, settings, nn, dataset, device, model, optimizer):
-        self.settings, self.nn, self.dataset, self.device = settings, nn, dataset, device
-        self.model, self.optimizer = model, optimizer
-        self._writing = None
-
-    def save(self, run, epoch):
-        """Write the checkpoint of the end of an epoch (0: before the first), in a thread beside the next epoch.
-
-        One rank's checkpoint is enough.
-        """
-        if not ranks.first():
-            return
-        self.wait_for_checkpoint()
-        nn, writer = self.nn, futures.ThreadPoolExecutor(1)
-        self._writing = writer.submit(
-            checkpoint.save, inference.checkpoint_path(run.folder), nn.get_weights(self.model),
-            nn.get_optimizer_state(self.model, self.optimizer), nn.get_random_state(),
-            {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']})
-        writer.shutdown(wait=False)
-
-    def wait_for_checkpoint(self):
-        """Wait until the last checkpoint is written; raises what went wrong with it."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
-            writing.result()
-
-    def restore(self, saved):
-        """Take everything that a checkpoint holds."""
-        self.nn.set_weights(self.model, saved.weights)
-        self.nn.set_optimizer_state(self.model, self.optimizer, saved.optimizer_state)
-        self.nn.set_random_state(saved.random_state)
-
-    def evaluate(self):
-        """The test set's figures, as `evaluation.summarise` returns them."""
-        test = self.dataset.test
-        probabilities = inference.predict_part(self.nn, self.model, test, self.settings.batch_size)
-        return evaluation.summarise(probabilities, test.labels, self.dataset.class_names)
-
-    def keep_examples(self, run):
-        """Keep some predictions on drawn test pictures for the report's page; photographs are never kept."""
-        test, kind = self.dataset.test, self.dataset.description['kind']
-        if kind != 'synthetic':
-            return
-        inputs = test.read(np.arange(min(_EXAMPLES_FROM, test.count)))
-        labels = test.labels[:len(inputs)]
-        examples.write(run.folder, kind, inputs, test.shape, labels, self.nn.predict(self.model, inputs),
-                       self.dataset.class_names)
-
-
-def _prepare(settings):
-    """Check the settings against each other, the data and the machine; load, open, build."""
-    for name in ('batch_size', 'epochs', 'eval_freq', 'serialize'):
-        if getattr(settings, name) < 1:
-            raise UsageError('{} is {}; it has to be at least 1.'.format(name, getattr(settings, name)))
-    models.builder(settings.model)
-    dataset = open_dataset(settings.data)
-    if dataset.nclass != 2:
-        raise UsageError('{}: has {} classes; the networks tell two apart.'.format(settings.data, dataset.nclass))
-    Minibatches(dataset.train, settings.batch_size, epoch_order(dataset.train.count, 0, 0, False))
-    nn = engines.load(settings.engine)
-    device = nn.start(settings.backend, settings.batch_size, settings.seed, precision=settings.precision,
-                      threads=settings.threads, deterministic=settings.deterministic)
-    model, cost = models.build(settings.model, nn, dataset.shape, **settings.options)
-    model.initialize(dataset.shape, cost)
-    optimizer = nn.GradientDescentMomentum(published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF,
-                                           wdecay=published.WDECAY)
-    return _Prepared(settings, nn, dataset, device, model, optimizer)
-
-
-def _record_fields(prepared):
-    """What a new run's record starts with."""
-    settings, dataset = prepared.settings, prepared.dataset
-    row = published.rows().get(settings.model)
-    description = dataset.description
-    hyperparameters = {
-        'batch_size': settings.batch_size, 'epochs': settings.epochs, 'learning_rate': published.LEARNING_RATE,
-        'momentum_coef': published.MOMENTUM_COEF, 'wdecay': published.WDECAY, 'shuffle': settings.shuffle,
-        'eval_freq': settings.eval_freq, 'serialize': settings.serialize}
-    data = {'folder': paths.recorded(settings.data), 'name': description['name'], 'source': description['source'],
-            'kind': description['kind'], 'class_names': dataset.class_names, 'shape': list(dataset.shape),
-            'counts': description['counts'], 'sha256': dataset.sha256(),
-            'preprocessing': description.get('preprocessing')}
-    weights = prepared.nn.get_weights(prepared.model)
-    return {
-        'model': settings.model, 'row': row.row if row else None, 'options': settings.options,
-        'engine': settings.engine, 'backend': prepared.device['backend'], 'device': prepared.device,
-        'precision': settings.precision, 'seed': settings.seed, 'hyperparameters': hyperparameters,
-        'protocol': published.protocol(settings.model, hyperparameters, data, settings.options), 'dataset': data,
-        'argv': sys.argv[1:],
-        'parameters': sum(int(array.size) for name, array in weights.items() if not name.endswith(('gmean', 'gvar')))}
-
-
-def _settings_of(record, epochs, data):
-    """The settings of a recorded run."""
-    hyperparameters, device = record['hyperparameters'], record['device']
-    return Settings(
-        model=record['model'], options=record['options'], data=data or paths.found(record['dataset']['folder']),
-        engine=record['engine'], backend=record['backend'], batch_size=hyperparameters['batch_size'],
-        epochs=epochs or hyperparameters['epochs'], seed=record['seed'], shuffle=hyperparameters['shuffle'],
-        precision=record['precision'], threads=device.get('threads'),
-        deterministic=device.get('deterministic', False), eval_freq=hyperparameters['eval_freq'],
-        serialize=hyperparameters['serialize'])
 
 
 @contextlib.contextmanager
@@ -296,6 +156,8 @@ def _train_epochs(prepared, run, first):
             sys.stdout.flush()
             if last or epoch % settings.serialize == 0:
                 prepared.save(run, epoch)
+        if final is None:  # the run ended between its last checkpoint and its evaluation
+            final = prepared.evaluate()
         prepared.keep_examples(run)
     finally:
         prepared.wait_for_checkpoint()

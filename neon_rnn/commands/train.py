@@ -4,7 +4,7 @@
     neon_rnn train --resume results/runs/<run id>               go on after an interruption
     torchrun --nproc-per-node 2 -m neon_rnn train ...           in several processes (docs/scaling.md)
 """
-from neon_rnn import engines, models, paths, pretrained, published, ranks, training
+from neon_rnn import engines, models, paths, preparation, pretrained, published, ranks, training
 from neon_rnn.errors import UsageError
 from neon_rnn.models.rnn import CELLS
 
@@ -68,7 +68,7 @@ def settings_from(arguments):
         if arguments.model != 'rnn':
             raise UsageError('--rnn chooses the cells of the network rnn; {} has none.'.format(arguments.model))
         options['rnn'] = arguments.rnn
-    settings = training.Settings(
+    settings = preparation.Settings(
         model=arguments.model, options=options, data=arguments.data, engine=arguments.engine or engines.default(),
         backend=arguments.backend, batch_size=arguments.batch_size, epochs=_epochs(arguments),
         seed=arguments.rng_seed, shuffle=arguments.shuffle, precision=arguments.precision, threads=arguments.threads,

@@ -14,7 +14,7 @@ import pytest
 import synthetic_records as synthetic
 from PIL import Image
 
-from neon_rnn import examples, published, training
+from neon_rnn import examples, preparation, published
 from neon_rnn.cli import main
 from neon_rnn.report import build, drawing, plots, table
 from neon_rnn.report.choose import choose
@@ -242,7 +242,7 @@ def test_training_keeps_examples_of_synthetic_data_only(tmp_path, kind, kept):
                                  read=lambda indices: np.zeros((len(indices), 48), np.uint8))
     dataset = types.SimpleNamespace(test=test, description={'kind': kind}, class_names=['a', 'b'])
     engine = types.SimpleNamespace(predict=lambda model, inputs: np.tile([0.9, 0.1], (len(inputs), 1)))
-    prepared = training._Prepared(None, engine, dataset, None, None, None)
+    prepared = preparation.Prepared(None, engine, dataset, None, None, None)
     prepared.keep_examples(types.SimpleNamespace(folder=str(tmp_path)))
     assert len(examples.read(tmp_path)) == kept
 

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from neon_rnn import checkpoint, engines, records, training
+from neon_rnn import checkpoint, engines, preparation, records, training
 from neon_rnn.cli import main
 from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.ingest import hdf5
@@ -43,7 +43,7 @@ def settings(data, **changes):
     given = {'model': 'rnn', 'options': {}, 'data': data, 'engine': 'torch', 'backend': 'cpu', 'batch_size': 4,
              'epochs': 2, 'seed': 3, 'shuffle': True, 'precision': 'float32', 'threads': 1,
              'deterministic': False, 'eval_freq': 1, 'serialize': 1}
-    return training.Settings(**given)._replace(**changes)
+    return preparation.Settings(**given)._replace(**changes)
 
 
 def minibatch_costs(run):
