@@ -8,8 +8,9 @@ from __future__ import annotations
 import numpy
 import torch
 
+from neon_rnn.engines.torch.elman import BiRNN
 from neon_rnn.engines.torch.layer import Weight, parameter
-from neon_rnn.engines.torch.recurrent import BiRNN, RecurrentLayer, _order
+from neon_rnn.engines.torch.recurrent import RecurrentLayer, visits
 
 
 class _TwoProducts(BiRNN):
@@ -57,7 +58,7 @@ class _Loop(_TwoProducts):
         swept = []
         for direction in range(self.directions):
             state, outputs = None, [products] * len(x)
-            for step in _order(len(x), direction):
+            for step in visits(len(x), direction):
                 state = self.step(products[step, :, direction], state, direction)
                 outputs[step] = state
             swept.append(torch.stack(outputs))

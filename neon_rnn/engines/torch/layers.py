@@ -13,10 +13,11 @@ from neon_rnn.errors import UsageError
 
 
 def _pair(value, keys: tuple[str, str], default: int) -> tuple[int, int]:
-    """neon's way to give two numbers: an int, or a dict with some of `keys`."""
+    """neon's ways to give two numbers: an int for both, a pair, or a dict with some of `keys`."""
     if isinstance(value, dict):
         return value.get(keys[0], default), value.get(keys[1], default)
-    return value, value
+    first, second = value if isinstance(value, tuple) else (value, value)
+    return first, second
 
 
 def output_size(size: int, window: int, padding: int, stride: int, dilation: int = 1) -> int:
@@ -141,9 +142,16 @@ class DataTransform(Layer):
 
 
 class Pooling(Layer):
-    """Max or average pooling; ``'all'`` pools the whole map.
+    """Max or average pooling; max ignores the padding, average counts only real pixels.
 
-    Max ignores the padding, average counts only real pixels.
+    Parameters
+    ----------
+    fshape : int, (rows, columns), or 'all'
+        The window; ``'all'`` is the whole map.
+    op : {'max', 'avg'}
+    strides : int or dict, optional
+        Default (None, or neon's empty dict): the window, so that windows do not overlap.
+    padding : int or dict
     """
 
     def __init__(self, fshape, op='max', strides=None, padding=0, name=None) -> None:
@@ -156,10 +164,8 @@ class Pooling(Layer):
     def configure(self, in_shape):
         super().configure(in_shape)
         sides = tuple(in_shape[1:])
-        self.window = sides if self.fshape == 'all' else _pair(self.fshape, ('R', 'S'), 1) \
-            if isinstance(self.fshape, int) else tuple(self.fshape)
-        strides = self.given_strides
-        self.strides = self.window if strides in (None, {}) else _pair(strides, ('str_h', 'str_w'), 1)
+        self.window = sides if self.fshape == 'all' else _pair(self.fshape, ('R', 'S'), 1)
+        self.strides = _pair(self.given_strides, ('str_h', 'str_w'), 1) if self.given_strides else self.window
         self.out_shape = (in_shape[0],) + tuple(
             output_size(*sizes) for sizes in zip(sides, self.window, self.padding, self.strides, strict=True))
         return self.out_shape
