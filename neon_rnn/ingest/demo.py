@@ -8,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from neon_rnn.errors import UsageError
-from neon_rnn.ingest.hdf5 import PartData, check_replaceable, write_dataset
+from neon_rnn.ingest.hdf5 import PartData, add_out_arguments, check_out, write_dataset
 from neon_rnn.ingest.portraits import draw_portrait
 from neon_rnn.ingest.workers import cores, ordered_map
 
@@ -20,7 +20,7 @@ _BLOCK = 64
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``data demo``."""
-    parser.add_argument('--out', required=True, metavar='DIR', help='the data set folder to make')
+    add_out_arguments(parser)
     parser.add_argument('--train', type=int, default=1024, metavar='N', help='training portraits (default 1024)')
     parser.add_argument('--test', type=int, default=256, metavar='N', help='test portraits (default 256)')
     parser.add_argument('--size', type=int, default=128, help='height and width in pixels (default 128)')
@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draw, write, report."""
+    """Draw, write, report; the same portraits are drawn again without asking."""
+    counts = {part: {name: len(range(label, count, len(CLASS_NAMES))) for label, name in enumerate(CLASS_NAMES)}
+              for part, count in (('train', arguments.train), ('test', arguments.test))}
+    check_out(arguments, {'source': 'demo', 'seed': arguments.seed, 'shape': [3, arguments.size, arguments.size],
+                          'counts': counts})
     description = make(arguments.out, arguments.train, arguments.test, arguments.size, arguments.seed,
                        arguments.workers)
     total = sum(sum(classes.values()) for classes in description['counts'].values())
@@ -55,7 +59,6 @@ def make(folder: str, train: int = 1024, test: int = 256, size: int = 128, seed:
         raise UsageError(f'--size {size}: portraits are 16 to 1024 pixels wide.')
     if not 0 <= seed < 2 ** 32:
         raise UsageError(f'--seed {seed}: has to be in 0..2**32-1.')
-    check_replaceable(folder)
     with tqdm(total=train + test, unit='portrait', desc='drawing', leave=False) as progress:
         parts = {}
         for name, first, count in (('train', 0, train), ('test', train, test)):

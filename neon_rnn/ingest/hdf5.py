@@ -1,4 +1,5 @@
 """Writes a data set folder: HDF5 files in neon's layout and ``dataset.json``, whole or not at all."""
+import argparse
 import contextlib
 import dataclasses
 import errno
@@ -13,8 +14,8 @@ import h5py
 import numpy as np
 
 from neon_rnn import dataset
-from neon_rnn.errors import UsageError
-from neon_rnn.files import make_folder, sha256_file, write_error, write_json, write_text
+from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.files import make_folder, read_json, sha256_file, write_error, write_json, write_text
 
 #: What a data set folder may hold; a folder with anything else is never replaced.
 KNOWN_FILES = frozenset({'train.h5', 'test.h5', 'val.h5', 'dataset.json', 'contact-sheet.png', 'dropped.csv'})
@@ -84,6 +85,43 @@ def write_dataset(folder: str | os.PathLike, parts: dict[str, PartData], shape: 
             write_text(temporary / 'dropped.csv', dropped)
         write_json(temporary / 'dataset.json', whole)
     return whole
+
+
+def add_out_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say where a data set is written; `check_out` reads them."""
+    parser.add_argument('--out', required=True, metavar='DIR', help='the data set folder to make')
+    parser.add_argument('--force', action='store_true', help='replace the data set that is there')
+
+
+def check_out(arguments: argparse.Namespace, recipe: dict[str, Any] | None = None) -> None:
+    """Refuse an output folder where something would be lost, before any work is done.
+
+    Parameters
+    ----------
+    arguments : argparse.Namespace
+        Those of `add_out_arguments`.
+    recipe : dict, optional
+        Entries of ``dataset.json`` that decide every byte of the data set to be written. Where they are those of the
+        data set that is there, nothing is lost: it is written again without asking.
+
+    Raises
+    ------
+    UsageError
+        There is a data set, and neither ``--force`` nor the recipe allows to replace it; or see `check_replaceable`.
+    """
+    check_replaceable(arguments.out)
+    if arguments.force or not os.path.isdir(arguments.out) or not os.listdir(arguments.out):
+        return
+    try:
+        there = read_json(os.path.join(arguments.out, 'dataset.json'))
+        if recipe is not None and {name: there.get(name) for name in recipe} == recipe:
+            return
+        counts = ', '.join(f'{part} {sum(classes.values()):,}' for part, classes in sorted(there['counts'].items()))
+        held = f'the data set {there["name"]!r} ({there["source"]}, {there["kind"]}; {counts})'
+    except (NeonRnnError, LookupError, TypeError, AttributeError):  # no dataset.json, or one that is no description
+        held = ', '.join(sorted(os.listdir(arguments.out)))
+    raise UsageError(f'{arguments.out}: holds {held}, which would be lost. Choose another --out, or replace it with '
+                     '--force.')
 
 
 def check_replaceable(folder: str | os.PathLike) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.ingest import distribution, download
+from neon_rnn.ingest.hdf5 import check_out
 from neon_rnn.ingest.source import Dropped, Listing, Photograph
 
 NAME = 'imdb-wiki'
@@ -43,6 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
     """Download where asked to, then import."""
     if bool(arguments.download) == bool(arguments.source):
         raise UsageError('data imdb-wiki needs either --source PATH or --download wiki, imdb or both.')
+    check_out(arguments)  # before gigabytes are fetched
     if arguments.download:
         names = DATABASES if arguments.download == 'both' else (arguments.download,)
         arguments.source = [str(download.fetch(f'{arguments.url}{name}_crop.tar', Path(arguments.downloads)))

@@ -14,7 +14,7 @@ from neon_rnn.dataset import PARTS
 from neon_rnn.errors import UsageError
 from neon_rnn.files import folder_lock, make_folder
 from neon_rnn.ingest import images, split
-from neon_rnn.ingest.hdf5 import PartData, check_replaceable, write_dataset
+from neon_rnn.ingest.hdf5 import PartData, add_out_arguments, check_out, write_dataset
 from neon_rnn.ingest.images import Preprocessing
 from neon_rnn.ingest.shards import Shards
 from neon_rnn.ingest.source import Dropped, Listing, Photograph, Source, printable
@@ -30,7 +30,7 @@ ETHICS = ('Labels are the two values that the source gives; they are no statemen
 
 def add_arguments(parser: argparse.ArgumentParser, size: int = 128) -> None:
     """The options that all sources share."""
-    parser.add_argument('--out', required=True, metavar='DIR', help='the data set folder to make')
+    add_out_arguments(parser)
     parser.add_argument('--size', type=int, default=size, help=f'height and width in pixels (default {size})')
     parser.add_argument('--fit', choices=('crop', 'stretch'), default='crop',
                         help='cut the largest central square out, or squeeze the whole picture (default crop)')
@@ -62,7 +62,8 @@ def run(source: Source, locate: Callable[[Path], list[Path]], arguments: argpars
     Raises
     ------
     UsageError
-        The folder is not such a distribution, has no usable photographs, or an option is out of range.
+        The folder is not such a distribution, has no usable photographs, an option is out of range, or there is a data
+        set already.
     NeonRnnError
         The disk is full, or another process imports to the same place. Finished work is kept for the next attempt.
     """
@@ -73,7 +74,7 @@ def run(source: Source, locate: Callable[[Path], list[Path]], arguments: argpars
         raise UsageError(f'--seed {arguments.seed}: has to be in 0..2**32-1.')
     if arguments.workers < 1:
         raise UsageError(f'--workers {arguments.workers}: at least one is needed.')
-    check_replaceable(arguments.out)
+    check_out(arguments)
     work = work_folder(arguments.out)
     make_folder(work)
     with folder_lock(work, 'importing'):

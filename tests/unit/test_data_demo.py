@@ -53,6 +53,22 @@ def test_no_portrait_is_drawn_twice(demo):
     assert len(np.unique(rows, axis=0)) == 52
 
 
+def test_the_same_portraits_are_drawn_again_other_ones_only_by_force(tmp_path, capsys):
+    command = ['data', 'demo', '--out', str(tmp_path / 'demo'), '--train', '5', '--test', '2', '--size', '16', '--workers',
+               '1']
+    assert main(command) == 0
+    drawn = (tmp_path / 'demo/train.h5').read_bytes()
+    (tmp_path / 'demo/train.h5').write_bytes(b'damaged')
+    assert main(command) == 0
+    assert (tmp_path / 'demo/train.h5').read_bytes() == drawn
+    for other in (['--seed', '1'], ['--train', '6'], ['--size', '17']):
+        assert main(command + other) == 2
+        assert "holds the data set 'demo' (demo, synthetic; test 2, train 5), which would be lost" in capsys.readouterr().err
+    assert (tmp_path / 'demo/train.h5').read_bytes() == drawn
+    assert main([*command, '--seed', '1', '--force']) == 0
+    assert (tmp_path / 'demo/train.h5').read_bytes() != drawn
+
+
 @pytest.mark.parametrize('options', [['--train', '1'], ['--test', '0'], ['--size', '8'], ['--seed', '-1']])
 def test_wrong_numbers(tmp_path, options, capsys):
     assert main(['data', 'demo', '--out', str(tmp_path / 'demo'), *options]) == 2

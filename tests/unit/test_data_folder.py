@@ -186,6 +186,33 @@ def test_out_is_not_replaced_if_it_holds_other_files(tmp_path, capsys):
     assert "holds 'female', which is no part of a data set" in capsys.readouterr().err
 
 
+def test_a_data_set_is_replaced_only_by_force(tmp_path, capsys):
+    class_folders(tmp_path / 'photos', 3)
+    command = [tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16]
+    (tmp_path / 'set').mkdir()  # an empty folder is free to use
+    assert run(*command) == 0
+    before = (tmp_path / 'set/train.h5').read_bytes()
+    os.remove(tmp_path / 'photos/male/000.jpg')
+    assert run(*command) == 2
+    assert (f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), which would be lost. "
+            'Choose another --out, or replace it with --force.') in capsys.readouterr().err
+    assert (tmp_path / 'set/train.h5').read_bytes() == before
+    assert run(*command, '--force') == 0
+    assert (tmp_path / 'set/train.h5').read_bytes() != before
+
+
+@pytest.mark.parametrize('description', [None, '[', '[]', '{}', '{"name": "x", "counts": 3}'])
+def test_files_without_a_readable_description_are_not_replaced_either(tmp_path, capsys, description):
+    class_folders(tmp_path / 'photos', 3)
+    (tmp_path / 'set').mkdir()
+    (tmp_path / 'set/train.h5').write_bytes(b'of somebody')
+    if description is not None:
+        (tmp_path / 'set/dataset.json').write_text(description)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 2
+    assert 'train.h5, which would be lost' in capsys.readouterr().err
+    assert (tmp_path / 'set/train.h5').read_bytes() == b'of somebody'
+
+
 def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch):
     class_folders(tmp_path / 'photos', per_class=10)
     monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 4 * 3 * 16 * 16)

@@ -269,7 +269,7 @@ def test_fairface_tests_on_its_validation_part(tmp_path, capsys):
         assert part == {'train': 'train', 'val': 'test'}[name.split('/')[0]]
         assert label == (int(name.split('/')[1][:-4]) % 2 == 0)
     (root / 'fairface_label_val.csv').write_text('file;gender\nval/1.jpg;Male')
-    assert run('fairface', '--source', root, '--out', tmp_path / 'set') == 2
+    assert run('fairface', '--source', root, '--out', tmp_path / 'other') == 2
     assert "has no column 'file'" in capsys.readouterr().err
 
 
