@@ -4,15 +4,19 @@
     neon_rnn doctor --json      for programs
 
 Every backend that is there is started, and neon's mkl backend has to compute 1x1 convolutions right: a version number
-alone does not show that. The status is 1 where no engine can train.
+alone does not show that. What is absent (no CUDA, no neon) is said and is no failure. The status is 1 where something is
+there but wrong, an MKL that computes wrongly or a neon of another version, and where no engine can train.
 """
 import json
 import shutil
 import sys
 
 from neon_rnn import engines, environment
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.errors import NeonRnnError, UsageError
 
+#: The states of an engine or backend: it works; it is not there; it is there and would give wrong numbers or none.
+USABLE, MISSING, WRONG = 'usable', 'missing', 'wrong'
+_STATE_WORDS = {USABLE: 'usable', MISSING: 'not usable', WRONG: 'WRONG'}
 #: The backends that are tried, the fast ones first.
 BACKENDS = {'neon': ('gpu', 'mkl', 'numpy'), 'torch': ('gpu', 'cpu')}
 
@@ -23,13 +27,23 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Look, print; returns 1 where no engine can train."""
+    """Look, print; returns 1 where no engine can train.
+
+    Raises
+    ------
+    NeonRnnError
+        Something is there but wrong; names it.
+    """
     report = examine()
     if arguments.json:
         print(json.dumps(report, indent=2, sort_keys=True))
     else:
         print('\n'.join(describe(report)))
-    return 0 if any(engine['usable'] for engine in report['engines'].values()) else 1
+    wrong = wrong_parts(report)
+    if wrong:
+        sys.stdout.flush()
+        raise NeonRnnError('there but WRONG, to be repaired before any training: ' + ' '.join(wrong))
+    return 0 if usable_engines(report) else 1
 
 
 def examine():
@@ -39,8 +53,9 @@ def examine():
     -------
     dict
         ``machine``, ``versions`` and ``git`` as in a run record, ``python``, ``docker`` (path or None), and ``engines``:
-        name -> ``usable``, ``problem`` (None or a sentence) and ``backends``: name -> ``usable``, ``problem``, ``device``
-        (what `start` says, or None).
+        name -> ``state``, ``problem`` (None or a sentence) and ``backends``: name -> ``state``, ``problem``, ``device``
+        (what `start` says, or None). A state is `USABLE`, `MISSING` or `WRONG`; an engine is usable with one usable
+        backend, and wrong if its library is there but does not load or is another version.
     """
     return {'machine': environment.machine(), 'versions': environment.versions(), 'git': environment.git_state(),
             'python': sys.executable, 'docker': shutil.which('docker'),
@@ -48,24 +63,42 @@ def examine():
 
 
 def _engine(name):
-    found = {'usable': False, 'problem': None, 'backends': {}}
     try:
         engine = engines.load(name)
     except NeonRnnError as error:
-        found['problem'] = str(error)
-        return found
-    for backend in BACKENDS[name]:
-        found['backends'][backend] = _backend(engine, backend)
-    found['usable'] = any(backend['usable'] for backend in found['backends'].values())
-    return found
+        return {'state': WRONG if engines.installed(name) else MISSING, 'problem': str(error), 'backends': {}}
+    backends = {backend: _backend(engine, backend) for backend in BACKENDS[name]}
+    states = [backend['state'] for backend in backends.values()]
+    return {'state': next(state for state in (USABLE, WRONG, MISSING) if state in states), 'problem': None,
+            'backends': backends}
 
 
 def _backend(engine, name):
     try:
-        return {'usable': True, 'problem': None, 'device': engine.start(name, batch_size=4, rng_seed=0)}
+        return {'state': USABLE, 'problem': None, 'device': engine.start(name, batch_size=4, rng_seed=0)}
     except NeonRnnError as error:
+        # an engine refuses what it does not have as a wrong use, and fails on what does not compute as it should
+        state = MISSING if isinstance(error, UsageError) else WRONG
         # the option is named beside it
-        return {'usable': False, 'problem': str(error).replace('-b {}: '.format(name), '', 1), 'device': None}
+        return {'state': state, 'problem': str(error).replace('-b {}: '.format(name), '', 1), 'device': None}
+
+
+def usable_engines(report):
+    """The names of the engines that can train, in order of preference."""
+    return [name for name in engines.ENGINES if report['engines'][name]['state'] == USABLE]
+
+
+def wrong_parts(report):
+    """A line for each engine or backend that is there but wrong."""
+    lines = []
+    for name in engines.ENGINES:
+        engine = report['engines'][name]
+        if engine['problem'] and engine['state'] == WRONG:
+            lines.append('engine {}: {}'.format(name, engine['problem']))
+        lines += ['engine {}, -b {}: {}'.format(name, backend, engine['backends'][backend]['problem'])
+                  for backend in BACKENDS[name]
+                  if backend in engine['backends'] and engine['backends'][backend]['state'] == WRONG]
+    return lines
 
 
 def describe(report):
@@ -79,21 +112,20 @@ def describe(report):
              'container ' + (report['docker'] or 'no docker here; only the container needs it')]
     for name in engines.ENGINES:
         engine = report['engines'][name]
-        lines += ['', 'engine {}: {}'.format(name, 'usable' if engine['usable'] else 'not usable')]
+        lines += ['', 'engine {}: {}'.format(name, _STATE_WORDS[engine['state']])]
         if engine['problem']:
             lines.append('  ' + engine['problem'])
         for backend in BACKENDS[name]:
             if backend in engine['backends']:
                 lines.append('  -b {:<6} {}'.format(backend, _backend_line(engine['backends'][backend])))
-    usable = [name for name in engines.ENGINES if report['engines'][name]['usable']]
-    lines += ['', 'default engine: {}'.format(usable[0]) if usable else
+    lines += ['', 'default engine: {}'.format(engines.default()) if usable_engines(report) else
               'Nothing here can train: install PyTorch (./run.sh does) or use the container (docs/container.md).']
     return lines
 
 
 def _backend_line(backend):
-    if not backend['usable']:
-        return 'no: ' + backend['problem']
+    if backend['state'] != USABLE:
+        return '{}: {}'.format('no' if backend['state'] == MISSING else 'WRONG', backend['problem'])
     details = ', '.join('{} {}'.format(key, value) for key, value in sorted(backend['device'].items())
                         if key not in ('backend', 'deterministic', 'precision') and value is not None)
     return 'yes: ' + details
