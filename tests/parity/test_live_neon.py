@@ -1,8 +1,9 @@
-"""The neon engine on real neon: `neon_checks.py` run by neon's own Python.
+"""The neon engine on real neon: the files ``neon_*_checks.py``, each run by neon's own Python.
 
 ``NEON_PYTHON`` names a Python in which Intel neon 2.6 is installed (CPython 3.5 or 3.6); without it, this Python is taken if
 it has neon, then /opt/neon/py36/bin/python. Elsewhere the checks run in the container.
 """
+import functools
 import json
 import os
 import subprocess
@@ -14,8 +15,7 @@ import pytest
 from neon_rnn import engines
 
 ROOT = Path(__file__).resolve().parents[2]
-CHECKS = ROOT / 'tests' / 'parity' / 'neon_checks.py'
-NAMES = sorted(line[4:line.index('(')] for line in CHECKS.read_text().splitlines() if line.startswith('def test_'))
+CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
 
 
 def neon_python():
@@ -29,26 +29,45 @@ def neon_python():
     return str(usual) if usual.exists() else None
 
 
-@pytest.fixture(scope='module')
-def problems():
-    """Name of a check -> None or its traceback."""
-    python = neon_python()
-    if python is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it, or run '
-                    "'docker compose run --rm neon-cpu'; the results recorded from it are checked without (test_recorded.py)")
-    environment = dict(os.environ, PYTHONPATH=str(ROOT))
-    done = subprocess.run([python, str(CHECKS)], cwd=ROOT, env=environment, timeout=600, text=True, check=False,
-                          capture_output=True)
+def names(checks):
+    """The checks of a file."""
+    return sorted(line[4:line.index('(')] for line in checks.read_text().splitlines() if line.startswith('def test_'))
+
+
+@functools.cache
+def results(python, checks):
+    """Name of a check -> its line (`neon_layers.run_checks`); each file is run once."""
+    done = subprocess.run([python, str(checks)], cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=600, text=True,
+                          check=False, capture_output=True)
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
-    return {line['name']: line['problem'] for line in lines}
+    return {line['name']: line for line in lines}
 
 
-@pytest.mark.parametrize('name', NAMES)
-def test_on_real_neon(problems, name):
-    assert problems[name] is None, problems[name]
+@pytest.fixture(scope='module')
+def python():
+    found = neon_python()
+    if found is None:
+        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it, or run '
+                    "'docker compose run --rm neon-cpu'; the results recorded from it are checked without (test_recorded.py)")
+    return found
 
 
-def test_every_check_ran(problems):
-    assert sorted(problems) == NAMES
-    assert len(NAMES) >= 14
+@pytest.mark.parametrize(('checks', 'name'), [pytest.param(checks, name, id='{}-{}'.format(checks.stem, name))
+                                              for checks in CHECKS for name in names(checks)])
+def test_on_real_neon(python, checks, name):
+    result = results(python, checks)[name]
+    if result['skipped']:
+        pytest.skip(result['skipped'])
+    assert result['problem'] is None, result['problem']
+
+
+@pytest.mark.parametrize('checks', CHECKS, ids=lambda checks: checks.stem)
+def test_every_check_ran(python, checks):
+    assert sorted(results(python, checks)) == names(checks)
+
+
+def test_the_files_of_checks():
+    assert {checks.stem for checks in CHECKS} == {'neon_cost_checks', 'neon_guard_checks', 'neon_layer_checks',
+                                                  'neon_model_checks'}
+    assert sum(len(names(checks)) for checks in CHECKS) >= 20

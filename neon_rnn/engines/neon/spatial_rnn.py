@@ -3,8 +3,6 @@
 After the ReSeg layer of Visin et al., arXiv 1511.07053, section 3.1. Everything here uses public calls of neon's
 backends and tensors only, so that the gpu, mkl and cpu backends run the same code.
 """
-import contextlib
-
 from neon import NervanaObject
 from neon.layers.container import DeltasTree
 from neon.layers.layer import Layer
@@ -12,6 +10,7 @@ from neon.layers.recurrent import BiRNN, Recurrent
 from neon.optimizers.optimizer import get_param_list
 from neon.util.persist import load_class
 
+from neon_rnn.engines.neon.sweep import Sweep
 from neon_rnn.errors import UsageError
 
 DIRECTIONS = ('vertical', 'horizontal')
@@ -69,7 +68,7 @@ class SpatialRNN(Layer):
                              "that an image's result depends on other images. Leave it out or give True.")
         self.has_params = True
         self.owns_delta = True
-        self._sweeps = [_Sweep(RNN(**arguments)) for _ in DIRECTIONS]
+        self._sweeps = [Sweep(RNN(**arguments)) for _ in DIRECTIONS]
         self.vertical, self.horizontal = (sweep.layer for sweep in self._sweeps)
 
     def __str__(self):
@@ -239,8 +238,7 @@ class SpatialRNN(Layer):
                   'RNN': '{}.{}'.format(self.RNN.__module__, self.RNN.__name__), 'name': self.name}
         description = {'type': self.modulenm, 'config': config}
         if get_weights:
-            inner = {direction: getattr(self, direction).get_description(get_weights=True, keep_states=keep_states)
-                     for direction in DIRECTIONS}
+            inner = {direction: sweep.describe(keep_states) for direction, sweep in zip(DIRECTIONS, self._sweeps)}
             description['params'] = {direction: inner[direction]['params'] for direction in DIRECTIONS}
             if keep_states:
                 description['states'] = {direction: inner[direction]['states'] for direction in DIRECTIONS}
@@ -262,77 +260,18 @@ class SpatialRNN(Layer):
         UsageError
             A weight has another shape than the layer's.
         """
-        for direction in DIRECTIONS:
-            layer, params = getattr(self, direction), pdict['params'][direction]
+        for direction, sweep in zip(DIRECTIONS, self._sweeps):
+            layer, params = sweep.layer, pdict['params'][direction]
             if layer.W is not None and tuple(layer.W.shape) != tuple(params['W'].shape):
                 raise UsageError('SpatialRNN {}: the {} W has the shape {} here and {} in the file.'.format(
                     self.name, direction, tuple(layer.W.shape), tuple(params['W'].shape)))
-            layer.set_params({'params': params})
+            sweep.load_params(params)
 
     def set_states(self, pdict):
         """Load the optimiser's states of a description; without any, the optimiser starts afresh."""
-        for direction in DIRECTIONS:
-            states = pdict.get('states')
-            getattr(self, direction).set_states({} if states is None else {'states': states[direction]})
-
-
-class _Sweep(NervanaObject):
-    """One recurrent layer run along all lines (columns or rows) of a map at once.
-
-    neon's recurrent layers slice their buffers by the backend's batch size. Here the batch is lines x images, so
-    that size is set for as long as the layer's own code runs.
-    """
-
-    def __init__(self, layer):
-        super(_Sweep, self).__init__()
-        self.layer = layer
-        self.steps = self.lines = self.features = self.inputs = self.errors = None
-
-    def __str__(self):
-        return '{} {} -> {}, {} steps'.format(self.layer.classnm, self.layer.nin, self.features, self.steps)
-
-    @contextlib.contextmanager
-    def _lines_as_batch(self):
-        images = self.be.bsz
-        self.be.bsz = images * self.lines
-        try:
-            yield
-        finally:
-            self.be.bsz = images
-
-    def configure(self, features_in, steps, lines):
-        self.steps, self.lines = steps, lines
-        self.layer.configure((features_in, steps))
-        # neon allocates deltas only for a layer that has one before it
-        self.layer.prev_layer = True
-        self.features = self.layer.out_shape[0]
-
-    def allocate(self):
-        with self._lines_as_batch():
-            self.inputs = self.be.iobuf(self.layer.in_shape)
-            self.layer.allocate()
-
-    def set_deltas(self):
-        with self._lines_as_batch():
-            # the layer keeps views of the first error it is given and writes into it: always this buffer
-            self.errors = self.be.iobuf(self.layer.out_shape)
-            tree = DeltasTree()
-            self.layer.allocate_deltas(tree)
-            tree.allocate_buffers()
-            self.layer.set_deltas(tree)
-
-    def fprop(self, inference):
-        """(features, steps * lines * images), computed from `inputs`."""
-        with self._lines_as_batch():
-            return self.layer.fprop(self.inputs, inference)
-
-    def bprop(self):
-        """The error of `inputs`, computed from `errors`; alpha and beta stay at each layer's own defaults.
-
-        BiRNN adds up its two directions only with its default beta of 1 and BiLSTM only with its default of 0.
-        """
-        with self._lines_as_batch():
-            return self.layer.bprop(self.errors)
+        states = pdict.get('states') or {}
+        for direction, sweep in zip(DIRECTIONS, self._sweeps):
+            sweep.load_states(states.get(direction))
 
 
 def _check_blocks(input_shape, block_shape):

@@ -1,0 +1,95 @@
+"""What the checks on real neon share: small layers and models, and the runner (Python 3.5 or 3.6)."""
+import contextlib
+import json
+import sys
+import traceback
+import unittest
+
+import numpy as np
+
+from neon_rnn import engines
+from neon_rnn.engines.neon import library, spatial_rnn
+
+IMAGES = 4
+SHAPE = (2, 6, 8)  # C, H, W
+BLOCK = (2, 2, 4)  # three rows of two columns of blocks
+CELLS = ('BiRNN', 'Recurrent', 'LSTM', 'GRU', 'BiLSTM', 'BiBNRNN')
+nn = engines.load('neon')
+BACKENDS = ('numpy',) if library.why_no_mkl() else ('numpy', 'mkl')
+
+
+def start(backend='numpy', precision='float64', batch_size=IMAGES, seed=3):
+    nn.start(backend, batch_size, seed, precision=precision)
+    return library.neon.NervanaObject.be
+
+
+def params(cell):
+    gates = {'gate_activation': nn.Logistic()} if 'LSTM' in cell or 'GRU' in cell else {}
+    return dict(output_size=3, init=nn.GlorotUniform(), activation=nn.Tanh(), **gates)
+
+
+def layer_of(cell='BiRNN', shape=SHAPE, block=BLOCK):
+    return nn.SpatialRNN(input_shape=shape, block_shape=block, RNN=getattr(nn, cell), RNN_params=params(cell))
+
+
+def standing_alone(be, cell='BiRNN', shape=SHAPE, block=BLOCK, layer=None):
+    """A layer with its buffers (by default `layer_of` the rest), and random input and error as arrays."""
+    layer = layer or layer_of(cell, shape, block)
+    layer.configure(layer.input_shape)
+    layer.prev_layer = True
+    layer.allocate()
+    tree = spatial_rnn.DeltasTree()
+    layer.allocate_deltas(tree)
+    tree.allocate_buffers()
+    layer.set_deltas(tree)
+    rng = np.random.RandomState(5)
+    x = rng.randn(int(np.prod(layer.in_shape)), be.bsz)
+    e = rng.randn(int(np.prod(layer.out_shape)), be.bsz)
+    return layer, x, e
+
+
+@contextlib.contextmanager
+def refused(kind, *words):
+    """What is inside has to raise `kind`, with `words` in the message."""
+    try:
+        yield
+    except kind as error:
+        missing = [word for word in words if word not in str(error)]
+        if missing:
+            raise AssertionError('{} is not in: {}'.format(missing, error))
+    else:
+        raise AssertionError('not refused: {}'.format(words))
+
+
+class Training(object):
+    """A model of `layers()` and a classifier, on a backend of its own; four images of `SHAPE`, two classes."""
+
+    def __init__(self, layers, backend='numpy', steps=0):
+        start(backend, 'float32')
+        self.model = nn.Model(layers() + [nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax())])
+        self.model.initialize(SHAPE, nn.GeneralizedCost(nn.CrossEntropyMulti()))
+        self.optimizer = nn.GradientDescentMomentum(0.001, momentum_coef=0.9, wdecay=0.0005)
+        self.images = np.random.RandomState(2).randint(0, 256, (IMAGES, int(np.prod(SHAPE)))).astype(np.uint8)
+        self.costs = []
+        self.train(steps)
+
+    def train(self, steps):
+        """The costs of that many steps more; all of them are in `costs`."""
+        self.costs += [nn.train_step(self.model, self.images, np.arange(IMAGES) % 2, self.optimizer, 0) for _ in range(steps)]
+        return self.costs[len(self.costs) - steps:]
+
+
+def run_checks(namespace):
+    """Call every function ``test_...``; prints a line of JSON each: its name, ``problem`` and ``skipped``, text or null."""
+    for name, function in sorted(namespace.items()):
+        if not name.startswith('test_'):
+            continue
+        problem = skipped = None
+        try:
+            function()
+        except unittest.SkipTest as reason:
+            skipped = str(reason)
+        except Exception:
+            problem = traceback.format_exc()
+        print(json.dumps({'name': name, 'problem': problem, 'skipped': skipped}))
+        sys.stdout.flush()

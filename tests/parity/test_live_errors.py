@@ -1,0 +1,137 @@
+"""Bad input to the neon engine: one clear line, the right status, no traceback.
+
+The first tests run everywhere; the others where `test_live_neon.neon_python` finds a Python with neon.
+"""
+import os
+import pickle
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from test_live_neon import ROOT, neon_python
+
+from neon_rnn import checkpoint, engines
+
+SIDE = 32
+TRAIN = ('train', '--model', 'rnn', '--engine', 'neon', '-z', '4', '-e', '1', '--data')
+
+
+def refused(python, *arguments, path=(), status):
+    """What a command that must fail with `status` prints to standard error: one line."""
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([*map(str, path), str(ROOT)]), OMP_NUM_THREADS='1')
+    done = subprocess.run([python, '-m', 'neon_rnn', *map(str, arguments)], cwd=ROOT, env=environment, timeout=300, text=True,
+                          check=False, capture_output=True)
+    assert done.returncode == status, done.stderr[-2000:]
+    line, = (line for line in done.stderr.splitlines() if line.startswith('neon_rnn '))
+    assert 'Traceback' not in done.stderr
+    return line
+
+
+@pytest.fixture(scope='module')
+def python():
+    found = neon_python()
+    if found is None:
+        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)')
+    return found
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    """Noise, eight images a part."""
+    folder = tmp_path_factory.mktemp('data')
+    for part in ('train', 'test'):
+        with h5py.File(folder / (part + '.h5'), 'w') as file:
+            pixels = np.random.RandomState(1).randint(0, 256, (8, 3 * SIDE * SIDE)).astype(np.uint8)
+            file.create_dataset('input', data=pixels).attrs['lshape'] = (3, SIDE, SIDE)
+            file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
+    return folder
+
+
+@pytest.mark.skipif(engines.installed('neon'), reason='this Python has neon')
+def test_neon_is_not_installed(data):
+    line = refused(sys.executable, *TRAIN, data, status=2)
+    assert 'Intel neon 2.6 is not installed in this Python' in line
+    assert "use '--engine torch'" in line
+
+
+@pytest.mark.parametrize(('source', 'words'), [
+    ('__version__ = "2.3.0"', ['this is Intel neon 2.3.0', 'published with 2.6.0', 'f9d771b', 'docs/container.md']),
+    ('', ['this is Intel neon unknown', 'published with 2.6.0']),
+    ('import no_such_package', ["cannot be imported (No module named 'no_such_package')", 'Python 3.5 or 3.6']),
+    ('__version__ = "2.6.0"; __path__ = []', ['its backends do not load', 'uninstall both']),
+])
+def test_a_neon_that_does_not_do(data, tmp_path, source, words):
+    (tmp_path / 'neon').mkdir()
+    (tmp_path / 'neon' / '__init__.py').write_text(source)
+    line = refused(sys.executable, *TRAIN, data, path=[tmp_path], status=2)
+    for word in words:
+        assert word in line
+
+
+@pytest.fixture(scope='module')
+def run(python, data, tmp_path_factory):
+    """The folder of a run of one epoch on neon."""
+    out = tmp_path_factory.mktemp('runs')
+    subprocess.run([python, '-m', 'neon_rnn', *TRAIN, str(data), '-b', 'numpy', '--out', str(out)], cwd=ROOT, timeout=300,
+                   env=dict(os.environ, PYTHONPATH=str(ROOT)), check=True, capture_output=True)
+    folder, = out.iterdir()
+    return folder
+
+
+def test_a_checkpoint_of_another_model(python, run):
+    path = run / 'checkpoint.npz'
+    kept = path.read_bytes()
+    saved = checkpoint.load(path)
+    weights = dict(saved.weights)
+    weights['17.vertical.W'] = weights['17.vertical.W'][:, :128]
+    weights['99.W'] = weights.pop('2.weight_bias')
+    checkpoint.save(path, weights)
+    try:
+        line = refused(python, 'evaluate', run, '--engine', 'neon', '-b', 'numpy', status=1)
+    finally:
+        path.write_bytes(kept)
+    for words in ('the weights are of another model', '2.weight_bias is missing', '99.W has no place in the model',
+                  '17.vertical.W is (2562, 128), the model has (2562, 256)'):
+        assert words in line
+
+
+def test_a_data_set_of_another_size(python, run, tmp_path):
+    for part in ('train', 'test'):
+        with h5py.File(tmp_path / (part + '.h5'), 'w') as file:
+            file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (3, 2, 2)
+            file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
+    line = refused(python, 'evaluate', run, '--data', tmp_path, '--engine', 'neon', '-b', 'numpy', status=2)
+    assert 'test.h5: its images are (3, 2, 2), the run was trained on (3, 32, 32)' in line
+    line = refused(python, *TRAIN, tmp_path, '-b', 'numpy', '--out', tmp_path / 'runs', status=2)
+    assert 'the RNN network takes images whose sides divide by 32' in line
+    assert '2x2' in line
+
+
+class Malicious:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.system, ('touch {}'.format(self.mark),)
+
+
+def test_a_malicious_file_is_not_run_by_neons_python_either(python, tmp_path):
+    mark, target = tmp_path / 'mark', tmp_path / 'checkpoint.npz'
+    (tmp_path / 'model.prm').write_bytes(pickle.dumps({'model': Malicious(mark)}, 2))
+    line = refused(python, 'convert', tmp_path / 'model.prm', target, status=1)
+    assert 'model.prm: refused, nothing in it was run: it names posix.system' in line
+    assert not mark.exists()
+    assert not target.exists()
+
+
+def test_a_backend_that_is_not_there(python, data, tmp_path):
+    """No CUDA, on any machine without a GPU."""
+    probe = subprocess.run([python, '-c', 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'],
+                           cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), text=True, capture_output=True, check=True)
+    if not probe.stdout.strip():
+        pytest.skip('this machine has a GPU that neon can use')
+    line = refused(python, *TRAIN, data, '-b', 'gpu', '--out', tmp_path, status=2)
+    assert '-b gpu: no CUDA for Python here' in line
+    assert 'CUDA 8' in line

@@ -1,0 +1,46 @@
+"""Every module of .ci/python35.txt is imported by neon's own Python, CPython 3.5 or 3.6, in the listed order and backwards."""
+import json
+import os
+import subprocess
+
+import pytest
+from test_live_neon import ROOT, neon_python
+
+PROGRAM = '''
+import importlib, json, sys, traceback
+problems = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except Exception:
+        problems[name] = traceback.format_exc()
+print(json.dumps({'version': sys.version_info[:2], 'problems': problems, 'torch': 'torch' in sys.modules}))
+'''
+
+
+def modules():
+    """The dotted names of the files that .ci/python35.txt lists, folders taken whole."""
+    found = []
+    for line in (ROOT / '.ci' / 'python35.txt').read_text().split():
+        path = ROOT / line
+        assert path.exists(), line
+        files = sorted(path.rglob('*.py')) if path.is_dir() else [path]
+        for file in files:
+            parts = file.relative_to(ROOT).with_suffix('').parts
+            found.append('.'.join(parts[:-1] if parts[-1] == '__init__' else parts))
+    return found
+
+
+@pytest.mark.parametrize('order', [1, -1], ids=['as listed', 'backwards'])
+def test_every_module_of_the_container_is_imported(order):
+    python = neon_python()
+    if python is None:
+        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)')
+    names = modules()[::order]
+    assert {'neon_rnn.engines.neon.spatial_rnn', 'neon_rnn.commands.train', 'neon_rnn.models.rnn'} <= set(names)
+    done = subprocess.run([python, '-c', PROGRAM, *names], cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=120,
+                          text=True, capture_output=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found['version'] in ([3, 5], [3, 6])
+    assert found['problems'] == {}
+    assert not found['torch']
