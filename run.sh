@@ -80,8 +80,8 @@ case "${1:-}" in
         ;;
 esac
 
-# Engine neon on a host without neon: into the container (the demo command does so by itself, for the steps that train).
-if [[ ${1:--} != -* && $1 != demo ]] && wants_neon "$@" && ! has_neon; then
+# Engine neon on a host without neon: into the container (demo and reproduce do so by themselves, for the steps that train).
+if [[ ${1:--} != -* && $1 != demo && $1 != reproduce ]] && wants_neon "$@" && ! has_neon; then
     exec "$root/docker/run-in-compose.sh" "$@"
 fi
 

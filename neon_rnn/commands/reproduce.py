@@ -8,6 +8,8 @@ of the same configuration are skipped, interrupted ones resumed. A row that fail
 trained. A protocol that was shortened is marked in the records and in the table.
 """
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from neon_rnn import cli, engines, paths, published
@@ -34,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="train this part of each row's published epochs (default: all)")
     parser.add_argument('--pretrained', metavar='FILE',
                         help="weights for the transfer learning rows; 'none' trains them from random ones")
+    parser.add_argument('--neon-python', default=os.environ.get('NEON_PYTHON'), metavar='FILE',
+                        help='a Python that has Intel neon 2.6, for the engine neon (default: $NEON_PYTHON, else the '
+                             'container)')
     parser.add_argument('--plan', action='store_true', help='show what there is to do and the time, and end')
     parser.add_argument('--out', default=paths.default('results'), metavar='FOLDER',
                         help='for runs/ and the table (default: %(default)s)')
@@ -48,22 +53,38 @@ def run(arguments: argparse.Namespace) -> int:
             raise UsageError('--{} is {}; it has to be more than 0.'.format(
                 'epochs-scale' if name == 'epochs_scale' else name, value))
     engine = arguments.engine or engines.default()
-    if not engines.installed(engine):
-        engines.load(engine)  # says what is missing
+    program, python = _program(engine, arguments.neon_python)
     runs = str(Path(arguments.out) / 'runs')
     settings = reproduce.Settings(
         rows=list(dict.fromkeys(arguments.rows)), seeds=arguments.seeds, data=arguments.data,
         data_224=arguments.data_224, engine=engine, backend=arguments.backend, precision=arguments.precision,
         batch_size=arguments.batch_size, epochs=arguments.epochs, epochs_scale=arguments.epochs_scale,
-        pretrained=arguments.pretrained, out=runs)
+        pretrained=arguments.pretrained, out=runs, python=python)
     jobs = reproduce.plan(settings, lambda text: print(text, flush=True))
     print(reproduce.summary(jobs), flush=True)
     if arguments.plan:
         return 0
-    outcomes = reproduce.execute(jobs, settings)
+    try:
+        outcomes = reproduce.execute(jobs, Path(runs), Path(arguments.out) / 'logs', program)
+    except KeyboardInterrupt:
+        print('\nThe same command goes on from the last checkpoint.', file=sys.stderr)
+        raise
     cli.main(['table', '--runs', runs, '--out', arguments.out])
     lacking = [f'{outcome.job.name}: {outcome.text}' for outcome in outcomes if outcome.failed]
     lacking += [f'{job.name}: {job.reason}' for job in jobs if job.state == 'cannot']
     if lacking:
         raise NeonRnnError('{} of {} runs are missing: {}'.format(len(lacking), len(jobs), '; '.join(lacking)))
     return 0
+
+
+def _program(engine: str, neon_python: str | None) -> tuple[list[str], str | None]:
+    """What trains with an engine: this Python, the one that has neon, or neon's container; and the Python, if it is one."""
+    if engines.installed(engine):
+        return [sys.executable, '-m', 'neon_rnn'], sys.executable
+    if engine != 'neon':
+        engines.load(engine)  # says what is missing
+    if neon_python:
+        if not os.access(neon_python, os.X_OK):
+            raise UsageError(f'--neon-python: {neon_python} cannot be run.')
+        return [neon_python, '-m', 'neon_rnn'], neon_python
+    return [os.path.join(paths.ROOT, 'docker', 'run-in-compose.sh')], None

@@ -5,13 +5,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from small_datasets import write_small_dataset
 
 from neon_rnn import cli, files, paths, published, records, reproduce
-from neon_rnn.errors import UsageError
+from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.inference import checkpoint_path
+from neon_rnn.reproduce import estimate, execution
 
 TRAIN_IMAGES = 10
 
@@ -90,31 +92,39 @@ def test_a_finished_run_is_not_repeated(data, runs):
     assert reproduce.plan(settings(data, runs))[0].reason == 'diverged'
 
 
-@pytest.mark.parametrize('status', ['interrupted', 'running'])
-def test_an_interrupted_run_goes_on(data, runs, status):
+@pytest.mark.parametrize('status', ['interrupted', 'running', 'failed'])
+def test_a_run_that_broke_off_goes_on(data, runs, status):
     interrupt_after_the_first_epoch(only_run(runs), 3)
     change_record(only_run(runs), status=status)
     (job,) = reproduce.plan(settings(data, runs, epochs=3))
     assert (job.state, job.epochs_left) == ('resume', 2)
-    assert job.argv == ['train', '--resume', only_run(runs), '--data', data]
+    assert job.argv == ['train', '--resume', only_run(runs), '--data', data, '-b', 'cpu']
+    assert 'to resume after epoch 1 (3 of 90 published epochs)' in reproduce.summary([job])
     os.remove(checkpoint_path(only_run(runs)))
     assert reproduce.plan(settings(data, runs, epochs=3))[0].state == 'new'
 
 
 @pytest.mark.parametrize('change', [{'batch_size': 5}, {'epochs': 2}, {'precision': 'bf16'}])
 def test_another_configuration_is_trained_anew(data, runs, monkeypatch, change):
-    monkeypatch.setattr(reproduce, 'calibrate', lambda *_: None)
+    monkeypatch.setattr(estimate, 'measured_rate', lambda *_: 0.5)
     (job,) = reproduce.plan(settings(data, runs, **change))
     assert (job.state, job.folder) == ('new', None)
 
 
-def test_other_data_another_seed_and_a_failed_run_are_trained(data, runs, tmp_path):
+def test_other_data_and_another_seed_are_trained(data, runs, tmp_path):
     other = tmp_path / 'other'
     write_small_dataset(other, train=12, test=4, shape=(3, 16, 16))
     assert reproduce.plan(settings(str(other), runs))[0].state == 'new'
     assert [job.state for job in reproduce.plan(settings(data, runs, seeds=2))] == ['done', 'new']
-    change_record(only_run(runs), status='failed')
-    assert reproduce.plan(settings(data, runs))[0].state == 'new'
+
+
+def test_a_run_that_broke_off_before_its_evaluation_only_needs_that(data, runs):
+    change_record(only_run(runs), status='running', final=None)
+    (job,) = reproduce.plan(settings(data, runs))
+    assert (job.state, job.epochs_left, job.seconds) == ('resume', 0, 0)
+    assert cli.main(job.argv) == 0
+    record = records.read_record(only_run(runs))
+    assert (record['status'], record['final']['count'], len(record['epochs'])) == ('finished', 4, 1)
 
 
 def test_the_estimate_is_that_of_earlier_runs_on_this_machine(data, runs, monkeypatch):
@@ -122,21 +132,21 @@ def test_the_estimate_is_that_of_earlier_runs_on_this_machine(data, runs, monkey
         raise AssertionError('measured although there is a record')
     record = records.read_record(only_run(runs))
     change_record(only_run(runs), epochs=[dict(record['epochs'][0], seconds=2.0)])
-    monkeypatch.setattr(reproduce, 'calibrate', unwanted)
+    monkeypatch.setattr(estimate, 'measured_rate', unwanted)
     jobs = reproduce.plan(settings(data, runs, seeds=2, epochs=5))
     assert [job.seconds for job in jobs] == pytest.approx([10.0, 10.0])
     text = reproduce.summary(jobs).splitlines()
-    assert ' '.join(text[1].split()) == 'fcnn-1 0 5 10 s to train (of 90 published epochs)'
+    assert ' '.join(text[1].split()) == 'fcnn-1 0 5 10 s to train (5 of 90 published epochs)'
     assert text[-1] == 'in all 20 s'
     change_record(only_run(runs), machine=dict(record['machine'], cpu='another'))
-    monkeypatch.setattr(reproduce, 'calibrate', lambda *_: 0.5)
+    monkeypatch.setattr(estimate, 'measured_rate', lambda *_: 0.5)
     measured = []
     jobs = reproduce.plan(settings(data, runs, epochs=5), measured.append)
     assert (measured, jobs[0].seconds) == (['measuring fcnn-1'], 0.5 * TRAIN_IMAGES * 5)
 
 
 def test_transfer_learning_without_weights_says_what_it_needs(data, tmp_path, monkeypatch):
-    monkeypatch.setattr(reproduce, 'calibrate', lambda *_: None)
+    monkeypatch.setattr(estimate, 'measured_rate', lambda *_: 0.5)
     (job,) = reproduce.plan(settings(data, str(tmp_path), rows=['tl-1']))
     assert (job.state, job.reason) == ('cannot', 'needs --pretrained FILE (or none)')
     (job,) = reproduce.plan(settings(data, str(tmp_path), rows=['tl-1'], pretrained='none'))
@@ -157,7 +167,59 @@ def test_bad_arguments_are_one_line(data, tmp_path, capsys, arguments, message):
 
 @pytest.mark.parametrize(('seconds', 'text'), [(42.4, '42 s'), (780, '13 min'), (18720, '5.2 h'), (267840, '3.1 days')])
 def test_durations(seconds, text):
-    assert reproduce.duration(seconds) == text
+    assert estimate.duration(seconds) == text
+
+
+def test_a_row_that_cannot_be_measured_is_of_unknown_length(data, tmp_path, monkeypatch):
+    def refused(row, *_):
+        raise NeonRnnError(f'{row}: no memory')
+    monkeypatch.setattr(estimate, 'measured_rate', refused)
+    said = []
+    jobs = reproduce.plan(settings(data, str(tmp_path), rows=['fcnn-1', 'rnn']), said.append)
+    assert said == ['measuring fcnn-1', 'no estimate of fcnn-1: no memory', 'measuring rnn', 'no estimate of rnn: no memory']
+    assert reproduce.summary(jobs).endswith('in all 0 s and 2 runs of unknown length')
+
+
+@pytest.mark.parametrize(('seconds', 'batches'), [(0.01, [16, 128]), (1.0, [16])])
+def test_whole_minibatches_are_measured_where_they_are_quick(monkeypatch, seconds, batches):
+    measured = []
+
+    def step_seconds(row, spec, python):
+        measured.append(spec['batch'])
+        return seconds * spec['batch'] / (2 if spec['batch'] > 16 else 1)
+    monkeypatch.setattr(estimate, '_step_seconds', step_seconds)
+    rate = estimate.measured_rate('fcnn-1', 'torch', 'cpu', 'float32', 128, (3, 16, 16))
+    assert (measured, rate) == (batches, seconds / len(batches))
+
+
+def test_the_last_line_of_a_log(tmp_path):
+    log = tmp_path / 'log'
+    for text, line in [('', 'no output'), ('a\nb\n\n', 'b'), ('a\nb 1%\rb 2%', 'b 2%'), ('x' * 10000 + '\nend\n', 'end')]:
+        log.write_text(text)
+        assert execution.last_line(log) == line
+
+
+def test_a_training_without_a_result_counts_as_missing(trained, tmp_path):
+    log = tmp_path / 'log'
+    log.write_text('$ neon_rnn train\n')
+    with pytest.raises(NeonRnnError, match='named no record'):
+        execution._accuracy(log, Path(trained))
+    log.write_text('record and checkpoint: elsewhere\n'
+                   f'record and checkpoint: /app/runs/{os.path.basename(only_run(trained))}\nsome warning\n')
+    assert execution._accuracy(log, Path(trained)) == records.read_record(only_run(trained))['final']['accuracy']
+    log.write_text('record and checkpoint: elsewhere\n')
+    with pytest.raises(NeonRnnError, match='elsewhere'):
+        execution._accuracy(log, Path(trained))
+
+
+def test_what_is_shown_of_a_training_in_progress(tmp_path):
+    log = tmp_path / 'log'
+    log.write_text('training rnn: engine torch\n')
+    jobs = [reproduce.Job('rnn', seed, 9, 'new', [], seconds=1000.0) for seed in (0, 1)]
+    assert execution._progress(jobs[0], log, 400.0, jobs[1:]) == 'about 27 min left; rnn-s0: starting'
+    log.write_text('epoch 1/9  cost 0.7  test accuracy 55.0%  36.1 s  35.4 images/s\n')
+    jobs[1].seconds = None
+    assert execution._progress(jobs[0], log, 400.0, jobs[1:]) == 'rnn-s0: epoch 1/9, cost 0.7, test accuracy 55.0%'
 
 
 @pytest.mark.slow
@@ -167,7 +229,8 @@ def test_a_row_that_fails_does_not_stop_the_next(data, tmp_path, capfd):
     assert cli.main(command(data, str(out), '-e', '1', rows=('rnn', 'fcnn-1'))) == 1
     shown = capfd.readouterr()
     assert 'measuring rnn' in shown.out
-    assert 'unknown' in shown.out  # rnn cannot be measured either
+    assert 'no estimate of rnn: ' in shown.out  # it cannot be measured either
+    assert 'unknown' in shown.out
     assert 'fcnn-1-s0: accuracy' in shown.out
     assert '1 of 2 runs are missing: rnn-s0: failed' in shown.err
     assert 'divide by 32' in shown.err
@@ -188,29 +251,41 @@ def test_it_resumes_and_then_has_nothing_to_do(data, runs, capfd):
     capfd.readouterr()
     assert cli.main(command(data, out, '-e', '2', '--plan')) == 0
     assert capfd.readouterr().out.splitlines()[1:] == [
-        'fcnn-1          0       2              done (of 90 published epochs)', 'in all 0 s']
+        'fcnn-1          0       2              done (2 of 90 published epochs)', 'in all 0 s']
 
 
 @pytest.mark.slow
-def test_an_interruption_keeps_the_checkpoint(data, runs):
-    """SIGTERM to `reproduce` ends its training, which records that it was interrupted."""
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_an_interruption_keeps_the_checkpoint(data, runs, number):
+    """However `reproduce` ends, its training ends too, and records that it was interrupted."""
     before = set(os.listdir(runs))
     process = subprocess.Popen([sys.executable, '-m', 'neon_rnn', *command(data, os.path.dirname(runs), '-e', '50000')],
                                cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
-        folder, deadline = None, time.time() + 120
-        while folder is None or not records.read_record(folder)['epochs']:
-            assert process.poll() is None, process.stderr.read()
-            assert time.time() < deadline, 'no epoch in two minutes'
-            time.sleep(0.1)
-            made = [name for name in set(os.listdir(runs)) - before
-                    if os.path.isfile(os.path.join(runs, name, 'record.json'))]
-            folder = os.path.join(runs, made[0]) if made else None
-        process.send_signal(signal.SIGTERM)
+        folder = wait_for(lambda: next((found for name in set(os.listdir(runs)) - before
+                                        if has_an_epoch(found := os.path.join(runs, name))), None))
+        process.send_signal(number)
         error = process.communicate(timeout=60)[1]
     finally:
         process.kill()
-    assert process.returncode == 130, error
-    assert records.read_record(folder)['status'] == 'interrupted'
+    if number == signal.SIGKILL:
+        assert process.returncode == -signal.SIGKILL
+    else:
+        assert process.returncode == 130, error
+        assert 'The same command goes on from the last checkpoint.' in error
+    wait_for(lambda: records.read_record(folder)['status'] == 'interrupted')
     (job,) = reproduce.plan(settings(data, runs, epochs=50000))
     assert (job.state, job.folder) == ('resume', folder)
+
+
+def has_an_epoch(folder):
+    return os.path.isfile(os.path.join(folder, 'record.json')) and records.read_record(folder)['epochs']
+
+
+def wait_for(condition):
+    """What `condition` returns once it is true; at most two minutes."""
+    deadline = time.time() + 120
+    while not (result := condition()):
+        assert time.time() < deadline, 'not within two minutes'
+        time.sleep(0.1)
+    return result
