@@ -40,8 +40,8 @@ def page(choice: Choice, data: dict[str, Any], runs: str, folder: Path) -> str:
         _section('beside', 'Beside the eleven', '<p>Networks that were not published.</p>'
                  + _table(data['beside'], runs)) if choice.beside else '',
         _section('time', 'Accuracy against time', _scatter(choice)),
-        _section('curves', 'Learning curves', _curves(shown)),
-        _section('confusion', 'Confusion matrices', _confusions(shown)),
+        _section('curves', 'Learning curves', _curves(shown, runs)),
+        _section('confusion', 'Confusion matrices', _confusions(shown, runs)),
         _section('examples', 'Example predictions', _examples(shown, folder)),
         _section('provenance', 'Where the numbers come from', provenance.fragment(choice, data, runs)),
         _section('rules', 'How a row is chosen', _list(data['rules']))]
@@ -109,34 +109,38 @@ def _cell(index: int, name: str, content: str) -> str:
 def _cells(row: dict[str, Any], runs: str) -> list[str]:
     """The contents of one row's cells."""
     small = '' if row['kind'] is None else f'{row["kind"]}, {row["topology"]}'
-    accuracy = table.accuracy_text(row)
-    time = table.seconds(row['training_seconds'], row['training_seconds_spread'])
-    if row['runs']:
+
+    def sourced(text: str) -> str:
+        """A number with the link to where it comes from."""
         source = provenance.anchor(row) if len(row['runs']) > 1 else provenance.record_link(runs, row['runs'][0])
-        accuracy = f'<a href="{source}">{accuracy}</a>' if accuracy else ''
-        accuracy += _small(table.interval_text(row['interval']))
-        accuracy += _small(f'baseline {table.number(row["majority"])}' if row['majority'] is not None else '')
-        time = f'<a href="{source}">{time}</a>' if time else ''
+        return f'<a href="{source}">{text}</a>' if text else ''
+
+    accuracy = difference = time = ''
+    if row['accuracy'] is not None:
+        accuracy = (sourced(table.accuracy_text(row)) + _small(sourced(f'95%: {table.interval_text(row["interval"])}'))
+                    + _small(sourced(f'baseline {table.number(row["majority"])}')))
+        difference = sourced(table.signed(row['difference']))
+        time = sourced(table.seconds(row['training_seconds'], row['training_seconds_spread']))
     if row['seconds_per_epoch'] is not None:
-        time += _small(f'{table.seconds(row["seconds_per_epoch"])} an epoch')
+        time += _small(sourced(f'{table.seconds(row["seconds_per_epoch"])} an epoch'))
         if row['projected_seconds'] is not None and row['epochs'] != row['published_epochs']:
-            time += _small(f'{table.seconds(row["projected_seconds"])} for {row["published_epochs"]}')
+            time += _small(sourced(f'{table.seconds(row["projected_seconds"])} for {row["published_epochs"]}'))
     run = ''
     if row['engine']:
-        links = ' '.join(f'<a href="{provenance.record_link(runs, name)}" title="{escape(name)}">record{number}</a>'
-                         for name, number in zip(row['runs'], _numbers(row['runs']), strict=True))
         run = (f'{escape(table.engine_text(row))}{_small(escape(table.data_text(row)))}'
-               f'{_small(table.epochs_text(row) + " epochs")}{_small(links)}')
+               f'{_small(table.epochs_text(row) + " epochs")}{_small(_records(row["runs"], runs))}')
     name, text = _STATES[row['state']]
     state = f'<span class="mark {name}">{text}</span>' + _small(escape(row['detail']))
     network = f'<b>{escape(row["row"])}</b>' + _small(small)
-    return [network, _scale(row), table.number(row['published_accuracy']), accuracy, table.signed(row['difference']),
+    return [network, _scale(row), table.number(row['published_accuracy']), accuracy, difference,
             table.seconds(row['published_seconds']), time, run, state]
 
 
-def _numbers(runs: Sequence[str]) -> list[str]:
-    """What tells the links of several runs apart."""
-    return [f'&nbsp;{index}' for index in range(1, len(runs) + 1)] if len(runs) > 1 else ['']
+def _records(folders: Sequence[str], runs: str) -> str:
+    """Links to the records of these runs, numbered if there are several."""
+    numbers = [f'&nbsp;{index}' for index in range(1, len(folders) + 1)] if len(folders) > 1 else ['']
+    return ' '.join(f'<a href="{provenance.record_link(runs, folder)}" title="{escape(folder)}">record{number}</a>'
+                    for folder, number in zip(folders, numbers, strict=True))
 
 
 def _small(text: str) -> str:
@@ -164,7 +168,8 @@ def _scale(row: dict[str, Any]) -> str:
 
 def _legend() -> str:
     return ('<p class="legend"><span><i class="published"></i> published</span> <span><i class="ours"></i> ours, with '
-            'the 95% interval</span> <span><i class="ours other"></i> ours on synthetic data, not comparable</span> '
+            'the 95% interval</span> <span><i class="ours shortened"></i> ours, protocol differs</span> <span><i '
+            'class="ours other"></i> ours on synthetic data, not comparable</span> '
             f'<span><i class="majority"></i> majority baseline</span> <span>scale {_SCALE[0]:.0f} to {_SCALE[1]:.0f}%'
             '</span></p>\n<p class="note">Accuracies are in per cent of the test images; ± is the standard deviation '
             'over seeds. Accuracies in parentheses come from synthetic data and say nothing about the published ones. '
@@ -184,7 +189,7 @@ def _scatter(choice: Choice) -> str:
             'machines and the sizes of the data sets differ.</p>')
 
 
-def _curves(shown: Sequence[Configuration]) -> str:
+def _curves(shown: Sequence[Configuration], runs: str) -> str:
     """A card a configuration."""
     cards = []
     with drawing.style():
@@ -192,14 +197,15 @@ def _curves(shown: Sequence[Configuration]) -> str:
             if any(run.record['epochs'] for run in configuration.runs):
                 picture = drawing.svg(plots.learning_curve(configuration, shown), f'curve-{index}')
                 description = f'{configuration.name}: accuracy and cost over {configuration.epochs} epochs'
-                cards.append(f'<div class="card">{drawing.inline(picture, escape(description))}</div>')
+                cards.append(f'<div class="card">{drawing.inline(picture, escape(description))}'
+                             f'{_small(_records([run.folder for run in configuration.runs], runs))}</div>')
     if not cards:
         return '<p>No run has finished an epoch yet.</p>'
     return ('<div class="grid">\n' + '\n'.join(cards) + '\n</div>\n<p class="note">A line a seed; faint: the other '
             'networks on the same kind of data; dashed: the published accuracy (on photographs only).</p>')
 
 
-def _confusions(shown: Sequence[Configuration]) -> str:
+def _confusions(shown: Sequence[Configuration], runs: str) -> str:
     """A small table a configuration, shaded by the share of the true class."""
     cards = []
     for configuration in shown:
@@ -216,7 +222,8 @@ def _confusions(shown: Sequence[Configuration]) -> str:
                             f'{_small(share)}</td>'
                             for predicted, (count, share) in enumerate(zip(counts, shares, strict=True)))
             lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-        cards.append('\n'.join(lines + ['</tbody></table>']))
+        links = _records([run.folder for run in configuration.finished], runs)
+        cards.append('\n'.join(lines + ['</tbody></table>', _small(links)]))
     if not cards:
         return ''
     cards = [f'<div class="card">{card}</div>' for card in cards]

@@ -104,15 +104,15 @@ def to_markdown(data: dict[str, Any], runs: str) -> str:
              '2.6.0 on an NVIDIA Tesla K40s. Accuracies are on test images, in per cent; `±` is the standard '
              'deviation over seeds. Accuracies in parentheses come from synthetic data and say nothing about the '
              'published ones.', '', '## Accuracy', '']
-    lines += _accuracy_table(rows)
+    lines += _accuracy_table(rows, runs)
     lines += ['', '## Time and provenance', '']
     lines += _time_table(rows, runs)
     if beside:
         lines += ['', '## Beside the eleven', '', 'Networks that were not published.', '']
-        lines += _accuracy_table(beside) + [''] + _time_table(beside, runs)
+        lines += _accuracy_table(beside, runs) + [''] + _time_table(beside, runs)
     if data['others']:
         lines += ['', '## Further configurations', '', 'Trained, but not shown above by the rules below.', '']
-        lines += _accuracy_table(data['others'][:LISTED]) + [''] + _time_table(data['others'][:LISTED], runs)
+        lines += _accuracy_table(data['others'][:LISTED], runs) + [''] + _time_table(data['others'][:LISTED], runs)
         if len(data['others']) > LISTED:
             lines += ['', f'{len(data["others"]) - LISTED} more are in table.json.']
     if data['left_out']:
@@ -123,13 +123,13 @@ def to_markdown(data: dict[str, Any], runs: str) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def _accuracy_table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = ['| row | published | ours | seeds | 95% interval | majority | difference | status |',
-             '|---|--:|--:|--:|:-:|--:|--:|---|']
+def _accuracy_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
+    lines = ['| row | published | ours | seeds | 95% interval | majority | difference | status | records |',
+             '|---|--:|--:|--:|:-:|--:|--:|---|---|']
     for row in rows:
         cells = [row['row'], number(row['published_accuracy']), accuracy_text(row), len(row['seeds']) or '',
                  interval_text(row['interval']), number(row['majority']), signed(row['difference']), row['status']]
-        lines.append('| ' + ' | '.join(_cell(cell) for cell in cells) + ' |')
+        lines.append('| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |')
     return lines
 
 
@@ -137,11 +137,10 @@ def _time_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
     lines = ['| row | published | ours | an epoch | projected | epochs | engine | data | records |',
              '|---|--:|--:|--:|--:|--:|---|---|---|']
     for row in rows:
-        links = ' '.join(f'[{index}]({_link(runs, folder)})' for index, folder in enumerate(row['runs'], 1))
         cells = [row['row'], seconds(row['published_seconds']),
                  seconds(row['training_seconds'], row['training_seconds_spread']), seconds(row['seconds_per_epoch']),
                  seconds(row['projected_seconds']), epochs_text(row), engine_text(row), data_text(row)]
-        lines.append('| ' + ' | '.join([_cell(cell) for cell in cells] + [links]) + ' |')
+        lines.append('| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |')
     return lines
 
 
@@ -204,6 +203,7 @@ def _cell(value: Any) -> str:
     return ' '.join(text.split())
 
 
-def _link(runs: str, folder: str) -> str:
-    """The way to a record."""
-    return '/'.join(part for part in (runs, folder, 'record.json') if part).replace(' ', '%20')
+def _links(row: dict[str, Any], runs: str) -> str:
+    """A numbered link to the record of each run of a row."""
+    ways = ('/'.join(part for part in (runs, folder, 'record.json') if part).replace(' ', '%20') for folder in row['runs'])
+    return ' '.join(f'[{number}]({way})' for number, way in enumerate(ways, 1))

@@ -79,11 +79,13 @@ def test_table_markdown(results):
     start = lines.index('## Accuracy') + 4
     assert [line.split(' | ')[0] for line in lines[start:start + 11]] == [
         f'| {row.row}' for row in published.rows().values()]
-    assert '| FCNN-1 | 71.2 | (99.5) | 1 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data |' in lines
-    assert '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol |' in lines
+    assert ('| FCNN-1 | 71.2 | (99.5) | 1 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data | '
+            '[1](runs/fcnn-1-0/record.json) |') in lines
+    assert ('| RNN | 81.9 | 82.5 ± 3.5 | 2 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol | '
+            '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
     assert ('| CNN-1 | 79.3 |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
-            '"epoch" 4 |') in lines
-    assert '| CNN-2 | 83.5 |  |  |  |  |  | not run |' in lines
+            '"epoch" 4 | [1](runs/cnn-1-0/record.json) |') in lines
+    assert '| CNN-2 | 83.5 |  |  |  |  |  | not run |  |' in lines
     assert ('| RNN | 29,571 s | 900 s | 10 s | 900 s | 90 of 90 | torch cpu | faces (photographs) | '
             '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
     assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
@@ -153,6 +155,18 @@ def test_every_link_of_the_page_leads_somewhere(results):
     records = {link for link in page.links if link.endswith('record.json')}
     assert {f'runs/{name}/record.json' for name in ('rnn-0', 'rnn-1', 'fcnn-1-0', 'cnn-1-0', 'rnn-neon')} <= records
     assert [link for link in records if not (out / urllib.parse.unquote(link)).is_file()] == []
+
+
+def test_every_number_of_ours_is_a_link_to_its_records(results):
+    text = results[2]['report.html'].decode()
+    cells = re.findall('<td class="c[346]" data-name="[^"]*">(.*?)</td>', text)
+    filled = [cell for cell in cells if cell]
+    assert len(filled) == 3 + 2 + 1 + 2  # RNN; FCNN-1 without a difference; CNN-1 an epoch's time; RNN (bilstm cells)
+    for cell in filled:
+        assert not re.search(r'\d', re.sub('<a href="(#run-|runs/)[^"]*">[^<]*</a>', '', cell)), cell
+    for section in ('curves', 'confusion'):
+        part = re.search(f'<section id="{section}">(.*?)</section>', text, re.S)[1]
+        assert part.count('<div class="card">') == len(re.findall('<small><a href="runs/[^"]*/record.json"', part))
 
 
 def test_the_page_shows_numbers_shortfalls_and_text_as_text(results):
