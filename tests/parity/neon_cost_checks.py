@@ -9,11 +9,12 @@ from neon_layers import BACKENDS, nn, run_checks, standing_alone, start
 
 from neon_rnn.engines.neon.sweep import Sweep
 
+#: Measured on an AMD EPYC: 4% of the first layer's time and 1% of the second's, on either backend.
 LIMIT = 0.10
-ROUNDS = 7
-#: The two layers of the published network: input shape, block shape, units. A quarter of its minibatch.
+ROUNDS = 4
+#: The two layers of the published network: input shape, block shape, units.
 PUBLISHED = (((256, 16, 16), (256, 2, 2), 256), ((512, 8, 8), (512, 2, 2), 512))
-BATCH = 32
+BATCH = 128
 
 
 @contextlib.contextmanager
@@ -68,12 +69,12 @@ def test_own_work_is_a_small_part_of_the_layer():
 
 
 def test_the_limit_would_be_exceeded():
-    """Were the blocks gathered twenty times as slowly, it would be seen."""
+    """Were the blocks gathered ten times as slowly, it would be seen."""
     layer, inputs, error = published('numpy', *PUBLISHED[0])
     kind, copy = type(layer.be), type(layer.be).copy_transpose
 
     def slow(be, *arguments):
-        for _ in range(20):
+        for _ in range(10):
             copy(be, *arguments)
     kind.copy_transpose = slow
     try:

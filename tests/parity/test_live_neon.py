@@ -16,6 +16,7 @@ from neon_rnn import engines
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
+SLOW = {'neon_cost_checks': pytest.mark.slow}
 
 
 def neon_python():
@@ -53,8 +54,9 @@ def python():
     return found
 
 
-@pytest.mark.parametrize(('checks', 'name'), [pytest.param(checks, name, id='{}-{}'.format(checks.stem, name))
-                                              for checks in CHECKS for name in names(checks)])
+@pytest.mark.parametrize(('checks', 'name'), [
+    pytest.param(checks, name, id='{}-{}'.format(checks.stem, name), marks=SLOW.get(checks.stem, ()))
+    for checks in CHECKS for name in names(checks)])
 def test_on_real_neon(python, checks, name):
     result = results(python, checks)[name]
     if result['skipped']:
@@ -62,7 +64,8 @@ def test_on_real_neon(python, checks, name):
     assert result['problem'] is None, result['problem']
 
 
-@pytest.mark.parametrize('checks', CHECKS, ids=lambda checks: checks.stem)
+@pytest.mark.parametrize('checks', [
+    pytest.param(checks, id=checks.stem, marks=SLOW.get(checks.stem, ())) for checks in CHECKS])
 def test_every_check_ran(python, checks):
     assert sorted(results(python, checks)) == names(checks)
 
