@@ -9,9 +9,11 @@ import tempfile
 import unittest
 
 import numpy as np
+from neon.layers.container import LayerContainer
+from neon.layers.layer import Convolution_bias
 from neon_layers import BACKENDS, BLOCK, CELLS, IMAGES, SHAPE, Training, layer_of, nn, params, refused, run_checks, start
 
-from neon_rnn import checkpoint, engines, neon_file
+from neon_rnn import checkpoint, engines, models, neon_file, published
 from neon_rnn.engines.neon import library, selftest
 from neon_rnn.errors import NeonRnnError, UsageError
 
@@ -31,7 +33,7 @@ def convolution(**bias):
 
 
 def between_convolutions():
-    """Without a bias where two channels come in: there neon's mkl backend gets its gradient wrong (conv.c, resBias)."""
+    """Without a bias where two channels come in: there neon's mkl backend gets its gradient wrong (docs/models.md)."""
     return [scale(), convolution(), layer_of(shape=(16, 6, 8), block=(16, 2, 4)), convolution(), nn.BatchNorm(),
             convolution(bias=nn.Constant(0)), nn.SpatialRNN((16, 3, 2), (16, 1, 1), nn.BiRNN, params('BiRNN'))]
 
@@ -67,6 +69,30 @@ def test_nesting_changes_nothing():
             assert [key.split('.')[-1] for key in names] == [key.split('.')[-1] for key in drawn]
             nn.set_weights(nested.model, dict(zip(names, drawn.values())))
             np.testing.assert_allclose(nested.train(4), expected, rtol=1e-6, err_msg=name)
+
+
+def biased_convolutions(container):
+    """(channels in, filters, dilated) of every convolution with a bias, containers opened; the shapes are configured."""
+    for layer in container.layers:
+        if isinstance(layer, LayerContainer):
+            for found in biased_convolutions(layer):
+                yield found
+        elif isinstance(layer, Convolution_bias):
+            yield layer.in_shape[0], layer.fshape[-1], layer.convparams['dil_h'] > 1
+
+
+def test_no_network_meets_the_wrong_bias_gradient_of_mkl():
+    """neon's mkl backend: filters in eights from channels that are neither 1, 3 nor eights (docs/models.md)."""
+    start('numpy', 'float32', batch_size=1)
+    seen = 0
+    for name in models.ROWS:
+        model, _ = models.build(name, nn)
+        side = published.rows()[name].input_side
+        model.layers.configure((3, side, side))
+        for channels, filters, dilated in biased_convolutions(model.layers):
+            assert dilated or filters % 8 or channels in (1, 3) or channels % 8 == 0, (name, channels, filters)
+            seen += 1
+    assert seen >= 9, seen
 
 
 def test_words_for_a_layer():
