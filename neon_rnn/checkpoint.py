@@ -16,7 +16,7 @@ import zlib
 
 import numpy as np
 
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.errors import Diverged, NeonRnnError
 from neon_rnn.files import atomic_file
 
 FORMAT = 'neon_rnn checkpoint'
@@ -44,15 +44,17 @@ def save(path, weights, optimizer_state=None, random_state=None, meta=None):
 
     Raises
     ------
+    Diverged
+        A weight is not finite.
     NeonRnnError
-        A weight is not finite (the training diverged), or the file cannot be written.
+        The file cannot be written.
     """
     optimizer_state, random_state = optimizer_state or {}, random_state or {}
     arrays = collections.OrderedDict()
     for name, values in weights.items():
         if not np.all(np.isfinite(values)):
-            raise NeonRnnError('{}: not written, {} holds values that are not finite: the training diverged.'.format(
-                path, name))
+            raise Diverged('{}: not written{}, {} holds values that are not finite: the training has diverged and '
+                           'stops.'.format(path, ' at epoch {epoch}'.format(**meta) if meta and 'epoch' in meta else '', name))
         arrays['weights/' + name] = np.asarray(values, dtype=np.float32)
     for name, states in optimizer_state.items():
         for position, values in enumerate(states):

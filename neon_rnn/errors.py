@@ -7,6 +7,10 @@ class NeonRnnError(Exception):
     exit_status = 1
 
 
+class Diverged(NeonRnnError):
+    """A cost or a weight that is not a number: the training ends, and its record says that it has diverged."""
+
+
 class UsageError(NeonRnnError):
     """The command was asked for something that cannot be; it ends with status 2."""
 

@@ -1,4 +1,6 @@
 """What a run record must hold: schema 1, described in docs/architecture.md."""
+import math
+
 from neon_rnn.errors import NeonRnnError
 
 #: The version of the record that this code writes and reads.
@@ -58,6 +60,7 @@ def validate(record, path):
     _check_fields(record, FIELDS, path, '')
     if record['status'] not in STATUSES:
         raise NeonRnnError('{}: status {!r} is none of {}.'.format(path, record['status'], ', '.join(STATUSES)))
+    _check_dataset(record['dataset'], path)
     for number, row in enumerate(record['epochs'], 1):
         _check_fields(row, EPOCH_FIELDS, path, 'epochs[{}].'.format(number - 1))
         if row['epoch'] != number:
@@ -66,16 +69,34 @@ def validate(record, path):
         _check_final(record, path)
 
 
+def _check_dataset(dataset, path):
+    """Names are texts, sizes and counts whole numbers."""
+    shape, names, counts = dataset['shape'], dataset['class_names'], dataset['counts']
+    if not all(type(name) is str for name in names):
+        raise NeonRnnError('{}: dataset.class_names {!r} are not all texts.'.format(path, names))
+    if len(shape) != 3 or not all(type(size) is int and size > 0 for size in shape):
+        raise NeonRnnError('{}: dataset.shape {!r} is no (channels, height, width).'.format(path, shape))
+    for part in sorted(set(counts) | {'train', 'test'}):
+        classes = counts.get(part)
+        if not isinstance(classes, dict) or not all(type(count) is int for count in classes.values()) or \
+                sum(classes.values()) < 1:
+            raise NeonRnnError('{}: dataset.counts has no numbers of images for {!r}.'.format(path, part))
+
+
 def _check_final(record, path):
-    """The confusion matrix must fit the classes; the counts must fit the matrix."""
+    """The confusion matrix must fit the classes; the counts must fit the matrix, the accuracy the counts."""
     final, names = record['final'], record['dataset']['class_names']
     _check_fields(final, _FINAL_FIELDS, path, 'final.')
     square = [[type(cell) for cell in row] for row in final['confusion'] if isinstance(row, list)]
     if square != [[int] * len(names)] * len(names) or sorted(final['per_class']) != sorted(names):
         raise NeonRnnError('{}: final does not fit the classes {}.'.format(path, ', '.join(map(str, names))))
-    if sum(map(sum, final['confusion'])) != final['count'] or len(final['interval']) != 2:
+    if sum(map(sum, final['confusion'])) != final['count'] or final['count'] < 1 or len(final['interval']) != 2:
         raise NeonRnnError('{}: the confusion matrix does not add up to the {} images of final.count.'.format(
             path, final['count']))
+    correct = sum(row[index] for index, row in enumerate(final['confusion']))
+    if final['correct'] != correct or not math.isclose(final['accuracy'], correct / max(final['count'], 1), abs_tol=1e-6):
+        raise NeonRnnError('{}: an accuracy of {!r} and {} right are not what the confusion matrix gives.'.format(
+            path, final['accuracy'], final['correct']))
     for name in names:
         _check_fields(final['per_class'][name], (('count', int), ('correct', int), ('accuracy', _NUMBER + (_NONE,))),
                       path, 'final.per_class.{}.'.format(name))
@@ -93,6 +114,6 @@ def _check_fields(value, fields, path, prefix):
                 raise NeonRnnError("{}: the field '{}{}' is missing; the record is incomplete.".format(
                     path, prefix, name))
             found = found[part]
-        if type(found) not in kinds:
+        if type(found) not in kinds or isinstance(found, float) and not math.isfinite(found):
             raise NeonRnnError("{}: the field '{}{}' is {!r}, not {}.".format(
                 path, prefix, name, found, ' or '.join('null' if kind is _NONE else kind.__name__ for kind in kinds)))

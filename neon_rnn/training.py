@@ -10,15 +10,11 @@ from tqdm import tqdm
 
 from neon_rnn import checkpoint, evaluation, inference, pretrained, ranks, records
 from neon_rnn.dataset import Minibatches, epoch_order
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.errors import Diverged, NeonRnnError, UsageError
 from neon_rnn.preparation import Settings, prepare
 
 #: Seconds between two looks at the cost: on a GPU each look waits for the device.
 _LOOK = 0.5
-
-
-class Diverged(NeonRnnError):
-    """A cost that is not a number."""
 
 
 def train(settings, out, source=None):

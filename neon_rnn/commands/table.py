@@ -38,6 +38,8 @@ def run(arguments: argparse.Namespace) -> None:
     collection = choice.collection
     for folder, reason in collection.unreadable + collection.duplicates:
         print(f'left out: {arguments.runs / folder}: {reason}', file=sys.stderr)
+    if collection.unreadable or collection.duplicates:
+        print('The table says so too; restore these records, or remove their folders.', file=sys.stderr)
     print(f'{len(collection.runs)} records; wrote {", ".join(sorted(files))} to {arguments.out}')
 
 

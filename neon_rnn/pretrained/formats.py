@@ -71,8 +71,9 @@ def _read_pytorch(path):
             warnings.simplefilter('ignore', UserWarning)  # about unusual pickles, which are read or refused
             state = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise NeonRnnError('{}: is not a state dict of PyTorch that can be read safely ({}).'.format(
-            path, str(error).strip().split('\n')[0]))
+        # the first sentence alone: what PyTorch says after it is how to read files unsafely
+        raise NeonRnnError('{}: is not a state dict of PyTorch that can be read safely ({}). Get it again, or save the '
+                           'state dict of the model alone.'.format(path, str(error).strip().split('\n')[0].split('. ')[0]))
     if isinstance(state, dict) and isinstance(state.get('state_dict'), dict):
         state = state['state_dict']
     if not isinstance(state, dict) or not all(isinstance(values, torch.Tensor) for values in state.values()):

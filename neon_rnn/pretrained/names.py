@@ -144,9 +144,9 @@ def rename(tensors, layout, path):
     left_out = [name for name in rest if name.startswith(layout.ignored)]
     surplus = [name for name in rest if not name.startswith(layout.ignored)]
     if missing or surplus:
-        raise UsageError('{}: holds no {}: {}.'.format(path, layout.title, _first(
-            ['{} is missing'.format(name) for name in missing] +
-            ['{} has no place in it'.format(name) for name in surplus])))
+        raise UsageError('{}: holds no {}: {}. Name a file that holds one (docs/models.md).'.format(
+            path, layout.title, _first(['{} is missing'.format(name) for name in missing] +
+                                       ['{} has no place in it'.format(name) for name in surplus])))
     return weights, left_out
 
 

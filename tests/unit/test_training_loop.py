@@ -12,7 +12,7 @@ import pytest
 
 from neon_rnn import checkpoint, engines, preparation, records, training
 from neon_rnn.cli import main
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.errors import Diverged, NeonRnnError, UsageError
 from neon_rnn.ingest import hdf5
 from neon_rnn.paths import ROOT
 
@@ -162,13 +162,33 @@ def test_a_cost_that_is_not_a_number_ends_the_run(data, tmp_path, monkeypatch):
     nn = engines.load('torch')
     costs = iter([0.7, 0.6, 0.5, 0.4, float('nan'), 0.3])
     monkeypatch.setattr(nn, 'train_step', lambda *arguments: next(costs))
-    with pytest.raises(training.Diverged, match='epoch 2, minibatch 2'):
+    with pytest.raises(Diverged, match='epoch 2, minibatch 2'):
         training.train(settings(data), tmp_path / 'runs')
     (folder,) = (tmp_path / 'runs').iterdir()
     record = records.read_record(folder)
     assert record['status'] == 'diverged'
     assert 'epoch 2, minibatch 2' in record['error']
     assert [cost for _, _, cost in records.read_minibatches(folder)][:4] == [0.7, 0.6, 0.5, 0.4]
+
+
+def test_a_weight_that_is_not_a_number_ends_the_run(data, tmp_path, monkeypatch):
+    nn = engines.load('torch')
+    get_weights = nn.get_weights
+
+    def spoilt(model):
+        weights = get_weights(model)
+        if steps:
+            weights['2.W'][0, 0] = np.inf
+        return weights
+
+    steps, step = [], nn.train_step
+    monkeypatch.setattr(nn, 'train_step', lambda *arguments: steps.append(1) or step(*arguments))
+    monkeypatch.setattr(nn, 'get_weights', spoilt)
+    with pytest.raises(Diverged, match=r'checkpoint.npz: not written at epoch 1, 2\.W holds values that are not finite'):
+        training.train(settings(data, epochs=1), tmp_path / 'runs')
+    (folder,) = (tmp_path / 'runs').iterdir()
+    assert records.read_record(folder)['status'] == 'diverged'
+    assert checkpoint.load(os.path.join(folder, 'checkpoint.npz')).meta['epoch'] == 0
 
 
 def test_a_full_disk_at_the_checkpoint(data, tmp_path, monkeypatch):
