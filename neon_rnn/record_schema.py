@@ -76,6 +76,8 @@ def _check_dataset(dataset, path):
         raise NeonRnnError('{}: dataset.class_names {!r} are not all texts.'.format(path, names))
     if len(shape) != 3 or not all(type(size) is int and size > 0 for size in shape):
         raise NeonRnnError('{}: dataset.shape {!r} is no (channels, height, width).'.format(path, shape))
+    if not all(type(digest) is str for digest in dataset['sha256'].values()):
+        raise NeonRnnError('{}: dataset.sha256 {!r} are not all texts.'.format(path, dataset['sha256']))
     for part in sorted(set(counts) | {'train', 'test'}):
         classes = counts.get(part)
         if not isinstance(classes, dict) or not all(type(count) is int for count in classes.values()) or \

@@ -69,7 +69,8 @@ def run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print('\nThe same command goes on from the last checkpoint.', file=sys.stderr)
         raise
-    cli.main(['table', '--runs', runs, '--out', arguments.out])
+    if os.path.isdir(runs):
+        cli.main(['table', '--runs', runs, '--out', arguments.out])
     lacking = [f'{outcome.job.name}: {outcome.text}' for outcome in outcomes if outcome.failed]
     lacking += [f'{job.name}: {job.reason}' for job in jobs if job.state == 'cannot']
     if lacking:

@@ -194,7 +194,9 @@ def summary(jobs: Sequence[Job]) -> str:
         went = f' after epoch {job.epochs - job.epochs_left}' if job.state == 'resume' else ''
         note = f': {job.reason}' if job.reason and job.reason != 'finished' else ''
         lines.append(f'{job.row:<12}{job.seed:>5}{job.epochs:>8}{time:>12}  {words[job.state]}{went}{note}{shortened}')
-    total = sum(job.seconds or 0 for job in jobs)
+    known = [job.seconds for job in jobs if job.seconds is not None]
     unknown = sum(1 for job in jobs if job.waiting and job.seconds is None)
-    lines.append(f'in all {estimate.duration(total)}' + (f' and {unknown} runs of unknown length' if unknown else ''))
-    return '\n'.join(lines)
+    parts = [estimate.duration(sum(known))] if known or not unknown else []
+    if unknown:
+        parts.append(f'{unknown} run{"s" if unknown > 1 else ""} of unknown length')
+    return '\n'.join([*lines, 'in all ' + ' and '.join(parts)])

@@ -208,6 +208,7 @@ def broken(change):
     (lambda r: r.update(training_seconds=float('inf')), "'training_seconds' is inf"),
     (lambda r: r['epochs'][1].update(cost=float('nan')), r"'epochs\[1\].cost' is nan"),
     (lambda r: r['dataset'].update(class_names=['a', 1]), 'dataset.class_names .* are not all texts'),
+    (lambda r: r['dataset']['sha256'].update({'train.h5': 1}), 'dataset.sha256 .* are not all texts'),
     (lambda r: r['dataset'].update(shape=[3, 128]), r'dataset.shape \[3, 128\] is no'),
     (lambda r: r['dataset'].update(shape=[3, 0, 128]), r'dataset.shape \[3, 0, 128\] is no'),
     (lambda r: r['dataset'].update(counts={'train': {'female': 1}}), "no numbers of images for 'test'"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from small_datasets import write_small_dataset
 
-from neon_rnn import cli, files, paths, published, records, reproduce
+from neon_rnn import cli, engines, files, paths, published, records, reproduce
+from neon_rnn.commands import reproduce as command_module
 from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.inference import checkpoint_path
 from neon_rnn.reproduce import estimate, execution
@@ -177,7 +178,25 @@ def test_a_row_that_cannot_be_measured_is_of_unknown_length(data, tmp_path, monk
     said = []
     jobs = reproduce.plan(settings(data, str(tmp_path), rows=['fcnn-1', 'rnn']), said.append)
     assert said == ['measuring fcnn-1', 'no estimate of fcnn-1: no memory', 'measuring rnn', 'no estimate of rnn: no memory']
-    assert reproduce.summary(jobs).endswith('in all 0 s and 2 runs of unknown length')
+    assert reproduce.summary(jobs).endswith('\nin all 2 runs of unknown length')
+    jobs[0].seconds = 60.0
+    assert reproduce.summary(jobs).endswith('\nin all 60 s and 1 run of unknown length')
+
+
+def test_neon_is_run_by_the_python_that_has_it_or_by_its_container(monkeypatch):
+    monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
+    assert command_module._program('torch', None) == ([sys.executable, '-m', 'neon_rnn'], sys.executable)
+    assert command_module._program('neon', sys.executable) == ([sys.executable, '-m', 'neon_rnn'], sys.executable)
+    (script,), python = command_module._program('neon', None)
+    assert os.access(script, os.X_OK)
+    assert (os.path.basename(script), python) == ('run-in-compose.sh', None)
+    with pytest.raises(UsageError, match='--neon-python: /no/python cannot be run'):
+        command_module._program('neon', '/no/python')
+
+
+def test_nothing_is_measured_in_a_container(data, tmp_path):
+    (job,) = reproduce.plan(settings(data, str(tmp_path), engine='neon', python=None), lambda text: pytest.fail(text))
+    assert (job.state, job.seconds) == ('new', None)
 
 
 @pytest.mark.parametrize(('seconds', 'batches'), [(0.01, [16, 128]), (1.0, [16])])
