@@ -73,6 +73,7 @@ def test_bias_and_batch_norm_together_are_an_error_as_in_neon(nn):
     ((2, 7, 9), (3, 3), 1, 2, (4, 5)),
     ((1, 7, 9), (2, 3), 0, 1, (6, 7)),
     ((1, 6, 7), 2, 0, None, (3, 3)),  # strides: the window
+    ((1, 6, 7), (2, 3), 0, {}, (3, 2)),  # as neon spells that
     ((2, 6, 8), (2, 2), {'pad_h': 1, 'pad_w': 0}, {'str_h': 3, 'str_w': 2}, (3, 4)),
 ])
 def test_pooling(nn, op, shape, window, padding, strides, sides):
