@@ -13,7 +13,7 @@ import pytest
 import synthetic_records as synthetic
 from PIL import Image
 
-from neon_rnn import published
+from neon_rnn import examples, published
 from neon_rnn.cli import main
 from neon_rnn.report import build, drawing, plots, table
 from neon_rnn.report.choose import choose
