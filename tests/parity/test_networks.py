@@ -12,7 +12,7 @@ with open(network_costs.PATH, encoding='utf-8') as file:
 
 
 def test_every_row_is_recorded():
-    """The recurrent network has a recording of its own, in `neon_rnn.verification`."""
+    """The recurrent network has a recording of its own, in `neon_rnn.verification_cases`."""
     assert set(network_costs.CASES) == set(RECORDED) - {'provenance'} == set(models.ROWS) - {'rnn', 'tl-3'}
     assert models.builder('tl-3') is models.builder('tl-1')
     assert RECORDED['provenance']['neon'].startswith('2.6.0')
