@@ -11,6 +11,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from PIL import Image
 from test_live_neon import ROOT, neon_python
 
 from neon_rnn import checkpoint, inference, neon_file
@@ -27,11 +28,16 @@ def python():
     return found
 
 
-def command(python, *arguments):
-    """Run `neon_rnn`; returns what it prints."""
+def call(python, *arguments):
+    """Run `neon_rnn`, whatever its exit status."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    done = subprocess.run([str(word) for word in (python, '-m', 'neon_rnn', *arguments)], cwd=ROOT, env=environment,
+    return subprocess.run([str(word) for word in (python, '-m', 'neon_rnn', *arguments)], cwd=ROOT, env=environment,
                           timeout=300, text=True, check=False, capture_output=True)
+
+
+def command(python, *arguments):
+    """Run `neon_rnn`, which has to succeed; returns what it prints."""
+    done = call(python, *arguments)
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
 
@@ -118,6 +124,37 @@ def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, train
     np.testing.assert_allclose(np.load(tmp_path / 'neon.npy'), probabilities, atol=1e-4)
 
 
+def test_predict_classifies_image_files_alike_on_both_engines(python, trained, data, tmp_path):
+    """More than one minibatch, another size and format, and a file that is no image, on neon's checkpoint."""
+    with h5py.File(data / 'test.h5', 'r') as file:
+        pixels = file['input'][:4].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    names = ['0.png', '1.png', '2.png', 'wide.jpg', 'broken.png']
+    for name, picture in zip(names[:3], pixels[:3], strict=True):
+        Image.fromarray(picture).save(tmp_path / name)
+    # with its colours at full size: between two libjpegs hard edges in halved ones differ by up to 24 of 255
+    Image.fromarray(pixels[3]).resize((3 * SIDE, 2 * SIDE)).save(tmp_path / 'wide.jpg', quality=95, subsampling=0)
+    (tmp_path / 'broken.png').write_bytes(b'no image')
+    found = {}
+    for engine, backend, executable in (('neon', 'mkl', python), ('neon', 'numpy', python), ('torch', 'cpu', sys.executable)):
+        out = tmp_path / (engine + backend + '.json')
+        done = call(executable, 'predict', trained('neon', 'numpy'), *(tmp_path / name for name in names), '--engine', engine,
+                   '-b', backend, '-z', 2, '--json', out)
+        assert done.returncode == 1, done.stderr[-2000:]  # for the file that is no image, and only for it
+        assert 'broken.png: ' in done.stderr
+        assert 'Traceback' not in done.stderr
+        results = json.loads(out.read_text())
+        assert [os.path.basename(result['image']) for result in results] == names
+        assert ['error' in result for result in results] == [False] * 4 + [True]
+        assert [line.partition(': ')[0] for line in done.stdout.splitlines()] == [str(tmp_path / name) for name in names[:4]]
+        found[engine, backend] = np.array([list(result['probabilities'].values()) for result in results[:4]])
+    reference = inference.load_run(trained('neon', 'numpy'), 'torch', 'cpu')
+    expected = reference.nn.predict(reference.model, pixels[:3].transpose(0, 3, 1, 2).reshape(3, -1))
+    for probabilities in found.values():
+        assert np.ptp(probabilities[:, 0]) > 0.01
+        np.testing.assert_allclose(probabilities[:3], expected, atol=1e-4)  # the decoded files are the pixels
+        np.testing.assert_allclose(probabilities[3], found['torch', 'cpu'][3], atol=2e-3)  # two libjpegs
+
+
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(python, trained, data, tmp_path):
     command(python, 'train', '--model', 'rnn', '--data', data, '--engine', 'neon', '-b', 'numpy', '-z', BATCH, '-e', 1,
             '-r', 1, '--out', tmp_path)
@@ -145,9 +182,7 @@ def test_a_data_set_of_another_size_is_refused(python, trained, data, tmp_path):
         file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (3, 2, 2)
         file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
     (tmp_path / 'train.h5').write_bytes((tmp_path / 'test.h5').read_bytes())
-    done = subprocess.run([python, '-m', 'neon_rnn', 'evaluate', str(trained('neon', 'numpy')), '--data', str(tmp_path)],
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)), cwd=str(ROOT), capture_output=True, text=True,
-                          check=False, timeout=300)
+    done = call(python, 'evaluate', trained('neon', 'numpy'), '--data', tmp_path)
     assert done.returncode == 2
     assert '(3, 2, 2)' in done.stderr
     assert 'Traceback' not in done.stderr
