@@ -9,7 +9,7 @@ from container_project import USER, Project
 
 @pytest.fixture(scope='session')
 def project(tmp_path_factory):
-    """The `Project`; skips where no engine can run."""
+    """The `Project` with the image ``neon_rnn:torch-cpu``; skips where no engine can run."""
     reason = private_engine.missing()
     if reason:
         pytest.skip(f'NO CONTAINER WAS TESTED: {reason}.')
@@ -20,18 +20,16 @@ def project(tmp_path_factory):
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, tree / name)
     (wheel,) = pins('docker/requirements-torch-cpu.txt')
-    folder.chmod(0o755)
-    for parent in folder.parents[:2]:
-        parent.chmod(0o755)
     assert run('chown', '-R', f'{USER}:{USER}', tree).returncode == 0
     with private_engine.engine(folder) as environment, private_engine.torch_index(folder, wheel) as url:
         private_engine.make_base(folder, environment, 'base:torch')
-        done = run('docker', 'build', '--network=host', '--target=torch', '--tag=neon_rnn:torch-cpu',
-                   '--build-arg=PYTHON_IMAGE=base:torch', f'--build-arg=TORCH_INDEX_URL={url}', tree, env=environment)
+        project = Project(tree, environment, url)
+        done = project.build('torch', '--tag=neon_rnn:torch-cpu')
         assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+        project.build_log = done.stdout
         environment.update(ENGINE='torch', BACKEND='cpu', NEON_RNN_UID=str(USER), NEON_RNN_GID=str(USER),
                            COMPOSE_FILE='docker-compose.yml:tests/container/compose.engine.yml')
-        yield Project(tree, environment, done.stdout)
+        yield project
         assert run('docker', 'ps', '--quiet', env=environment).stdout == ''
 
 

@@ -6,12 +6,21 @@ USER = 1234
 
 
 class Project:
-    """A copy of the working tree, owned by `USER`, on a running engine that has the image ``neon_rnn:torch-cpu``."""
+    """A copy of the working tree, owned by `USER`, on a running engine with the base image ``base:torch``.
 
-    def __init__(self, tree, environment, build_log):
+    `torch_index` is the URL of an index that has PyTorch's build without CUDA; `build_log` what the build of the torch image said.
+    """
+
+    def __init__(self, tree, environment, torch_index):
         self.tree = tree
         self.environment = environment
-        self.build_log = build_log
+        self.torch_index = torch_index
+        self.build_log = None
+
+    def build(self, target, *words):
+        """Build a target of the Dockerfile from sources that can be had here; with the same words the layers are used again."""
+        return self.docker('build', '--network=host', f'--target={target}', '--build-arg=PYTHON_IMAGE=base:torch',
+                           f'--build-arg=TORCH_INDEX_URL={self.torch_index}', *words, '.')
 
     def compose(self, *words, binary=None, **variables):
         """Run Compose in the tree; a variable that is None is taken from the environment."""

@@ -89,6 +89,7 @@ def test_docker_compose_1_29_reads_the_same():
     for backend in ('gpu', 'cpu'):
         done = run(binary, '--profile', 'run', 'config', cwd=ROOT, env=clean_environment(BACKEND=backend))
         assert done.returncode == 0, done.stderr
+        assert '&id' not in done.stdout, '1.29 nests the capabilities of a reservation once for each service that shares it'
         # It writes YAML only, which the present Compose turns into JSON.
         done = run(compose_binary(), '--file=-', '--profile=run', 'config', '--format=json', cwd=ROOT, input=done.stdout,
                    env=clean_environment())
