@@ -2,9 +2,26 @@
 
     PYTHONPATH=. /path/to/neon/python tests/parity/neon_layer_checks.py
 """
-import numpy as np
-from neon_layers import BACKENDS, BLOCK, CELLS, IMAGES, SHAPE, layer_of, nn, params, refused, run_checks, standing_alone, start
+import unittest
 
+import numpy as np
+from neon_layers import (
+    BACKENDS,
+    BLOCK,
+    CELLS,
+    IMAGES,
+    SHAPE,
+    in_mkls_layout,
+    layer_of,
+    nn,
+    params,
+    refused,
+    run_checks,
+    standing_alone,
+    start,
+)
+
+from neon_rnn.engines.neon import library
 from neon_rnn.errors import UsageError
 
 EXACT = tuple(cell for cell in CELLS if cell != 'BiBNRNN')  # neon's own gradient of BiBNRNN is not exact, see the records
@@ -151,6 +168,43 @@ def test_mkl_against_numpy_and_one_step():
                 assert np.all(np.isfinite(expected))
                 np.testing.assert_allclose(found, expected, atol=2e-4 * max(1, np.abs(expected).max()),
                                            err_msg='{} {}'.format(cell, block))
+
+
+def test_layouts_of_mkl():
+    """What comes in a layout of MKL's is converted; one left on the result's tensor is dropped, or read if it is added to."""
+    if 'mkl' not in BACKENDS:
+        raise unittest.SkipTest(library.why_no_mkl())
+    be = start('mkl', 'float32')
+    shape, out_shape = (16, 6, 8), (16, 3, 4)
+    layer, x, e = standing_alone(be, layer=nn.SpatialRNN(shape, (16, 2, 2), nn.BiRNN, dict(params('BiRNN'), output_size=8)))
+    size = (int(np.prod(shape)), be.bsz), (int(np.prod(out_shape)), be.bsz)
+
+    def plain(tensor):
+        be.convert_data(tensor, False)
+        return tensor.get()
+
+    def close(found, expected):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+    foreign = be.zeros(size[0])
+    values = in_mkls_layout(be, foreign, shape)
+    close(plain(layer.fprop(foreign)), plain(layer.fprop(be.array(values))))
+
+    expected = plain(layer.fprop(be.array(x)))
+    before = in_mkls_layout(be, layer.outputs, out_shape)
+    close(plain(layer.fprop(be.array(x))), expected)
+    before = in_mkls_layout(be, layer.outputs, out_shape)
+    close(plain(layer.fprop(be.array(x), beta=0.5)), expected + 0.5 * before)
+
+    foreign = be.zeros(size[1])
+    values = in_mkls_layout(be, foreign, out_shape)
+    close(plain(layer.bprop(foreign)), plain(layer.bprop(be.array(values))))
+
+    expected = plain(layer.bprop(be.array(e)))
+    in_mkls_layout(be, layer.deltas, shape)
+    close(plain(layer.bprop(be.array(e))), expected)
+    before = in_mkls_layout(be, layer.deltas, shape)
+    close(plain(layer.bprop(be.array(e), alpha=2.0, beta=0.5)), 2 * expected + 0.5 * before)
 
 
 if __name__ == '__main__':

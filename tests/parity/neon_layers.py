@@ -48,6 +48,16 @@ def standing_alone(be, cell='BiRNN', shape=SHAPE, block=BLOCK, layer=None):
     return layer, x, e
 
 
+def in_mkls_layout(be, tensor, shape):
+    """Have a convolution write random numbers into a tensor, in a layout of MKL's own; returns them in neon's."""
+    channels, height, width = shape
+    values = np.random.RandomState(8).randn(channels * height * width, be.bsz).astype(np.float32)
+    identity = be.conv_layer(be.default_dtype, N=be.bsz, C=channels, K=channels, H=height, W=width, R=1, S=1)
+    be.fprop_conv(identity, be.array(values), be.array(np.eye(channels, dtype=np.float32)), tensor)
+    assert np.abs(tensor._tensor - values).max() > 0.1  # else it is neon's own layout
+    return values
+
+
 @contextlib.contextmanager
 def refused(kind, *words):
     """What is inside has to raise `kind`, with `words` in the message."""

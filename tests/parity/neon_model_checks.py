@@ -11,10 +11,24 @@ import unittest
 import numpy as np
 from neon.layers.container import LayerContainer
 from neon.layers.layer import Convolution_bias
-from neon_layers import BACKENDS, BLOCK, CELLS, IMAGES, SHAPE, Training, layer_of, nn, params, refused, run_checks, start
+from neon_layers import (
+    BACKENDS,
+    BLOCK,
+    CELLS,
+    IMAGES,
+    SHAPE,
+    Training,
+    in_mkls_layout,
+    layer_of,
+    nn,
+    params,
+    refused,
+    run_checks,
+    start,
+)
 
 from neon_rnn import checkpoint, engines, models, neon_file, published
-from neon_rnn.engines.neon import library, selftest
+from neon_rnn.engines.neon import library, selftest, weights
 from neon_rnn.errors import NeonRnnError, UsageError
 
 
@@ -111,14 +125,14 @@ def test_serialised_and_loaded():
     """Model.serialize -> Model(file), and this project's own reader, with the optimiser's states, for every cell."""
     for cell in CELLS:
         trained = Training(lambda: [layer_of(cell), nn.BatchNorm()], steps=4)  # noqa: B023
-        model, weights = trained.model, nn.get_weights(trained.model)
+        model, kept = trained.model, nn.get_weights(trained.model)
         expected = nn.predict(model, trained.images)
         path = os.path.join(tempfile.mkdtemp(), 'model.prm')
         model.serialize(path)
         read = neon_file.read(path)
-        assert list(read.weights) == list(weights)
-        for name in weights:
-            np.testing.assert_array_equal(read.weights[name], weights[name])
+        assert list(read.weights) == list(kept)
+        for name in kept:
+            np.testing.assert_array_equal(read.weights[name], kept[name])
         states = nn.get_optimizer_state(model, trained.optimizer)
         assert set(states) == set(read.optimizer_state)
         assert '0.horizontal.W' in states
@@ -163,6 +177,20 @@ def test_checkpoint_and_resume():
     saved.weights[name] = saved.weights[name][1:]
     with refused(NeonRnnError, 'of another model', name):
         nn.set_weights(fresh.model, saved.weights)
+
+
+def test_layouts_of_mkl_on_inputs_and_weights():
+    """One left on the tensor of the images, or on one that weights are loaded into, is dropped."""
+    if 'mkl' not in BACKENDS:
+        raise unittest.SkipTest(library.why_no_mkl())
+    trained = Training(between_convolutions, 'mkl', steps=2)
+    be, expected = library.neon.NervanaObject.be, nn.predict(trained.model, trained.images)
+    in_mkls_layout(be, trained.model.input_buffer, SHAPE)
+    np.testing.assert_allclose(nn.predict(trained.model, trained.images), expected, atol=1e-6)
+    tensor = be.zeros((16 * 6 * 8, be.bsz))
+    values = in_mkls_layout(be, tensor, (16, 6, 8))[::-1]
+    weights._set(tensor, values)
+    np.testing.assert_array_equal(tensor.get(), values)
 
 
 def test_predict_any_number_of_images():

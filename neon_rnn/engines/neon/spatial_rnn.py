@@ -147,7 +147,6 @@ class SpatialRNN(Layer):
         """
         # a container converts mkl layouts for a layer whose is_mklop is False; a direct caller may not have
         self.be.convert_data(inputs, False)
-        self.be.clean_data(self.outputs, True)
         vertical, horizontal = self._sweeps
         # (C, row, I, column, J, image) -> (C, I, J, row, column, image)
         self.be.copy_transpose(inputs.reshape(self._map_view()), vertical.inputs.reshape(self._block_view()),
@@ -156,8 +155,10 @@ class SpatialRNN(Layer):
         self._swap(swept, vertical, horizontal.inputs)
         swept = horizontal.fprop(inference)
         if beta == 0:
+            self.be.clean_data(self.outputs, True)
             self._swap(swept, horizontal, self.outputs)
         else:
+            self.be.convert_data(self.outputs, False)
             scratch = self.be.empty_like(self.outputs)
             self._swap(swept, horizontal, scratch)
             self.outputs[:] = beta * self.outputs + scratch
