@@ -8,6 +8,7 @@ of the same configuration are skipped, interrupted ones resumed. A row that fail
 trained. A protocol that was shortened is marked in the records and in the table.
 """
 import argparse
+import math
 import os
 import sys
 from pathlib import Path
@@ -49,8 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     from neon_rnn import reproduce
     for name in ('seeds', 'epochs', 'batch_size', 'epochs_scale'):
         value = getattr(arguments, name)
-        if value is not None and value <= 0:
-            raise UsageError('--{} is {}; it has to be more than 0.'.format(
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError('--{} is {}; it has to be a number above 0.'.format(
                 'epochs-scale' if name == 'epochs_scale' else name, value))
     engine = arguments.engine or engines.default()
     program, python = _program(engine, arguments.neon_python)

@@ -16,7 +16,7 @@ _LONG_STEP = 5.0
 
 def recorded_rate(records: Iterable[dict[str, Any]], row: str, engine: str, backend: str, precision: str,
                   batch_size: int, shape: Sequence[int]) -> float | None:
-    """Seconds an image in earlier runs of a row on this machine.
+    """Seconds an image in earlier runs of a row on this machine, with as many cores.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def recorded_rate(records: Iterable[dict[str, Any]], row: str, engine: str, back
     float or None
         Of the fastest run's last epoch; None without any.
     """
-    cpu = environment.cpu_model()
+    machine = {'cpu': environment.cpu_model(), 'cores': environment.cores()}
     rates = [record['epochs'][-1]['seconds'] / sum(record['dataset']['counts']['train'].values())
              for record in records
              if record['epochs'] and record['model'] == row and record['engine'] == engine
              and record['backend'] == backend and record['precision'] == precision
              and record['dataset']['shape'] == list(shape) and record['hyperparameters']['batch_size'] == batch_size
-             and record['machine']['cpu'] == cpu]
+             and machine.items() <= record['machine'].items()]
     return min(rates, default=None)
 
 

@@ -128,7 +128,8 @@ def test_a_run_that_broke_off_before_its_evaluation_only_needs_that(data, runs):
     assert (record['status'], record['final']['count'], len(record['epochs'])) == ('finished', 4, 1)
 
 
-def test_the_estimate_is_that_of_earlier_runs_on_this_machine(data, runs, monkeypatch):
+@pytest.mark.parametrize('other', [{'cpu': 'another'}, {'cores': 999}])
+def test_the_estimate_is_that_of_earlier_runs_on_this_machine(data, runs, monkeypatch, other):
     def unwanted(*_):
         raise AssertionError('measured although there is a record')
     record = records.read_record(only_run(runs))
@@ -139,7 +140,7 @@ def test_the_estimate_is_that_of_earlier_runs_on_this_machine(data, runs, monkey
     text = reproduce.summary(jobs).splitlines()
     assert ' '.join(text[1].split()) == 'fcnn-1 0 5 10 s to train (5 of 90 published epochs)'
     assert text[-1] == 'in all 20 s'
-    change_record(only_run(runs), machine=dict(record['machine'], cpu='another'))
+    change_record(only_run(runs), machine=dict(record['machine'], **other))
     monkeypatch.setattr(estimate, 'measured_rate', lambda *_: 0.5)
     measured = []
     jobs = reproduce.plan(settings(data, runs, epochs=5), measured.append)
@@ -158,7 +159,8 @@ def test_transfer_learning_without_weights_says_what_it_needs(data, tmp_path, mo
 
 @pytest.mark.parametrize(('arguments', 'message'), [
     (['--rows', 'vgg'], 'no row vgg; the rows are fcnn-1'), (['--seeds', '0'], '--seeds is 0'),
-    (['--epochs-scale', '-1'], '--epochs-scale is -1'), (['-e', '0'], '--epochs is 0'), (['--data', 'no'], 'no')])
+    (['--epochs-scale', '-1'], '--epochs-scale is -1'), (['--epochs-scale', 'nan'], '--epochs-scale is nan'),
+    (['--epochs-scale', 'inf'], '--epochs-scale is inf'), (['-e', '0'], '--epochs is 0'), (['--data', 'no'], 'no')])
 def test_bad_arguments_are_one_line(data, tmp_path, capsys, arguments, message):
     assert cli.main(['reproduce', '--data', data, '--engine', 'torch', '--out', str(tmp_path), *arguments]) == 2
     error = capsys.readouterr().err
