@@ -4,6 +4,7 @@ The first tests run everywhere; the others where `test_live_neon.neon_python` fi
 """
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -126,12 +127,34 @@ def test_a_malicious_file_is_not_run_by_neons_python_either(python, tmp_path):
     assert not target.exists()
 
 
-def test_a_backend_that_is_not_there(python, data, tmp_path):
-    """No CUDA, on any machine without a GPU."""
-    probe = subprocess.run([python, '-c', 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'],
-                           cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), text=True, capture_output=True, check=True)
-    if not probe.stdout.strip():
+def printed(python, program):
+    """What a line of Python prints where neon is."""
+    return subprocess.run([python, '-c', program], cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), text=True, check=True,
+                          capture_output=True).stdout.strip()
+
+
+def test_no_gpu(python, data, tmp_path):
+    if not printed(python, 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'):
         pytest.skip('this machine has a GPU that neon can use')
     line = refused(python, *TRAIN, data, '-b', 'gpu', '--out', tmp_path, status=2)
     assert '-b gpu: no CUDA for Python here' in line
     assert 'CUDA 8' in line
+
+
+def test_no_mkl_engine(python, data, tmp_path):
+    """A neon that was installed before its engine was built."""
+    installed = printed(python, 'import neon, os; print(os.path.dirname(os.path.abspath(neon.__file__)))')
+    shutil.copytree(installed, tmp_path / 'neon', ignore=shutil.ignore_patterns('*.so', '__pycache__'))
+    line = refused(python, *TRAIN, data, '-b', 'mkl', '--out', tmp_path / 'runs', path=[tmp_path], status=2)
+    assert "-b mkl: neon's mkl engine is not built: {}".format(tmp_path) in line
+    assert 'mklEngine.so is missing. Build it before neon is installed' in line
+
+
+def test_no_mkl_library(python, data, tmp_path, monkeypatch):
+    """Where the engine's library lies something else: the loader stops there."""
+    for name in ('libmkl_rt.so', 'libmklml_gnu.so', 'libmklml_intel.so'):
+        (tmp_path / name).touch()
+    monkeypatch.setenv('LD_LIBRARY_PATH', str(tmp_path))
+    line = refused(python, *TRAIN, data, '-b', 'mkl', '--out', tmp_path / 'runs', status=2)
+    assert '-b mkl: neon cannot make its mkl backend ({}'.format(tmp_path) in line
+    assert "Is MKL's folder where the engine was linked to find it" in line
