@@ -1,6 +1,6 @@
 """SpatialRNN, a custom layer of Intel neon: two recurrent sweeps over the blocks of a feature map.
 
-After the ReSeg layer of Visin et al., arXiv 1511.07053, section 3.1. Everything here uses public calls of neon's
+After the recurrent layer of ReSeg (Visin et al., arXiv 1511.07053). Everything here uses public calls of neon's
 backends and tensors only, so that the gpu, mkl and cpu backends run the same code.
 """
 from neon import NervanaObject
