@@ -63,12 +63,12 @@ PLACES = collections.OrderedDict([
 
 
 def test_where_it_can_stand():
-    """First, several times, at the head of nested containers, in a sum; mkl as numpy, and the costs fall."""
+    """First, several times, at the head of nested containers, in a sum (numpy only); mkl as numpy, and the costs fall."""
     for name, layers in PLACES.items():
-        costs = [Training(layers, backend).train(4) for backend in BACKENDS]
+        # in a sum, neon 2.6.0's mkl backend is wrong and refused (neon_merge_checks.py)
+        costs = [Training(layers, backend).train(4) for backend in (BACKENDS if name != 'sum' else ('numpy',))]
         assert costs[0][-1] < costs[0][0], (name, costs)
-        if name != 'sum':  # neon 2.6.0's own MergeSum is wrong on mkl (repaired later, in its commit a287bf6)
-            np.testing.assert_allclose(costs[-1], costs[0], rtol=1e-3, err_msg=name)
+        np.testing.assert_allclose(costs[-1], costs[0], rtol=1e-3, err_msg=name)
 
 
 def test_nesting_changes_nothing():

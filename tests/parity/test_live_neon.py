@@ -72,5 +72,5 @@ def test_every_check_ran(python, checks):
 
 def test_the_files_of_checks():
     assert {checks.stem for checks in CHECKS} == {'neon_cost_checks', 'neon_guard_checks', 'neon_layer_checks',
-                                                  'neon_model_checks'}
-    assert sum(len(names(checks)) for checks in CHECKS) >= 20
+                                                  'neon_merge_checks', 'neon_model_checks'}
+    assert sum(len(names(checks)) for checks in CHECKS) >= 24

@@ -6,6 +6,7 @@ import numpy as np
 
 from neon_rnn import environment
 from neon_rnn.engines.neon import library
+from neon_rnn.engines.neon.merge_sum import refuse_undone_sums
 from neon_rnn.engines.neon.selftest import check_convolution
 from neon_rnn.errors import UsageError
 
@@ -79,6 +80,7 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
         if threads is not None:
             _set_threads(be, threads)
         check_convolution(be, mkl_version(be))
+        refuse_undone_sums(be)
     return _describe(be, name, precision, deterministic)
 
 

@@ -2,6 +2,7 @@
 import numpy as np
 
 from neon_rnn.engines.neon.backend import active
+from neon_rnn.engines.neon.merge_sum import refuse_other_pathways
 from neon_rnn.errors import UsageError
 
 
@@ -14,6 +15,8 @@ def feed(minibatches):
 def _input_buffer(model):
     """The model's one input tensor, (C*H*W, batch): neon's layers keep views of the tensor they saw first."""
     if getattr(model, 'input_buffer', None) is None:
+        if active().is_mkl():
+            refuse_other_pathways(model.layers)
         model.input_buffer = active().iobuf(tuple(model.layers.in_shape))
         model.target_buffer = active().iobuf(int(np.prod(model.layers.out_shape)))
     return model.input_buffer
