@@ -1,6 +1,6 @@
 """SpatialRNN: recurrent networks sweep the blocks of a feature map, first its columns, then its rows.
 
-After ReSeg (Visin et al., arXiv 1511.07053, section 2.1).
+After ReSeg (Visin et al., arXiv 1511.07053).
 """
 from __future__ import annotations
 
