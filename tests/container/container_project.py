@@ -8,7 +8,8 @@ USER = 1234
 class Project:
     """A copy of the working tree, owned by `USER`, on a running engine with the base image ``base:torch``.
 
-    `torch_index` is the URL of an index that has PyTorch's build without CUDA; `build_log` what the build of the torch image said.
+    `torch_index` is the URL of an index that has PyTorch's build without CUDA, `build_log` what the build of the torch image
+    said.
     """
 
     def __init__(self, tree, environment, torch_index):
@@ -18,7 +19,7 @@ class Project:
         self.build_log = None
 
     def build(self, target, *words):
-        """Build a target of the Dockerfile from sources that can be had here; with the same words the layers are used again."""
+        """Build a target of the Dockerfile from sources that can be had here."""
         return self.docker('build', '--network=host', f'--target={target}', '--build-arg=PYTHON_IMAGE=base:torch',
                            f'--build-arg=TORCH_INDEX_URL={self.torch_index}', *words, '.')
 
