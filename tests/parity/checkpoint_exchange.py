@@ -16,6 +16,7 @@ import os
 import sys
 
 import numpy as np
+from network_costs import whole_statistics
 
 from neon_rnn import checkpoint, engines, models
 
@@ -51,11 +52,8 @@ def train_and_save(engine, name, path):
     nn = engines.load(engine)
     model, optimizer = initialised(nn, engine, name)
     nn.train_step(model, pixels()[:IMAGES], np.arange(IMAGES) % 2, optimizer, 0)
-    # after one minibatch the running statistics hold a tenth of its own; whole ones keep the softmax from saturating
     weights = nn.get_weights(model)
-    for key in weights:
-        if key.endswith(('.gmean', '.gvar')):
-            weights[key] = weights[key] * 10
+    weights.update(whole_statistics(weights))
     nn.set_weights(model, weights)
     checkpoint.save(path, nn.get_weights(model), nn.get_optimizer_state(model, optimizer), nn.get_random_state(),
                     {'probabilities': nn.predict(model, pixels()).tolist()})

@@ -121,6 +121,7 @@ def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, train
     here = inference.load_run(run, 'torch', 'cpu')
     probabilities = here.nn.predict(here.model, pixels)
     assert probabilities.shape == (11, 2)
+    assert np.ptp(probabilities[:, 0]) > 0.05
     np.testing.assert_allclose(np.load(tmp_path / 'neon.npy'), probabilities, atol=1e-4)
 
 

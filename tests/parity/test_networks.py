@@ -24,4 +24,6 @@ def test_initial_weights_costs_and_prediction(name):
     found = network_costs.costs(engines.load('torch'), 'cpu', name)
     assert found['weights'] == expected['weights'], 'drawn differently'
     np.testing.assert_allclose(found['costs'], expected['costs'], rtol=1e-5)
-    np.testing.assert_allclose(found['probabilities'], expected['probabilities'], atol=1e-4)
+    first = np.array(expected['probabilities'])[:, 0]
+    assert ((first > 0.01) & (first < 0.99)).sum() >= 2, first  # saturated ones are equal whatever the engine does
+    np.testing.assert_allclose(found['probabilities'], expected['probabilities'], atol=5e-5)
