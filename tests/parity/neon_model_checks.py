@@ -199,6 +199,7 @@ def test_predict_any_number_of_images():
     whole = nn.predict(model, images)
     assert whole.shape == (11, 2)
     np.testing.assert_allclose(whole.sum(axis=1), 1, atol=1e-5)
+    assert np.ptp(whole[:, 0]) > 0.1
     for count in (0, 1, IMAGES, 7):
         np.testing.assert_allclose(nn.predict(model, images[:count]), whole[:count], atol=1e-6)
 

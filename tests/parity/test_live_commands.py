@@ -178,6 +178,17 @@ def test_neons_own_file_and_back(python, trained, tmp_path):
     assert neon_file.read(tmp_path / 'model.prm').meta['neon_version'].startswith('2.6.0')
 
 
+@pytest.mark.slow
+def test_verify_holds_neons_mkl_backend_to_its_cpu_backend(python):
+    """Within limits measured for it; what is not compared is said."""
+    printed = command(python, 'verify', '--engine', 'neon', '-b', 'mkl')
+    assert 'replayed: engine neon, backend mkl' in printed
+    assert 'results are within the stated tolerances' in printed
+    left_out = [line for line in printed.splitlines() if line.startswith('left out: ')]
+    assert left_out == ['left out: network rnn, float64 (this backend has no float64)',
+                        'left out: network rnn, float32, last step/21.weight_bias (rounding decides it on this backend)']
+
+
 def test_a_data_set_of_another_size_is_refused(python, trained, data, tmp_path):
     with h5py.File(tmp_path / 'test.h5', 'w') as file:
         file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (3, 2, 2)
