@@ -85,8 +85,8 @@ def test_neon_and_torch_train_alike(trained, backend):
     """The same draws and order: the first minibatches to rounding, which the next ones amplify."""
     found, expected = costs(trained('neon', backend)), costs(trained('torch', 'cpu'))
     assert len(found) == 6
-    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-4)
-    np.testing.assert_allclose(found, expected, rtol=2e-2)
+    np.testing.assert_allclose(found[:2], expected[:2], rtol=1e-5)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
     record = json.loads((trained('neon', backend) / 'record.json').read_text())
     assert (record['status'], record['engine'], record['backend']) == ('finished', 'neon', backend)
     assert record['device']['neon'].startswith('2.6.0')
