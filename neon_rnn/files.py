@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import json
 import os
-import tempfile
 
 from neon_rnn.errors import NeonRnnError
 
@@ -30,12 +29,15 @@ def atomic_file(path, mode='wb'):
     text = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
     temporary = None
     try:
-        handle, temporary = tempfile.mkstemp(prefix='.' + os.path.basename(path) + '.', dir=folder)
+        # not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be applied to them, can only
+        # be read by setting it, for all threads of the process
+        name = os.path.join(folder, '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex()))
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        temporary = name
         with os.fdopen(handle, mode, **text) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
         temporary = None
     except OSError as error:
@@ -43,13 +45,6 @@ def atomic_file(path, mode='wb'):
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
-
-
-def _umask():
-    """The process's umask (it can only be read by setting it)."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_error(path, error):
@@ -116,7 +111,7 @@ def folder_lock(folder, purpose):
     Raises
     ------
     NeonRnnError
-        Another process holds it.
+        Another process holds it, or it cannot be locked.
     """
     path = os.path.join(str(folder), '.lock')
     try:
@@ -126,7 +121,9 @@ def folder_lock(folder, purpose):
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             raise NeonRnnError('{}: another process is {} there. Wait for it to end or choose another '
                                'folder.'.format(folder, purpose))
+        except OSError as error:  # a file system without locks
+            raise write_error(path, error)
         yield

@@ -83,13 +83,20 @@ def test_files_get_the_permissions_of_the_umask(tmp_path, mask, mode):
     assert stat.S_IMODE((tmp_path / 'a').stat().st_mode) == mode
 
 
+def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
+    """A checkpoint's thread that sets it, even for a moment, decides the permissions of what other threads make."""
+    monkeypatch.setattr(files.os, 'umask', lambda mask: pytest.fail('the umask was set'))
+    files.write_text(tmp_path / 'a', 'x')
+    assert (tmp_path / 'a').read_text() == 'x'
+
+
 def test_a_name_without_a_folder_is_written_where_one_stands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     files.write_text('a', 'x')
     assert (tmp_path / 'a').read_text() == 'x'
 
 
-@pytest.mark.parametrize('call', ['fsync', 'replace', 'chmod'])
+@pytest.mark.parametrize('call', ['open', 'fsync', 'replace'])
 def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path, monkeypatch, call):
     path = tmp_path / 'checkpoint.npz'
     path.write_bytes(b'old')
@@ -123,7 +130,7 @@ def test_a_disk_that_fills_up_during_the_write(tmp_path, monkeypatch):
     (errno.EACCES, 'no permission to write there'), (errno.EROFS, 'no permission to write there'),
     (errno.EPERM, 'no permission to write there'), (errno.EIO, 'could not be written')])
 def test_other_failures_say_what_to_do(tmp_path, monkeypatch, number, message):
-    monkeypatch.setattr(files.tempfile, 'mkstemp', lambda **options: failing(number)())
+    monkeypatch.setattr(files.os, 'open', failing(number))
     with pytest.raises(NeonRnnError, match=message) as caught:
         files.write_text(tmp_path / 'a', 'x')
     assert str(tmp_path / 'a') in str(caught.value)
@@ -220,6 +227,14 @@ def test_the_lock_is_free_again_after_an_error(tmp_path):
         raise ZeroDivisionError
     with files.folder_lock(tmp_path, 'training'):
         pass
+
+
+def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.fcntl, 'flock', failing(errno.ENOLCK))
+    with pytest.raises(NeonRnnError, match=os.strerror(errno.ENOLCK)) as caught, files.folder_lock(tmp_path, 'training'):
+        pytest.fail('it cannot be held')
+    assert 'another process' not in str(caught.value)
+    assert str(tmp_path) in str(caught.value)
 
 
 def test_the_lock_of_a_missing_folder_names_it(tmp_path):
