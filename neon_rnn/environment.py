@@ -94,10 +94,10 @@ def cpu_model(path='/proc/cpuinfo'):
     return platform.processor() or platform.machine() or 'unknown'
 
 
-def cores():
-    """The number of cores this process may use: its affinity, and the quota of its control group."""
+def cores(limit='/sys/fs/cgroup/cpu.max'):
+    """The number of cores this process may use: its affinity, and the quota of its control group, rounded down."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    quota = ' '.join(_lines('/sys/fs/cgroup/cpu.max')).split()
+    quota = ' '.join(_lines(limit)).split()
     if len(quota) == 2 and quota[0].isdigit():
         return max(1, min(affinity, int(quota[0]) // int(quota[1])))
     return affinity

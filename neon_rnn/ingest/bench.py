@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
+from neon_rnn.environment import cores
 from neon_rnn.errors import UsageError
 from neon_rnn.ingest import folder
 from neon_rnn.ingest.portraits import draw_portrait
-from neon_rnn.ingest.workers import cores
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

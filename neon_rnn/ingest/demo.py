@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
+from neon_rnn.environment import cores
 from neon_rnn.errors import UsageError
 from neon_rnn.ingest.hdf5 import PartData, add_out_arguments, check_out, write_dataset
 from neon_rnn.ingest.portraits import draw_portrait
-from neon_rnn.ingest.workers import cores, ordered_map
+from neon_rnn.ingest.workers import ordered_map
 
 CLASS_NAMES = ['female', 'male']
 NOTE = ('Drawn by neon_rnn, not photographed: stereotypes by construction, for trying the software. Results on it say '

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from neon_rnn.dataset import PARTS
+from neon_rnn.environment import cores
 from neon_rnn.errors import UsageError
 from neon_rnn.files import folder_lock, make_folder
 from neon_rnn.ingest import images, split
@@ -18,7 +19,6 @@ from neon_rnn.ingest.hdf5 import PartData, add_out_arguments, check_out, write_d
 from neon_rnn.ingest.images import Preprocessing
 from neon_rnn.ingest.shards import Shards
 from neon_rnn.ingest.source import Dropped, Listing, Photograph, Source, printable
-from neon_rnn.ingest.workers import cores
 
 OUTSIDE = 'name points outside the folder'
 DUPLICATE = 'duplicate: the same picture again'

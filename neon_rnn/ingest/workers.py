@@ -13,11 +13,6 @@ from typing import Any
 from neon_rnn.errors import NeonRnnError
 
 
-def cores() -> int:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
     """Worker processes, started afresh (no threads or open files are inherited)."""

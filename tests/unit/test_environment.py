@@ -81,6 +81,15 @@ def test_memory_is_what_the_process_may_use(tmp_path, limit, expected):
     assert environment.memory_gib(str(tmp_path / 'none'), str(tmp_path / 'none')) is None
 
 
+@pytest.mark.parametrize(('limit', 'expected'), [
+    ('max 100000\n', 4), ('250000 100000\n', 2), ('50000 100000\n', 1), ('900000 100000\n', 4)])
+def test_cores_are_those_the_process_may_use(tmp_path, monkeypatch, limit, expected):
+    monkeypatch.setattr(environment.os, 'sched_getaffinity', lambda pid: {0, 2, 4, 6}, raising=False)
+    (tmp_path / 'cpu.max').write_text(limit, encoding='utf-8')
+    assert environment.cores(str(tmp_path / 'cpu.max')) == expected
+    assert environment.cores(str(tmp_path / 'none')) == 4
+
+
 def test_machine_has_the_fields_of_a_record():
     found = environment.machine()
     assert sorted(found) == ['cores', 'cpu', 'memory_gib', 'system']

@@ -9,6 +9,7 @@ from typing import Any
 import numpy
 import torch
 
+from neon_rnn import environment
 from neon_rnn.engines.torch import allocator, distributed
 from neon_rnn.errors import UsageError
 
@@ -47,7 +48,13 @@ _active: Backend | None = None
 
 
 def active() -> Backend:
-    """The backend made by the last `start`."""
+    """The backend made by the last `start`.
+
+    Raises
+    ------
+    UsageError
+        There is none yet.
+    """
     if _active is None:
         raise UsageError("no backend yet: call start('cpu', batch_size=..., rng_seed=...) first.")
     return _active
@@ -68,7 +75,8 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
         ``'float32'``, ``'float64'`` (gradient checks), ``'tf32'`` (float32 with TensorFloat-32 products, on a GPU) or
         ``'bf16'``.
     threads : int, optional
-        CPU threads, of all ranks on this machine together; default: all the cores this process may use.
+        CPU threads, of all ranks on this machine together; default: all the cores this process may use
+        (`environment.cores`).
     deterministic : bool
         Only kernels whose result does not change from run to run.
 
@@ -96,7 +104,7 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
         raise UsageError('-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of '
                          'PyTorch and a driver.'.format(torch.__version__, build))
     device = distributed.join(device.type, batch_size)
-    total = threads or len(os.sched_getaffinity(0))
+    total = environment.cores() if threads is None else threads
     torch.set_num_threads(distributed.threads(total))
     if deterministic:
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it, before its first call
@@ -125,6 +133,6 @@ def get_random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put back what `get_random_state` returned (in either engine)."""
+    """Put back what `get_random_state` returned (in either engine); what only neon's gpu backend has is left out."""
     active().rng.set_state(('MT19937', state['keys'], int(state['position']), int(state['has_gauss']),
                             float(state['cached_gaussian'])))
