@@ -144,13 +144,20 @@ def test_each_part_of_that_matters(nn32, lost):
     assert (nn32.get_weights(model)['5.W'] != expected).any()
 
 
-def test_an_optimiser_state_of_another_model_is_refused(nn32):
+@pytest.mark.parametrize(('change', 'message'), [
+    (lambda state: state.pop('3.horizontal.W'), r'3\.horizontal\.W is missing'),
+    (lambda state: state.update({'9.W': state['5.W']}), r'9\.W has no place in the model'),
+    (lambda state: state.update({'5.W': [state['5.W'][0].T]}), r'5\.W is \(\d+, 2\), the model has \(2, \d+\)')])
+def test_an_optimiser_state_of_another_model_is_refused_and_changes_nothing(nn32, change, message):
     model, optimizer = small(nn32), nn32.GradientDescentMomentum(0.1, 0.9)
     nn32.train_step(model, *batch(0), optimizer, 0)
-    state = nn32.get_optimizer_state(model, optimizer)
-    del state['3.horizontal.W']
-    with pytest.raises(NeonRnnError, match=r'3\.horizontal\.W'):
-        nn32.set_optimizer_state(model, optimizer, state)
+    before = nn32.get_optimizer_state(model, optimizer)
+    given = dict(before)
+    change(given)
+    with pytest.raises(NeonRnnError, match='the optimiser states are of another model: ' + message):
+        nn32.set_optimizer_state(model, optimizer, given)
+    after = nn32.get_optimizer_state(model, optimizer)
+    same({name: arrays[0] for name, arrays in after.items()}, {name: arrays[0] for name, arrays in before.items()})
 
 
 def test_the_random_state_is_numpys(nn32):

@@ -102,7 +102,7 @@ def set_optimizer_state(model, optimizer, state):
     trained = [parameter for parameter in parameters(model) if parameter.states is not None]
     if state:
         check_fit(collections.OrderedDict((parameter.name, tuple(parameter.tensor.shape)) for parameter in trained),
-                  {name: arrays[0] for name, arrays in state.items()}, what='optimiser state')
+                  {name: arrays[0] for name, arrays in state.items()}, what='optimiser states')
     be = active()
     for parameter in trained:
         del parameter.states[:]

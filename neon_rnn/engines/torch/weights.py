@@ -10,7 +10,6 @@ from neon_rnn.checkpoint import check_fit
 from neon_rnn.engines.torch.layer import Weight
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.training import GradientDescentMomentum
-from neon_rnn.errors import NeonRnnError
 
 
 def _packed(weight: Weight, tensors) -> numpy.ndarray:
@@ -26,8 +25,13 @@ def _unpack(weight: Weight, packed: numpy.ndarray, tensors) -> None:
             tensor.copy_(part)
 
 
+def _shapes(weights) -> dict[str, tuple[int, ...]]:
+    """Name -> shape in neon's layout."""
+    return {weight.name: tuple(weight.pack(weight.tensors).shape) for weight in weights}
+
+
 def get_weights(model: Model) -> collections.OrderedDict[str, numpy.ndarray]:
-    """Every parameter and running statistic, name -> array in neon's shape."""
+    """Every parameter and running statistic, name -> array in neon's shape, of the backend's type (float32 or float64)."""
     return collections.OrderedDict((weight.name, _packed(weight, weight.tensors)) for weight in model.weights)
 
 
@@ -39,7 +43,7 @@ def set_weights(model: Model, weights) -> None:
     NeonRnnError
         Names or shapes differ; nothing is changed then.
     """
-    check_fit({weight.name: weight.pack(weight.tensors).shape for weight in model.weights}, weights)
+    check_fit(_shapes(model.weights), weights)
     for weight in model.weights:
         _unpack(weight, weights[weight.name], weight.tensors)
 
@@ -58,13 +62,13 @@ def set_optimizer_state(model: Model, optimizer: GradientDescentMomentum, state)
     Raises
     ------
     NeonRnnError
-        A parameter's state is missing.
+        A parameter's state is missing, is too much, or has another shape; nothing is changed then.
     """
+    trained = [weight for weight in model.weights if weight.trained]
+    if state:
+        check_fit(_shapes(trained), {name: arrays[0] for name, arrays in state.items()}, what='optimiser states')
     optimizer.velocity.clear()
-    for weight in model.weights if state else []:
-        if weight.trained:
-            if weight.name not in state:
-                raise NeonRnnError('the optimiser state lacks {}.'.format(weight.name))
-            velocities = [torch.zeros_like(tensor) for tensor in weight.tensors]
-            _unpack(weight, state[weight.name][0], velocities)
-            optimizer.velocity.update(zip(weight.tensors, velocities, strict=True))
+    for weight in trained if state else ():
+        velocities = [torch.zeros_like(tensor) for tensor in weight.tensors]
+        _unpack(weight, state[weight.name][0], velocities)
+        optimizer.velocity.update(zip(weight.tensors, velocities, strict=True))
