@@ -10,7 +10,7 @@ import unittest
 
 import numpy as np
 from neon.layers.container import LayerContainer
-from neon.layers.layer import Convolution_bias
+from neon.layers.layer import Bias, Convolution_bias
 from neon_layers import (
     BACKENDS,
     BLOCK,
@@ -158,6 +158,20 @@ def test_a_file_of_another_size_is_refused():
     other = Training(lambda: [wider]).model
     with refused(UsageError, 'vertical W', '(44, 5)', '(40, 3)'):
         other.load_params(path)
+
+
+class Nameless(Bias):
+    """Trains a tensor that is none of its attributes with a known name."""
+
+    def get_params(self):
+        (_, gradient), states = super(Nameless, self).get_params()
+        return (gradient, gradient), states
+
+
+def test_a_parameter_without_a_name_is_not_lost_in_silence():
+    model = Training(lambda: [layer_of(), Nameless(nn.Constant(0))]).model
+    with refused(NeonRnnError, 'layer 1 (Nameless)', 'cannot be saved'):
+        nn.get_weights(model)
 
 
 def test_checkpoint_and_resume():

@@ -8,6 +8,7 @@ from neon.optimizers.optimizer import get_param_list
 from neon_rnn.checkpoint import check_fit
 from neon_rnn.engines.neon.backend import active
 from neon_rnn.engines.neon.spatial_rnn import DIRECTIONS, SpatialRNN
+from neon_rnn.errors import NeonRnnError
 
 TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
 STATISTICS = ('gmean', 'gvar')
@@ -22,6 +23,11 @@ def parameters(model):
     Returns
     -------
     list of Parameter
+
+    Raises
+    ------
+    NeonRnnError
+        A layer trains a parameter under another name than those of `TRAINED`.
     """
     return list(_container_parameters(model.layers, ''))
 
@@ -44,7 +50,11 @@ def _layer_parameters(layer, prefix):
     if not layer.has_params:
         return
     for (tensor, gradient), states in get_param_list([layer]):
-        name = next(name for name in TRAINED if getattr(layer, name, None) is tensor)
+        # with a default: on CPython 3.5 and 3.6 a StopIteration here would end the generator, and lose the rest in silence
+        name = next((name for name in TRAINED if getattr(layer, name, None) is tensor), None)
+        if name is None:
+            raise NeonRnnError('layer {} ({}) trains a parameter that is none of {}; it cannot be saved.'.format(
+                prefix.rstrip('.'), type(layer).__name__, ', '.join(TRAINED)))
         yield Parameter(prefix + name, tensor, gradient, states)
     for name in STATISTICS:
         tensor = getattr(layer, name, None)
