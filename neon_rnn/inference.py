@@ -27,6 +27,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     engine : str, optional
         Default: the engine it was trained with if that is installed, else the other.
     backend : str
+        As ``-b``; computed in float32, whatever the precision of the training was.
     batch_size : int, optional
         Images at a time; default: as trained.
 
@@ -37,8 +38,12 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     Raises
     ------
     UsageError
-        The folder holds no run, or no checkpoint.
+        The folder holds no run, or no checkpoint; the batch size is below 1; the engine or backend is not here.
+    NeonRnnError
+        The record or the checkpoint cannot be read, or they do not belong together.
     """
+    if batch_size is not None and batch_size < 1:
+        raise UsageError('-z {}: has to be at least 1.'.format(batch_size))
     record = records.Run.open(folder).record
     path = checkpoint_path(folder)
     if not os.path.isfile(path):

@@ -28,11 +28,14 @@ class Settings(collections.namedtuple('Settings', [
     data : str
         The data set folder.
     engine, backend, precision : str
+        As the engine's `start` takes the last two.
     batch_size, epochs, seed : int
     shuffle : bool
         Draw a new order for every epoch, or keep the file's.
     threads : int or None
+        Of the processor; None: what the engine takes by default.
     deterministic : bool
+        Only kernels whose result does not change from run to run.
     eval_freq : int
         Test accuracy every so many epochs, and after the last.
     serialize : int
@@ -48,8 +51,8 @@ class Settings(collections.namedtuple('Settings', [
         return cls(
             model=record['model'], options=record['options'], data=data or paths.found(record['dataset']['folder']),
             engine=record['engine'], backend=record['backend'], batch_size=hyperparameters['batch_size'],
-            epochs=epochs or hyperparameters['epochs'], seed=record['seed'], shuffle=hyperparameters['shuffle'],
-            precision=record['precision'], threads=device.get('threads'),
+            epochs=hyperparameters['epochs'] if epochs is None else epochs, seed=record['seed'],
+            shuffle=hyperparameters['shuffle'], precision=record['precision'], threads=device.get('threads'),
             deterministic=device.get('deterministic', False), eval_freq=hyperparameters['eval_freq'],
             serialize=hyperparameters['serialize'])
 
@@ -70,13 +73,17 @@ def prepare(settings):
     UsageError
         The settings do not fit each other, the data or the machine.
     """
-    for name in ('batch_size', 'epochs', 'eval_freq', 'serialize'):
-        if getattr(settings, name) < 1:
-            raise UsageError('{} is {}; it has to be at least 1.'.format(name, getattr(settings, name)))
+    for name in ('batch_size', 'epochs', 'eval_freq', 'serialize', 'threads'):
+        value = getattr(settings, name)
+        if value is not None and value < 1:
+            raise UsageError('{} is {}; it has to be at least 1.'.format(name, value))
+    if not 0 <= settings.seed < 2 ** 32:
+        raise UsageError('the seed is {}; it has to lie between 0 and 2**32 - 1.'.format(settings.seed))
     models.builder(settings.model)
     dataset = open_dataset(settings.data)
     if dataset.nclass != 2:
         raise UsageError('{}: has {} classes; the networks tell two apart.'.format(settings.data, dataset.nclass))
+    # refuses data too small for one minibatch, before anything is started
     Minibatches(dataset.train, settings.batch_size, epoch_order(dataset.train.count, 0, 0, False))
     nn = engines.load(settings.engine)
     device = nn.start(settings.backend, settings.batch_size, settings.seed, precision=settings.precision,

@@ -164,21 +164,21 @@ def _train_epoch(prepared, run, epoch):
     """Train one epoch; returns the minibatches' costs and the seconds it took."""
     settings, nn, part = prepared.settings, prepared.nn, prepared.dataset.train
     order = epoch_order(part.count, settings.seed, epoch, settings.shuffle)
-    costs, looked = [], time.time()
-    started = time.time()
+    costs, looked = [], time.monotonic()
+    started = time.monotonic()
     try:
         with tqdm(total=part.count, desc='epoch {}/{}'.format(epoch, settings.epochs), unit='img', leave=False,
                   disable=None if ranks.first() else True) as bar:
             for inputs, labels, count in nn.feed(Minibatches(part, settings.batch_size, order)):
                 costs.append(nn.train_step(prepared.model, inputs, labels, prepared.optimizer, epoch - 1))
-                if time.time() - looked > _LOOK:
-                    looked = time.time()
+                if time.monotonic() - looked > _LOOK:
+                    looked = time.monotonic()
                     # not set_postfix: the container's tqdm is older than that
                     bar.set_description('epoch {}/{}, cost {:.4f}'.format(
                         epoch, settings.epochs, _finite(costs, len(costs) - 1, epoch)))
                 bar.update(count)
         costs = [_finite(costs, index, epoch) for index in range(len(costs))]
-        return costs, time.time() - started
+        return costs, time.monotonic() - started
     finally:
         finished = [float(cost) for cost in costs]
         run.add_minibatches((epoch, index, cost) for index, cost in enumerate(finished, 1) if math.isfinite(cost))

@@ -14,8 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from neon_rnn import engines, inference
-from neon_rnn.errors import UsageError
-from neon_rnn.files import write_json
+from neon_rnn.files import check_writable, write_json
 from neon_rnn.ingest import images
 
 
@@ -32,8 +31,8 @@ def add_arguments(parser):
 
 def run(arguments):
     """Print a line an image; the status is 1 if some could not be read."""
-    if arguments.batch_size < 1:
-        raise UsageError('-z {}: has to be at least 1.'.format(arguments.batch_size))
+    if arguments.json and arguments.json != '-':
+        check_writable(arguments.json)
     trained = inference.load_run(arguments.run, arguments.engine, arguments.backend, arguments.batch_size)
     names = trained.record['dataset']['class_names']
     preprocessing = _preprocessing(trained.record['dataset'])

@@ -89,7 +89,7 @@ def _interrupted_by(*signals: signal.Signals) -> Iterator[None]:
 
 def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[Job]) -> tuple[int, float]:
     """One training, its output in a log: its exit status and the seconds it took."""
-    started = time.time()
+    started = time.monotonic()
     try:
         with log.open('a', encoding='utf-8') as output:
             output.write('$ neon_rnn {}\n'.format(' '.join(job.argv)))
@@ -100,7 +100,7 @@ def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[J
                                        preexec_fn=_end_with_parent)
             try:
                 while True:
-                    bar.set_description_str(_progress(job, log, time.time() - started, later))
+                    bar.set_description_str(_progress(job, log, time.monotonic() - started, later))
                     try:
                         status = process.wait(timeout=_LOOK)
                         break
@@ -116,7 +116,7 @@ def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[J
         raise files.write_error(str(log), error)
     if status == 130:
         raise KeyboardInterrupt
-    return status, time.time() - started
+    return status, time.monotonic() - started
 
 
 def _outcome(job: Job, status: int, seconds: float, runs: Path, log: Path) -> Outcome:

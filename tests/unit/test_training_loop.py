@@ -138,6 +138,8 @@ def test_more_epochs_can_be_asked_for(data, tmp_path):
     run = training.train(settings(data, epochs=1), tmp_path / 'short')
     with pytest.raises(UsageError, match='all of its 1 epochs are trained'):
         training.resume(run.folder)
+    with pytest.raises(UsageError, match='all of its 0 epochs are trained'):
+        training.resume(run.folder, epochs=0)
     assert_same_result(whole, training.resume(run.folder, epochs=3))
 
 
@@ -227,6 +229,9 @@ def test_resuming_on_other_data_is_refused(data, tmp_path):
     ({'batch_size': 11}, '10 images do not fill one minibatch of 11'),
     ({'batch_size': 0}, 'batch_size is 0'),
     ({'epochs': 0}, 'epochs is 0'),
+    ({'threads': 0}, 'threads is 0'),
+    ({'seed': -1}, 'the seed is -1'),
+    ({'seed': 2 ** 32}, 'the seed is 4294967296'),
     ({'model': 'vgg'}, "there is no model 'vgg'"),
     ({'backend': 'numpy'}, "no backend 'numpy'"),
     ({'engine': 'caffe'}, "no engine 'caffe'"),
@@ -309,8 +314,13 @@ def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path
     assert main(['predict', run.folder, 'x.jpg']) == 2
     assert main(['train', '--resume', run.folder, '-e', '2']) == 1
     assert main(['evaluate', str(tmp_path)]) == 2
+    assert main(['evaluate', run.folder, '-z', '0']) == 2
+    assert main(['predict', run.folder, 'x.jpg', '-z', '-1']) == 2
     errors = capsys.readouterr().err.splitlines()
     assert [line.split(': error: ')[0] for line in errors] == [
-        'neon_rnn evaluate', 'neon_rnn predict', 'neon_rnn train', 'neon_rnn evaluate']
+        'neon_rnn evaluate', 'neon_rnn predict', 'neon_rnn train', 'neon_rnn evaluate', 'neon_rnn evaluate',
+        'neon_rnn predict']
     assert 'checkpoint.npz' in errors[2]
     assert 'is no run folder' in errors[3]
+    assert [line.split(': error: ')[1] for line in errors[4:]] == [
+        '-z 0: has to be at least 1.', '-z -1: has to be at least 1.']
