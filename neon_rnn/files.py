@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.errors import NeonRnnError, UsageError
 
 
 @contextlib.contextmanager
@@ -45,6 +45,30 @@ def atomic_file(path, mode='wb'):
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def check_writable(path):
+    """Make sure, before long work, that its result can be written to `path`; what is there already is left alone.
+
+    Raises
+    ------
+    UsageError
+        `path` is a folder, or its folder is not there.
+    NeonRnnError
+        The folder cannot be written.
+    """
+    path = str(path)
+    folder = os.path.dirname(path) or '.'
+    if os.path.isdir(path):
+        raise UsageError('{}: is a folder; name a file to write.'.format(path))
+    if not os.path.isdir(folder):
+        raise UsageError('{}: there is no folder {}; make it first.'.format(path, folder))
+    probe = os.path.join(folder, '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex()))
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        os.unlink(probe)
+    except OSError as error:
+        raise write_error(path, error)
 
 
 def write_error(path, error):

@@ -11,7 +11,7 @@ import os
 
 from neon_rnn import engines, models, paths
 from neon_rnn.errors import UsageError
-from neon_rnn.files import make_folder, write_json, write_text
+from neon_rnn.files import check_writable, make_folder, write_json, write_text
 
 PARTS = ('train', 'predict', 'layers', 'loading', 'batches', 'sides')
 
@@ -40,13 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = sorted(set(arguments.parts.split(',')) - set(PARTS))
     if unknown:
         raise UsageError('--parts: there is no {}; the parts are {}.'.format(', '.join(unknown), ', '.join(PARTS)))
-    for name in ('batch_size', 'seconds'):
-        if getattr(arguments, name) <= 0:
-            raise UsageError('--{} is {}; it has to be positive.'.format(name, getattr(arguments, name)))
+    for name in ('batch_size', 'side', 'threads', 'seconds'):
+        value = getattr(arguments, name)
+        if value is not None and value <= 0:
+            raise UsageError('--{} is {}; it has to be positive.'.format(name, value))
     python = arguments.neon_python
     if python and not os.access(python, os.X_OK):
         raise UsageError('--neon-python: {} cannot be run.'.format(python))
     models.builder(arguments.model)
+    make_folder(arguments.out)
+    check_writable(os.path.join(arguments.out, 'bench.json'))
     engines.load('torch')
 
     from neon_rnn.bench import report, suite  # they import PyTorch
@@ -56,7 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         print('Intel neon is not measured: name a Python that has it with --neon-python or NEON_PYTHON.\n')
     figures = suite.run(plan, parts)
     text = report.markdown(figures)
-    make_folder(arguments.out)
     write_json(os.path.join(arguments.out, 'bench.json'), figures)
     write_text(os.path.join(arguments.out, 'bench.md'), text)
     if 'train' in parts:

@@ -6,7 +6,7 @@ import importlib
 
 from neon_rnn import dataset, engines, evaluation, inference, paths
 from neon_rnn.errors import UsageError
-from neon_rnn.files import write_json
+from neon_rnn.files import check_writable, write_json
 
 
 def add_arguments(parser):
@@ -23,6 +23,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Print the figures; write them where asked."""
+    plots = _check_targets(arguments)
     trained = inference.load_run(arguments.run, arguments.engine, arguments.backend, arguments.batch_size)
     data = dataset.open_dataset(arguments.data or paths.found(trained.record['dataset']['folder']))
     part = data.parts.get(arguments.part)
@@ -44,8 +45,17 @@ def run(arguments):
         write_json(arguments.json, dict(figures, run_id=trained.record['run_id'], data=data.folder, part=arguments.part,
                                         sha256=data.sha256()))
     if arguments.png:
-        try:
-            plots = importlib.import_module('neon_rnn.report.plots')
-        except ImportError as error:
-            raise UsageError('--png needs matplotlib ({}); --json works without.'.format(error))
         plots.write_confusion(arguments.png, figures, data.class_names)
+
+
+def _check_targets(arguments):
+    """Refuse what could not be written, before the work; returns the module that draws, if it is needed."""
+    for path in (arguments.json, arguments.png):
+        if path:
+            check_writable(path)
+    if not arguments.png:
+        return None
+    try:
+        return importlib.import_module('neon_rnn.report.plots')
+    except ImportError as error:
+        raise UsageError('--png needs matplotlib ({}); --json works without.'.format(error))

@@ -8,7 +8,7 @@ The status is 1 if anything is beyond its tolerance.
 """
 from neon_rnn import engines, verification, verification_cases
 from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.files import write_json
+from neon_rnn.files import check_writable, write_json
 
 
 def add_arguments(parser):
@@ -22,6 +22,8 @@ def add_arguments(parser):
 
 def run(arguments):
     """Replay, print, judge."""
+    if arguments.json:
+        check_writable(arguments.json)
     engine = arguments.engine or engines.default()
     nn = engines.load(engine)
     deviations, device, left_out = [], {}, []
