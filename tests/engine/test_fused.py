@@ -147,13 +147,15 @@ def test_only_these_groups_are_fused(nn):
     assert groups(pixels) == [6]
 
 
-def test_statistics_in_float32_keep_their_digits(nn32):
-    """A large mean, a map of thousands of values, channels last."""
+@pytest.mark.parametrize('stored', [torch.float32, torch.bfloat16])
+def test_statistics_in_float32_keep_their_digits(nn32, stored):
+    """A large mean, a map of thousands of values, channels last; they are float32 where the map is bfloat16, too."""
     from neon_rnn.engines.torch.normalisation import statistics
-    x = torch.from_numpy(np.random.RandomState(0).normal(10, 1, (8, 16, 64, 64)).astype(np.float32))
+    x = torch.from_numpy(np.random.RandomState(0).normal(10, 1, (8, 16, 64, 64))).to(stored)
     pieces = x.contiguous(memory_format=torch.channels_last).split(3)
     mean, variance = statistics(pieces, x.numel() // 16)
     exact_variance, exact_mean = torch.var_mean(x.double(), dim=(0, 2, 3), correction=0)
+    assert (mean.dtype, variance.dtype) == (torch.float32, torch.float32)
     torch.testing.assert_close(mean.double(), exact_mean, rtol=3e-7, atol=0)
     torch.testing.assert_close(variance.double(), exact_variance, rtol=2e-6, atol=0)
 

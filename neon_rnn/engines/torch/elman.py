@@ -6,7 +6,7 @@ import torch
 
 from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.layer import column, parameter, statistic
-from neon_rnn.engines.torch.normalisation import Normalise, scaled, statistics
+from neon_rnn.engines.torch.normalisation import Normalise, scaled, statistics, update_running
 from neon_rnn.engines.torch.products import product
 from neon_rnn.engines.torch.recurrent import RecurrentLayer, visits
 
@@ -102,8 +102,8 @@ class BiBNRNN(BiRNN):
         if self.training:
             count = len(products) * distributed.ranks()
             mean, variance = statistics([products.detach()], count)
-            self.gmean.mul_(self.rho).add_(mean, alpha=1 - self.rho)
-            self.gvar.mul_(self.rho).add_(variance, alpha=1 - self.rho)
+            update_running(self.gmean, mean, self.rho)
+            update_running(self.gvar, variance, self.rho)
             normal = Normalise.apply(products, gamma, beta, mean, variance, self.eps, count)
         else:
             scale = gamma * torch.rsqrt(self.gvar + self.eps)

@@ -21,11 +21,20 @@ def statistics(pieces: Sequence[torch.Tensor], count: int) -> tuple[torch.Tensor
         (n, C, ...) each.
     count : int
         Values a feature map in all of them, on all ranks.
+
+    Returns
+    -------
+    mean, variance : torch.Tensor
+        (C,), in the type of the pieces; float32 for bfloat16.
     """
     means, variances, weights = [], [], []
     for piece in pieces:
         maps = piece.shape[1]
-        each_mean, each_variance = torch.batch_norm_update_stats(_columns(piece), None, None, 0.0)
+        columns = _columns(piece)
+        # Given running statistics in float32 (which a momentum of 0 leaves alone), PyTorch does not round those of
+        # bfloat16 to three digits.
+        running = columns.new_zeros(columns.shape[1], dtype=torch.float32) if columns.dtype == torch.bfloat16 else None
+        each_mean, each_variance = torch.batch_norm_update_stats(columns, running, running, 0.0)
         means.append(each_mean.reshape(-1, maps))
         variances.append(each_variance.reshape(-1, maps))
         size = piece.numel() // each_mean.numel()
@@ -41,6 +50,12 @@ def _columns(piece: torch.Tensor) -> torch.Tensor:
     if piece.dim() != 4 or not piece.is_contiguous(memory_format=torch.channels_last) or piece.is_contiguous():
         return piece
     return piece.permute(0, 2, 3, 1).reshape(piece.shape[0] * piece.shape[2], -1, 1, 1)
+
+
+@torch.no_grad()
+def update_running(running: torch.Tensor, batch: torch.Tensor, rho: float) -> None:
+    """running = rho * running + (1 - rho) * batch, in place: neon's running mean and variance, (C,)."""
+    running.mul_(rho).add_(batch, alpha=1 - rho)
 
 
 def by_map(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
