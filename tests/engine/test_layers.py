@@ -3,6 +3,7 @@ import harness
 import numpy as np
 import pytest
 import reference
+import torch
 
 from neon_rnn.errors import UsageError
 
@@ -197,6 +198,14 @@ def test_dropout_draws_neons_mask_and_scales_only_in_inference(nn):
         assert 0 < mask.sum() < mask.size
         np.testing.assert_array_equal(harness.forward(model, x, training=True), x * mask)
     np.testing.assert_allclose(harness.forward(model, x), 0.7 * x, atol=1e-16)
+
+
+def test_the_data_transform_scales_and_hands_no_gradient_back(nn):
+    layer = nn.DataTransform(nn.Normalizer(divisor=2.0))
+    x = torch.arange(6.0, requires_grad=True)
+    y = layer(x)
+    np.testing.assert_array_equal(y.numpy(), np.arange(6) / 2)
+    assert not y.requires_grad
 
 
 def test_merge_sum_adds_its_pathways_and_a_skip_node_is_the_identity(nn):

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from neon_rnn.engines.torch import backend, distributed
 from neon_rnn.engines.torch.layer import Layer, Weight, column, features, parameter, statistic
-from neon_rnn.engines.torch.normalisation import Normalise, statistics
+from neon_rnn.engines.torch.normalisation import Normalise, statistics, update_running
 from neon_rnn.engines.torch.products import linear
 from neon_rnn.errors import UsageError
 
@@ -128,17 +128,11 @@ class Activation(Layer):
         return self.transform(x)
 
 
-class DataTransform(Layer):
-    """Applies a transform to the input pixels; no gradient goes through."""
-
-    owns_output = False
-
-    def __init__(self, transform, name=None) -> None:
-        super().__init__(name)
-        self.transform = transform
+class DataTransform(Activation):
+    """Applies a transform to the input pixels; no gradient goes through (neon's returns none)."""
 
     def forward(self, x):
-        return self.transform(x)
+        return super().forward(x.detach())
 
 
 class Pooling(Layer):
@@ -201,11 +195,10 @@ class BatchNorm(Layer):
         for name in ('beta', 'gamma', 'gmean', 'gvar'):
             yield column(name, getattr(self, name))
 
-    @torch.no_grad()
     def update(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
         """Move the running statistics towards those of a minibatch (the biased variance)."""
-        self.gmean.mul_(self.rho).add_(mean, alpha=1 - self.rho)
-        self.gvar.mul_(self.rho).add_(variance, alpha=1 - self.rho)
+        update_running(self.gmean, mean, self.rho)
+        update_running(self.gvar, variance, self.rho)
 
     @staticmethod
     def count(values: int) -> int:
