@@ -40,9 +40,13 @@ class Part:
             self._input, self.shape = self._checked_input()
             self.count = int(self._input.shape[0])
             self.labels, self.nclass = self._checked_output()
+            self.class_names, self.kind = self._own_description()
         except OSError as error:
+            self.close()
             raise _damaged(self.path, error) from error
-        self.class_names, self.kind = self._own_description()
+        except Exception:
+            self.close()
+            raise
 
     def _checked_input(self):
         data = self._dataset('input')

@@ -93,6 +93,8 @@ def test_wrong_contents_are_named(tmp_path, changes, message):
     with pytest.raises(UsageError, match=message) as caught:
         Part(path)
     assert str(path) in str(caught.value)
+    # the exception that is still held keeps nothing open
+    assert str(path) not in [os.path.realpath(each.path) for each in os.scandir('/proc/self/fd')]
 
 
 def test_a_group_called_input_is_no_dataset(tmp_path):
