@@ -30,7 +30,7 @@ from neon_rnn.record_schema import EPOCH_FIELDS, MINIBATCH_FIELDS
 
 RECORD, EPOCHS, MINIBATCHES = 'record.json', 'epochs.csv', 'minibatches.csv'
 
-#: What `Run.create` fills in by itself where the caller does not give it.
+#: What `Run.create` has to be given; it fills in the rest.
 _GIVEN = ('model', 'row', 'options', 'engine', 'backend', 'device', 'precision', 'seed', 'hyperparameters',
           'protocol', 'dataset', 'argv', 'parameters')
 _NAMES = frozenset(name.split('.')[0] for name, _ in record_schema.FIELDS)
@@ -157,7 +157,15 @@ class Run:
         return folder_lock(self.folder, 'training')
 
     def update(self, **fields):
-        """Set fields of the record (whole ones, by their top-level names) and write it."""
+        """Set fields of the record (whole ones, by their top-level names) and write it.
+
+        Raises
+        ------
+        TypeError
+            A record has no such field.
+        NeonRnnError
+            A field is of the wrong type, or the file cannot be written; the record here keeps what it held.
+        """
         self.record = _checked(dict(self.record, **_known(fields)), self._path(RECORD))
         self._write()
 

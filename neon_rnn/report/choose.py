@@ -165,7 +165,7 @@ class Configuration:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean time of an epoch over all recorded epochs, those of unfinished runs included."""
+        """Mean time of an epoch over all epochs of the finished runs; of the others, where none has finished."""
         epochs = [row['seconds'] for run in self.finished or self.runs for row in run.record['epochs']]
         return math.fsum(epochs) / len(epochs) if epochs else None
 

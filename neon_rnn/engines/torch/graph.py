@@ -25,9 +25,8 @@ def recordable(model) -> bool:
 class StepGraph:
     """Runs a training step, from `WARM_UP` steps on as a graph.
 
-    A recorded graph holds the learning rate and the addresses of weights and velocities; when one of them is another,
-    the step is recorded anew.
-
+    A recorded graph holds the learning rate and the addresses of weights, velocities and images. The weights stay where
+    they are as long as the model lives; when one of the others changes, the step is recorded anew.
     """
 
     def __init__(self) -> None:
@@ -44,7 +43,12 @@ class StepGraph:
             (inputs, labels) on the device -> the cost, a scalar on the device.
         inputs, labels : torch.Tensor
         key : tuple
-            What is fixed in a recorded step.
+            What is fixed in a recorded step, beside the shape of `inputs`.
+
+        Returns
+        -------
+        torch.Tensor
+            The cost, which the next step leaves alone.
         """
         if self.seen < WARM_UP:
             self.seen += 1
