@@ -60,7 +60,7 @@ def make(folder: str, train: int = 1024, test: int = 256, size: int = 128, seed:
         raise UsageError(f'--size {size}: portraits are 16 to 1024 pixels wide.')
     if not 0 <= seed < 2 ** 32:
         raise UsageError(f'--seed {seed}: has to be in 0..2**32-1.')
-    with tqdm(total=train + test, unit='portrait', desc='drawing', leave=False) as progress:
+    with tqdm(total=train + test, unit='portrait', desc='drawing', leave=False, disable=None) as progress:
         parts = {}
         for name, first, count in (('train', 0, train), ('test', train, test)):
             labels = np.random.RandomState([seed, first]).permutation(np.arange(count) % 2)

@@ -108,7 +108,8 @@ def _transfer(url: str, part: Path) -> None:
         validator = tag if tag and not tag.startswith('W/') else response.headers.get('Last-Modified')
         write_json(note, {'url': url, 'validator': validator, 'size': size})
         with open(part, 'r+b' if have else 'wb') as file, \
-                tqdm(total=size, initial=have, unit='B', unit_scale=True, desc=part.stem, leave=False) as progress:
+                tqdm(total=size, initial=have, unit='B', unit_scale=True, desc=part.stem, leave=False,
+                     disable=None) as progress:
             file.seek(have)
             file.truncate()
             while block := response.read(1 << 18):

@@ -1,11 +1,12 @@
 """The way of every data source into a data set folder: list, decode, drop duplicates, split, balance, write."""
 import argparse
 import collections
+import contextlib
 import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -75,9 +76,7 @@ def run(source: Source, locate: Callable[[Path], list[Path]], arguments: argpars
     if arguments.workers < 1:
         raise UsageError(f'--workers {arguments.workers}: at least one is needed.')
     check_out(arguments)
-    work = work_folder(arguments.out)
-    make_folder(work)
-    with folder_lock(work, 'importing'):
+    with _unfinished(arguments.out) as work:
         dropped = Dropped()
         listing = source.listing(locate(work), arguments, dropped)
         _drop_outside(listing, dropped)
@@ -95,7 +94,6 @@ def run(source: Source, locate: Callable[[Path], list[Path]], arguments: argpars
             'class_names': listing.class_names, 'seed': arguments.seed, 'listed': listed,
             'filters': dropped.filters(), 'preprocessing': preprocessing.describe(),
             'split': _split_rule(listing, arguments), 'note': ETHICS, **source.CARD}, dropped.csv())
-    shutil.rmtree(work, ignore_errors=True)
     _report(arguments.out, description, dropped)
     return description
 
@@ -115,6 +113,23 @@ def _drop_outside(listing: Listing, dropped: Dropped) -> None:
 def work_folder(out: str | os.PathLike) -> Path:
     """Where unfinished work is kept: beside the data set."""
     return Path(os.path.abspath(out) + '.import')
+
+
+@contextlib.contextmanager
+def _unfinished(out: str | os.PathLike) -> Iterator[Path]:
+    """The work folder, held for this process; removed at the end, after a failure only if nothing was finished in it."""
+    work = work_folder(out)
+    make_folder(work)
+    with folder_lock(work, 'importing'):
+        try:
+            yield work
+        except BaseException as error:
+            if not any(path.is_file() and path.name != '.lock' for path in work.rglob('*')):
+                shutil.rmtree(work, ignore_errors=True)
+            elif isinstance(error, KeyboardInterrupt):
+                print(f'\n{work} keeps what is finished; the same command goes on from there.', file=sys.stderr)
+            raise
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _parts(listing: Listing, outcomes: Sequence[str | tuple[str, str]], arguments: argparse.Namespace,

@@ -60,7 +60,7 @@ class Shards:
         tasks = [(str(self.folder), number, str(self.root), self.names[start:start + self.rows], self.preprocessing)
                  for number, start in enumerate(range(0, len(self.names), self.rows))]
         outcomes: list[str | tuple[str, str]] = []
-        with tqdm(total=len(self.names), unit='image', desc='decoding', leave=False) as progress:
+        with tqdm(total=len(self.names), unit='image', desc='decoding', leave=False, disable=None) as progress:
             for shard in ordered_map(decode_shard, tasks, workers):
                 outcomes.extend(outcome if isinstance(outcome, str) else (outcome[0], outcome[1]) for outcome in shard)
                 progress.update(len(shard))
@@ -68,7 +68,7 @@ class Shards:
 
     def blocks(self, indices: np.ndarray, size: int = 64) -> Iterator[np.ndarray]:
         """The pixels at `indices`, in that order, in blocks: uint8 (n, C*H*W)."""
-        with tqdm(total=len(indices), unit='image', desc='writing', leave=False) as progress:
+        with tqdm(total=len(indices), unit='image', desc='writing', leave=False, disable=None) as progress:
             for start in range(0, len(indices), size):
                 block = indices[start:start + size]
                 yield np.stack([self._read(int(index)) for index in block])

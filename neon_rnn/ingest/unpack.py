@@ -79,7 +79,7 @@ def _unpack(archive: Path, folder: Path, limit: int) -> None:
     folder.mkdir()
     members = _zip_members if zipfile.is_zipfile(archive) and archive.suffix.lower() == '.zip' else _tar_members
     total = 0
-    with tqdm(unit='B', unit_scale=True, desc=f'unpacking {archive.name}', leave=False) as progress:
+    with tqdm(unit='B', unit_scale=True, desc=f'unpacking {archive.name}', leave=False, disable=None) as progress:
         for name, size, file in members(archive):
             path = folder / _safe(archive, name)
             total += size

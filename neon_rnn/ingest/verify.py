@@ -66,7 +66,7 @@ def check(dataset: Dataset) -> Iterator[str]:
 def _pictures(name: str, part: Part, block: int = 256) -> list[bytes]:
     """The hash of each picture's pixels."""
     hashes = []
-    with tqdm(total=part.count, unit='image', desc=f'hashing {name}', leave=False) as progress:
+    with tqdm(total=part.count, unit='image', desc=f'hashing {name}', leave=False, disable=None) as progress:
         for start in range(0, part.count, block):
             rows = part.read(range(start, min(start + block, part.count)))
             hashes += [hashlib.sha256(row).digest()[:16] for row in rows]

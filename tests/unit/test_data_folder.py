@@ -213,7 +213,7 @@ def test_files_without_a_readable_description_are_not_replaced_either(tmp_path, 
     assert (tmp_path / 'set/train.h5').read_bytes() == b'of somebody'
 
 
-def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch):
+def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     class_folders(tmp_path / 'photos', per_class=10)
     monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 4 * 3 * 16 * 16)
     decoded = []
@@ -229,6 +229,7 @@ def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch):
     stop_after(10)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 130
     assert not (tmp_path / 'set').exists()
+    assert f'{tmp_path}/set.import keeps what is finished; the same command goes on from there.' in capsys.readouterr().err
     stop_after(1000)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
     # Two shards of 4 were finished, the third was not: its 2 pictures are decoded again.
@@ -237,6 +238,14 @@ def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch):
     assert run(tmp_path / 'photos', '--out', tmp_path / 'again/set', '--size', 16) == 0
     assert (tmp_path / 'set/train.h5').read_bytes() == (tmp_path / 'again/set/train.h5').read_bytes()
     assert not (tmp_path / 'set.import').exists()
+
+
+def test_an_import_that_cannot_begin_leaves_nothing_behind(tmp_path, capsys):
+    (tmp_path / 'empty').mkdir()
+    for source, said in (('nowhere', 'there is no such folder'), ('empty', 'has 0 class folders')):
+        assert run(tmp_path / source, '--out', tmp_path / 'set') == 2
+        assert said in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['empty']
 
 
 def test_a_picture_changed_after_an_interruption_is_read_again(tmp_path, monkeypatch):
