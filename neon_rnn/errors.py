@@ -1,4 +1,5 @@
 """The errors that a user meets: each names the file or value at fault and says what to do."""
+import contextlib
 
 
 class NeonRnnError(Exception):
@@ -15,3 +16,12 @@ class UsageError(NeonRnnError):
     """The command was asked for something that cannot be; it ends with status 2."""
 
     exit_status = 2
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Put the file at fault before errors met in the block that cannot know which one it is."""
+    try:
+        yield
+    except NeonRnnError as error:
+        raise type(error)('{}: {}'.format(path, error))

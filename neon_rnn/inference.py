@@ -6,7 +6,7 @@ import numpy as np
 from tqdm import tqdm
 
 from neon_rnn import checkpoint, engines, models, records
-from neon_rnn.errors import UsageError
+from neon_rnn.errors import UsageError, naming
 
 #: A started engine, the model with its trained weights, the run's record.
 Trained = collections.namedtuple('Trained', 'nn model record')
@@ -57,7 +57,8 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     shape = tuple(record['dataset']['shape'])
     model, cost = models.build(record['model'], nn, shape, **record['options'])
     model.initialize(shape, cost)
-    nn.set_weights(model, saved.weights)
+    with naming(path):
+        nn.set_weights(model, saved.weights)
     return Trained(nn, model, record)
 
 

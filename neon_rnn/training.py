@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from neon_rnn import checkpoint, evaluation, inference, pretrained, ranks, records
 from neon_rnn.dataset import Minibatches, epoch_order
-from neon_rnn.errors import Diverged, NeonRnnError, UsageError
+from neon_rnn.errors import Diverged, NeonRnnError, UsageError, naming
 from neon_rnn.preparation import Settings, prepare
 
 #: Seconds between two looks at the cost: on a GPU each look waits for the device.
@@ -87,7 +87,8 @@ def _resume(folder, epochs, data):
     run = records.Run.open(folder)
     with run.lock():
         record = run.record
-        saved = checkpoint.load(inference.checkpoint_path(folder))
+        path = inference.checkpoint_path(folder)
+        saved = checkpoint.load(path)
         done = int(saved.meta['epoch'])
         settings = Settings.of_record(record, epochs, data)
         if done > settings.epochs or done == settings.epochs and record['status'] == 'finished':
@@ -97,7 +98,8 @@ def _resume(folder, epochs, data):
         if prepared.dataset.sha256() != record['dataset']['sha256']:
             raise UsageError('{}: is not the data set that this run was trained on (the sha256 of its files differ).'
                              .format(settings.data))
-        prepared.restore(saved)
+        with naming(path):
+            prepared.restore(saved)
         fields = prepared.record_fields()
         with _recorded(run):
             run.rewind(done)

@@ -4,6 +4,8 @@
     neon_rnn train --resume results/runs/<run id>               go on after an interruption
     torchrun --nproc-per-node 2 -m neon_rnn train ...           in several processes (docs/scaling.md)
 """
+import argparse
+
 from neon_rnn import engines, models, paths, preparation, pretrained, published, ranks, training
 from neon_rnn.errors import UsageError
 from neon_rnn.models.rnn import CELLS
@@ -48,12 +50,29 @@ def run(arguments):
     """Train, and say where the results are."""
     ranks.silence_others()
     if arguments.resume:
+        _check_beside_resume(arguments.argv[1:])
         finished = training.resume(arguments.resume, arguments.epochs, arguments.data)
     else:
         settings, source = settings_from(arguments)
         print(_announcement(settings))
         finished = training.train(settings, arguments.out, source)
     print('\nrecord and checkpoint: {}'.format(finished.folder))
+
+
+def _check_beside_resume(argv):
+    """Refuse options that --resume would leave unheard: a run goes on with the settings that it began with.
+
+    The engine and the backend may be named, as the container's entry point does; they are those of the run all the same.
+    """
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    parser.set_defaults(**dict.fromkeys(vars(parser.parse_args([])), None))  # so that what is not None was given
+    given = [name for name, value in vars(parser.parse_args(argv)).items() if value is not None]
+    others = ['--no-shuffle' if name == 'shuffle' else '--' + name for name in sorted(given)
+              if name not in ('resume', 'epochs', 'data', 'engine', 'backend')]
+    if others:
+        raise UsageError('--resume goes on with the settings of the run; {} cannot be given beside it, only -e and '
+                         '--data.'.format(', '.join(others)))
 
 
 def settings_from(arguments):

@@ -2,6 +2,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -302,6 +303,26 @@ def test_predict_prepares_photographs_as_the_training_did(tmp_path, capsys):
         assert main(['predict', run.folder, str(tmp_path / 'wide.png'), '--json', '-']) == 0
         answers.append(json.loads(capsys.readouterr().out.split('images/s\n')[-1])[0]['probability'])
     assert answers[0] != answers[1]  # the same weights, shown the white middle, or white between black
+
+
+def test_a_checkpoint_of_another_model_is_named(data, tmp_path, capsys):
+    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
+    other = training.train(settings(data, epochs=1)._replace(model='fcnn-2'), tmp_path / 'runs')
+    path = os.path.join(run.folder, 'checkpoint.npz')
+    shutil.copy(os.path.join(other.folder, 'checkpoint.npz'), path)
+    for command in (['evaluate', run.folder], ['train', '--resume', run.folder, '-e', '2']):
+        assert main(command) == 1
+        assert 'error: {}: the weights are of another model: '.format(path) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('options', 'named'), [
+    (['-z', '4'], '--batch_size'), (['--rng_seed', '0', '--no-shuffle'], '--rng_seed, --no-shuffle'),
+    (['--model', 'rnn', '-b', 'cpu'], '--model')])
+def test_settings_beside_resume_are_refused_and_not_passed_over(capsys, options, named):
+    assert main(['train', '--resume', 'no-such-run', *options]) == 2
+    assert '--resume goes on with the settings of the run; {} cannot be given'.format(named) in capsys.readouterr().err
+    assert main(['train', '--resume', 'no-such-run', '-e', '2', '--data', 'x', '--engine', 'torch', '-b', 'cpu']) == 2
+    assert 'no-such-run: there is no such run folder' in capsys.readouterr().err
 
 
 def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path, capsys):
