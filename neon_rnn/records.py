@@ -134,7 +134,7 @@ class Run:
         run = cls(folder, record)
         for name, columns in ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS)):
             csv_table.write(run._path(name), columns, [])
-        run._write()
+        write_json(run._path(RECORD), record)
         return run
 
     @classmethod
@@ -166,8 +166,9 @@ class Run:
         NeonRnnError
             A field is of the wrong type, or the file cannot be written; the record here keeps what it held.
         """
-        self.record = _checked(dict(self.record, **_known(fields)), self._path(RECORD))
-        self._write()
+        record = _checked(dict(self.record, **_known(fields)), self._path(RECORD))
+        write_json(self._path(RECORD), record)
+        self.record = record
 
     def add_minibatches(self, rows):
         """Append (epoch, minibatch, cost) rows to minibatches.csv; both count from 1.
@@ -230,9 +231,6 @@ class Run:
 
     def _path(self, name):
         return os.path.join(self.folder, name)
-
-    def _write(self):
-        write_json(self._path(RECORD), self.record)
 
 
 def _known(fields):

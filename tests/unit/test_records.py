@@ -165,6 +165,19 @@ def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
     assert records.read_minibatches(run.folder)[-1] == (2, 8, 0.5)
 
 
+def test_an_update_that_cannot_be_written_changes_nothing(tmp_path, monkeypatch):
+    run = trained(tmp_path, 1)
+
+    def full(path, value):
+        raise NeonRnnError('{}: the disk is full'.format(path))
+
+    monkeypatch.setattr(records, 'write_json', full)
+    with pytest.raises(NeonRnnError, match='the disk is full'):
+        run.update(status='finished')
+    assert run.record['status'] == 'running'
+    assert run.record == records.read_record(run.folder)
+
+
 def test_a_full_disk_leaves_the_table_as_it_was(tmp_path, monkeypatch):
     run = trained(tmp_path, 1)
 
