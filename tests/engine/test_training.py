@@ -7,6 +7,8 @@ import pytest
 import reference
 import torch
 
+from neon_rnn.engines.torch import step as engine_step
+from neon_rnn.engines.torch.graph import recordable
 from neon_rnn.models.rnn import generate_rnn_cls_model
 
 SHAPE = (3, 32, 64)
@@ -245,3 +247,30 @@ def test_train_step_uses_that_gradient(nn):
     after = nn.get_weights(model)
     for name, gradient in gradients.items():
         np.testing.assert_allclose(after[name] - before[name], -0.01 * gradient, atol=1e-15, err_msg=name)
+
+
+def test_each_optimiser_gets_a_step_graph_of_its_own(nn32, monkeypatch):
+    """Its velocities have to be there before a step is recorded; what records needs a GPU, and is stood in for here."""
+    steps = []
+
+    class Graph:
+        def __call__(self, step, inputs, labels, key):
+            steps.append((self, len(key)))
+            return step(inputs, labels)
+
+    monkeypatch.setattr(engine_step, 'recordable', lambda model: True)
+    monkeypatch.setattr(engine_step, 'StepGraph', Graph)
+    model = small_model(nn32, classes=2)
+    for _ in range(2):
+        optimizer = nn32.GradientDescentMomentum(0.1, 0.9)
+        for _ in range(2):
+            nn32.train_step(model, *batch(shape=(5,)), optimizer, 0)
+    graphs, lengths = zip(*steps, strict=True)
+    assert graphs[0] is graphs[1]
+    assert graphs[1] is not graphs[2]
+    assert graphs[2] is graphs[3]
+    assert lengths == (1, 3, 1, 3)  # the rate, and the addresses of two velocities from the second step on
+
+
+def test_a_step_is_recorded_on_a_gpu_only(nn32):
+    assert not recordable(small_model(nn32))

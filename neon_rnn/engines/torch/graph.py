@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import torch
 
-from neon_rnn.engines.torch import distributed
+from neon_rnn.engines.torch import backend, distributed
 from neon_rnn.engines.torch.layers import Dropout
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -15,11 +15,13 @@ WARM_UP = 3
 
 
 def recordable(model) -> bool:
-    """Whether a step always runs the same kernels on the same memory.
+    """Whether a step runs on a GPU, and always the same kernels on the same memory.
 
     Not with dropout, whose masks are drawn on the host, and not with several ranks.
     """
-    return distributed.ranks() == 1 and not any(isinstance(module, Dropout) for module in model.layers.modules())
+    if backend.active().device.type != 'cuda' or distributed.ranks() > 1:
+        return False
+    return not any(isinstance(module, Dropout) for module in model.layers.modules())
 
 
 class StepGraph:

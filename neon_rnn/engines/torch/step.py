@@ -58,8 +58,10 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
     def step(images, targets):
         return _step(model, images, targets, optimizer, epoch)
 
-    if device.type == 'cuda' and recordable(model):
-        model.graph = model.graph or StepGraph()
+    if recordable(model):
+        if model.graph is None or not optimizer.velocity:
+            # A new optimiser makes its velocities in its first step. Made while recording, every replay would zero them.
+            model.graph = StepGraph()
         rate = optimizer.schedule.get_learning_rate(optimizer.learning_rate, epoch)
         return model.graph(step, images, targets, (rate, *(each.data_ptr() for each in optimizer.velocity.values())))
     with distributed.together():
