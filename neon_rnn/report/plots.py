@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +16,22 @@ from neon_rnn.report.drawing import FAINT, INK, MUTED, OTHER, OURS, PAPER, PUBLI
 
 _CARD = (3.75, 2.75)
 _TIMES = ((1, '1 s'), (10, '10 s'), (60, '1 min'), (600, '10 min'), (3600, '1 h'), (36000, '10 h'), (360000, '100 h'))
+#: The kinds of points of `accuracy_against_time`, in the order of the legend, and how they are drawn.
+_MARKS: dict[str, dict[str, Any]] = {
+    'published': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': PUBLISHED},
+    'ours, complete protocol': {'marker': 'o', 'facecolor': OURS, 'edgecolor': OURS},
+    'ours, protocol differs': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': OURS},
+    'ours, synthetic data: not comparable': {'marker': 'D', 'facecolor': PAPER, 'edgecolor': OTHER}}
+
+
+class _Point(NamedTuple):
+    """A result: its time, its accuracy and its interval in per cent, and which of `_MARKS` it gets."""
+
+    seconds: float
+    accuracy: float
+    name: str
+    kind: str
+    interval: list[float] | None
 
 
 def learning_curve(configuration: Configuration, context: Sequence[Configuration] = ()) -> Figure:
@@ -89,15 +105,40 @@ def _lines(upper: Axes, lower: Axes, configuration: Configuration, color: str, w
 def accuracy_against_time(choice: Choice, width: float = 10.2, height: float = 5.4) -> Figure:
     """Accuracy over the time of the published number of epochs: published, and ours.
 
-    Ours is the measured time where the protocol is complete or none was published, else the projected one. Runs on
-    synthetic data have their own mark, since their accuracy cannot be compared.
+    Runs on synthetic data have their own mark, since their accuracy cannot be compared.
+
+    Parameters
+    ----------
+    choice
+    width, height
+        In inches.
     """
     figure = drawing.new_figure(width, height)
     wide = width > 6
     below = 0.92 if wide else 1.24  # what the legend takes
     axes = drawing.place(figure, 0.5, below, width - 0.62, height - below - 0.25)
-    points: list[tuple[float, float, str, str, list[float] | None]] = [
-        (row.training_seconds, row.accuracy, row.row, 'published', None) for row, _ in choice.rows]
+    points = _points(choice)
+    for kind, mark in _MARKS.items():
+        chosen = [point for point in points if point.kind == kind]
+        for point in chosen:
+            if point.interval:
+                axes.plot([point.seconds] * 2, point.interval, color=mark['edgecolor'], linewidth=1, alpha=0.45, zorder=2)
+        if chosen:
+            axes.scatter([point.seconds for point in chosen], [point.accuracy for point in chosen], s=30,
+                         linewidths=1.4, label=kind, zorder=3, **mark)
+    _scale(axes, points)
+    _label(axes, points)
+    figure.legend(loc='lower left', bbox_to_anchor=(0.4 / width, 0.0), ncol=2 if wide else 1,
+                  columnspacing=1.4, handletextpad=0.3, borderpad=0.2, labelcolor=INK)
+    return figure
+
+
+def _points(choice: Choice) -> list[_Point]:
+    """What was published, then ours.
+
+    Ours has the measured time where the protocol is complete or none was published, else the projected one.
+    """
+    points = [_Point(row.training_seconds, row.accuracy, row.row, 'published', None) for row, _ in choice.rows]
     for configuration in choice.shown:
         kind = {COMPLETE: 'ours, complete protocol', OTHER_DATA: 'ours, synthetic data: not comparable'}.get(
             configuration.state, 'ours, protocol differs')
@@ -105,22 +146,14 @@ def accuracy_against_time(choice: Choice, width: float = 10.2, height: float = 5
         seconds = measured[0] if measured and (configuration.state == COMPLETE or not configuration.is_row) \
             else configuration.projected_seconds
         if configuration.accuracy and seconds:
-            points.append((seconds, configuration.accuracy[0], configuration.name, kind, configuration.interval))
-    marks: dict[str, dict[str, Any]] = {
-        'published': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': PUBLISHED},
-        'ours, complete protocol': {'marker': 'o', 'facecolor': OURS, 'edgecolor': OURS},
-        'ours, protocol differs': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': OURS},
-        'ours, synthetic data: not comparable': {'marker': 'D', 'facecolor': PAPER, 'edgecolor': OTHER}}
-    for kind, mark in marks.items():
-        chosen = [point for point in points if point[3] == kind]
-        for x, _, _, _, interval in chosen:
-            if interval:
-                axes.plot([x, x], interval, color=mark['edgecolor'], linewidth=1, alpha=0.45, zorder=2)
-        if chosen:
-            axes.scatter([point[0] for point in chosen], [point[1] for point in chosen], s=30, linewidths=1.4,
-                         label=kind, zorder=3, **mark)
-    times = [point[0] for point in points]
-    values = [bound for point in points for bound in (point[1], *(point[4] or ()))]
+            points.append(_Point(seconds, configuration.accuracy[0], configuration.name, kind, configuration.interval))
+    return points
+
+
+def _scale(axes: Axes, points: Sequence[_Point]) -> None:
+    """Time on a logarithmic axis with round times as ticks, accuracy on a linear one, with room for all points."""
+    times = [point.seconds for point in points]
+    values = [bound for point in points for bound in (point.accuracy, *(point.interval or ()))]
     axes.set_xscale('log')
     axes.set_xlim(min(times) / 1.6, max(times) * 1.9)
     axes.set_ylim(min(min(values), 70) - 2, max(max(values), 88) + 2)
@@ -132,21 +165,17 @@ def accuracy_against_time(choice: Choice, width: float = 10.2, height: float = 5
     axes.tick_params(length=0)
     axes.set_xlabel('training time')
     axes.set_title('test accuracy, %', fontsize=8.5, fontweight='normal', color=MUTED, pad=4)
-    _label(axes, [(x, y, text, marks[kind]['edgecolor']) for x, y, text, kind, _ in points])
-    figure.legend(loc='lower left', bbox_to_anchor=(0.4 / width, 0.0), ncol=2 if wide else 1,
-                  columnspacing=1.4, handletextpad=0.3, borderpad=0.2, labelcolor=INK)
-    return figure
 
 
-def _label(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
+def _label(axes: Axes, points: Sequence[_Point]) -> None:
     """Name the points, each at the first side where its name covers neither a point nor another name."""
     scale = axes.figure.dpi / 72  # type: ignore[union-attr]
-    centres = [axes.transData.transform((x, y)) for x, y, _, _ in points]
+    centres = [axes.transData.transform((point.seconds, point.accuracy)) for point in points]
     taken = [(x - 4 * scale, y - 4 * scale, x + 4 * scale, y + 4 * scale) for x, y in centres]
     inside = axes.bbox
     sides = [(dx, dy) for dy in (0, 9, -9, 17, -17, 25, -25) for dx in (1, -1, 0) if dx or dy]
-    for (x, y), (seconds, accuracy, text, color) in zip(centres, points, strict=True):
-        width, height = 4.4 * len(text) * scale, 8 * scale
+    for (x, y), point in zip(centres, points, strict=True):
+        width, height = 4.4 * len(point.name) * scale, 8 * scale
         best, best_box, least = sides[0], taken[0], math.inf
         for dx, dy in sides:
             left = x + (6 * dx - 0.5) * scale - (0 if dx > 0 else width if dx < 0 else width / 2)
@@ -157,8 +186,9 @@ def _label(axes: Axes, points: Sequence[tuple[float, float, str, str]]) -> None:
             if cost < least:
                 best, best_box, least = (dx, dy), box, cost
         taken.append(best_box)
-        axes.annotate(text, (seconds, accuracy), xytext=(6 * best[0], best[1]), textcoords='offset points',
-                      ha={1: 'left', -1: 'right', 0: 'center'}[best[0]], va='center', fontsize=7.5, color=color)
+        axes.annotate(point.name, (point.seconds, point.accuracy), xytext=(6 * best[0], best[1]),
+                      textcoords='offset points', ha={1: 'left', -1: 'right', 0: 'center'}[best[0]], va='center',
+                      fontsize=7.5, color=_MARKS[point.kind]['edgecolor'])
 
 
 def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[str], title: str = '') -> Figure:
