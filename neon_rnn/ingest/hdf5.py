@@ -143,7 +143,25 @@ def check_replaceable(folder: str | os.PathLike) -> None:
 
 @contextlib.contextmanager
 def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place if the block succeeds; `size` bytes have to fit."""
+    """A temporary folder beside `folder` that takes its place if the block succeeds, and else leaves it as it was.
+
+    Parameters
+    ----------
+    folder : path
+    size : int
+        Bytes that have to fit on the disk.
+
+    Yields
+    ------
+    Path
+
+    Raises
+    ------
+    UsageError
+        See `check_replaceable`.
+    NeonRnnError
+        The disk is full or the folder cannot be written.
+    """
     check_replaceable(folder)
     path = Path(os.path.abspath(folder))
     make_folder(path.parent)
@@ -156,7 +174,12 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
         previous = temporary.with_name(temporary.name + '.previous')
         if path.exists():
             path.rename(previous)
-        temporary.rename(path)
+        try:
+            temporary.rename(path)
+        except OSError:
+            if previous.exists():
+                previous.rename(path)
+            raise
         shutil.rmtree(previous, ignore_errors=True)
     except OSError as error:
         raise write_error(path, error) from error

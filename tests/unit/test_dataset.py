@@ -1,6 +1,7 @@
 """The data set reader: what it returns, and how it refuses what is no data set."""
 import json
 import os
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -121,6 +122,22 @@ def test_not_hdf5_truncated_and_damaged(tmp_path):
     path.write_bytes(bytes(changed))
     with pytest.raises(NeonRnnError, match='sha256'):
         open_dataset(tmp_path / 'set')
+
+
+def test_a_data_set_that_cannot_be_put_in_place_leaves_the_one_that_is_there(tmp_path, monkeypatch):
+    write_small_dataset(tmp_path / 'set', name='old')
+    rename = Path.rename
+
+    def fails_for_the_new_one(self, target):
+        if Path(target) == tmp_path / 'set' and not self.name.endswith('.previous'):
+            raise OSError(5, 'Input/output error')
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, 'rename', fails_for_the_new_one)
+    with pytest.raises(NeonRnnError, match='could not be written'):
+        write_small_dataset(tmp_path / 'set', name='new')
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+    assert open_dataset(tmp_path / 'set').description['name'] == 'old'
 
 
 def test_parts_have_to_agree(tmp_path):
