@@ -132,12 +132,13 @@ def compare(case, expected, found):
 
 
 def _of_digest(difference, expected):
-    """The larger of the norm's deviation and of the largest value's; the sum is compared on the scale of the norm."""
+    """The largest of three: the deviation of the norm, of the sum, and of a kept value on the scale of the largest one."""
     scale = np.abs(expected[2:]).max()
     norm = expected[0]
     if norm == 0 or scale == 0:  # biases before the first step
         return difference.max()
-    # a sum of n rounded values is as uncertain as sqrt(n) of them, which is what the norm measures
+    # Were the rounding of n values independent, their sum would be as uncertain as their norm is large. It is not quite:
+    # the sum is given up to 16 times as much, the root of the number of values that are kept.
     return max(difference[2:].max() / scale, difference[0] / norm, difference[1] / (norm * np.sqrt(len(expected))))
 
 
