@@ -12,6 +12,7 @@ from neon_rnn import checkpoint, evaluation, inference, pretrained, ranks, recor
 from neon_rnn.dataset import Minibatches, epoch_order
 from neon_rnn.errors import Diverged, NeonRnnError, UsageError, naming
 from neon_rnn.preparation import Settings, prepare
+from neon_rnn.wording import counted
 
 #: Seconds between two looks at the cost: on a GPU each look waits for the device.
 _LOOK = 0.5
@@ -92,8 +93,8 @@ def _resume(folder, epochs, data):
         done = int(saved.meta['epoch'])
         settings = Settings.of_record(record, epochs, data)
         if done > settings.epochs or done == settings.epochs and record['status'] == 'finished':
-            raise UsageError('{}: all of its {} epochs are trained; -e N with a larger N trains on.'.format(
-                folder, settings.epochs))
+            raise UsageError('{}: is trained for {} already; -e N with a larger N trains on.'.format(
+                folder, counted(done, 'epoch')))
         prepared = prepare(settings)
         if prepared.dataset.sha256() != record['dataset']['sha256']:
             raise UsageError('{}: is not the data set that this run was trained on (the sha256 of its files differ).'

@@ -6,6 +6,7 @@ from typing import Any
 
 from neon_rnn.bench import measure
 from neon_rnn.report import drawing
+from neon_rnn.wording import counted
 
 #: What is compared with what in the table of ratios.
 REFERENCES = ('neon-mkl', 'neon-gpu', 'eager-float32', 'eager-float32-memory')
@@ -16,10 +17,11 @@ def markdown(report: dict[str, Any]) -> str:
     """All parts that were measured."""
     plan, machine = report['plan'], report['machine']
     sections = ['# Benchmark of {}\n'.format(plan['model']),
-                '{cpu}, {cores} cores, {memory_gib} GiB; {system}. {when}, commit {commit}{dirty}. Backend {backend}, '
+                '{cpu}, {counted_cores}, {memory_gib} GiB; {system}. {when}, commit {commit}{dirty}. Backend {backend}, '
                 'minibatches of {batch}, images of {side} x {side}. Variants take turns; a figure is the median, with '
                 'the 10th and 90th percentile.\n'.format(
-                    when=report['when'], commit=(report['git'].get('commit') or 'unknown')[:10],
+                    counted_cores=counted(machine['cores'], 'core'), when=report['when'],
+                    commit=(report['git'].get('commit') or 'unknown')[:10],
                     dirty=' with changes' if report['git'].get('dirty') else '', **machine, **_settings(plan))]
     if 'peaks' in report:
         sections.append(_limits(report))
@@ -146,6 +148,6 @@ def plot(report: dict[str, Any]) -> str:
         axes.grid(axis='y', visible=False)
         axes.set_xlim(0, 1.15 * max(speed['high'] for _, speed, _ in bars))
         axes.set_xlabel('images/s')
-        axes.set_title('Training {}, minibatches of {}, {} cores'.format(
-            report['plan']['model'], report['plan']['batch'], report['machine']['cores']))
+        axes.set_title('Training {}, minibatches of {}, {}'.format(
+            report['plan']['model'], report['plan']['batch'], counted(report['machine']['cores'], 'core')))
         return drawing.svg(figure, 'bench')

@@ -13,6 +13,7 @@ import sys
 
 from neon_rnn import engines, environment
 from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.wording import counted
 
 #: The states of an engine or backend: it works; it is not there; it is there and would give wrong numbers or none.
 USABLE, MISSING, WRONG = 'usable', 'missing', 'wrong'
@@ -105,7 +106,7 @@ def describe(report):
     """The report in words, a list of lines."""
     machine = report['machine']
     memory = 'memory unknown' if machine['memory_gib'] is None else '{} GiB'.format(machine['memory_gib'])
-    lines = ['machine   {}, {} cores, {}, {}'.format(machine['cpu'], machine['cores'], memory, machine['system']),
+    lines = ['machine   {}, {}, {}, {}'.format(machine['cpu'], counted(machine['cores'], 'core'), memory, machine['system']),
              'python    {} ({})'.format(report['versions']['python'], report['python']),
              'versions  ' + ', '.join('{} {}'.format(name, version) for name, version in sorted(report['versions'].items())
                                       if name != 'python'),

@@ -9,6 +9,7 @@ import argparse
 from neon_rnn import engines, models, paths, preparation, pretrained, published, ranks, training
 from neon_rnn.errors import UsageError
 from neon_rnn.models.rnn import CELLS
+from neon_rnn.wording import counted
 
 
 def add_arguments(parser):
@@ -104,5 +105,5 @@ def _epochs(arguments):
 
 
 def _announcement(settings):
-    return ('training {0.model}: engine {0.engine}, backend {0.backend}, {0.precision}, data {0.data}, {0.epochs} '
-            'epochs of minibatches of {0.batch_size}, seed {0.seed}'.format(settings))
+    return ('training {0.model}: engine {0.engine}, backend {0.backend}, {0.precision}, data {0.data}, {epochs} '
+            'of minibatches of {0.batch_size}, seed {0.seed}'.format(settings, epochs=counted(settings.epochs, 'epoch')))

@@ -10,6 +10,7 @@ from neon_rnn.errors import NeonRnnError
 from neon_rnn.report import drawing, plots, provenance, table
 from neon_rnn.report.choose import COMPLETE, OTHER_DATA, SHORTENED, UNFINISHED, Choice, Configuration
 from neon_rnn.report.table import NOT_RUN
+from neon_rnn.wording import counted
 
 #: What the marks of a row's state look like and say.
 _STATES = {COMPLETE: ('complete', 'complete protocol'), SHORTENED: ('shortened', 'protocol differs'),
@@ -196,7 +197,7 @@ def _curves(shown: Sequence[Configuration], runs: str) -> str:
         for index, configuration in enumerate(shown):
             if any(run.record['epochs'] for run in configuration.runs):
                 picture = drawing.svg(plots.learning_curve(configuration, shown), f'curve-{index}')
-                description = f'{configuration.name}: accuracy and cost over {configuration.epochs} epochs'
+                description = f'{configuration.name}: accuracy and cost over {counted(configuration.epochs, "epoch")}'
                 cards.append(f'<div class="card">{drawing.inline(picture, escape(description))}'
                              f'{_small(_records([run.folder for run in configuration.runs], runs))}</div>')
     if not cards:

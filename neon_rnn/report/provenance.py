@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from neon_rnn.report.choose import Choice, Configuration
 from neon_rnn.report.collect import Run
+from neon_rnn.wording import counted
 
 
 def record_link(runs: str, folder: str, name: str = 'record.json') -> str:
@@ -59,7 +60,7 @@ def _configuration(configuration: Configuration, runs: str) -> str:
     shared = [
         ('Network', f'{record["model"]}, {record["parameters"]:,} parameters'),
         ('Engine', f'{record["engine"]}, {record["backend"]}, {record["precision"]}'),
-        ('Training', f'{settings["epochs"]} epochs, batch size {settings["batch_size"]}, learning rate '
+        ('Training', f'{counted(settings["epochs"], "epoch")}, batch size {settings["batch_size"]}, learning rate '
                      f'{settings["learning_rate"]}, momentum {settings["momentum_coef"]}, weight decay '
                      f'{settings["wdecay"]}' + ('' if settings['shuffle'] else ', not shuffled')),
         ('Data', f'{dataset["name"]} ({dataset["kind"]}), {_shape(dataset["shape"])}; {_counts(dataset["counts"])}'),
@@ -85,7 +86,7 @@ def _run(run: Run, runs: str) -> str:
             ('When', f'{record["started"]} to {record["ended"] or "?"}{resumed}'), ('Code', code),
             ('Versions', ', '.join(f'{name} {version}' for name, version in sorted(record['versions'].items()))),
             ('Device', device),
-            ('Machine', f'{machine["cpu"]}, {machine["cores"]} cores{memory}, {machine["system"]}'),
+            ('Machine', f'{machine["cpu"]}, {counted(machine["cores"], "core")}{memory}, {machine["system"]}'),
             ('Command', ' '.join(shlex.quote(str(word)) for word in record['argv']))]
     items = ''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in rows if text)
     links = ' '.join(f'<a href="{record_link(runs, run.folder, name)}">{name}</a>'

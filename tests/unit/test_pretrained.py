@@ -322,5 +322,5 @@ def test_a_training_starts_from_the_file_and_says_so(weights_file, tmp_path, cap
     for name in ('2.W', '1.W', '6.0.0.W'):  # weights drawn anew would be sqrt(2) away
         distance = np.linalg.norm(moved[name] - kept[name]) / np.linalg.norm(kept[name])
         assert 0 < distance < 0.7, 'not trained on from the weights of the file: ' + name
-    with pytest.raises(UsageError, match='all of its 1 epochs are trained'):
+    with pytest.raises(UsageError, match='is trained for 1 epoch already'):
         training.resume(str(folder))

@@ -137,9 +137,9 @@ def test_resuming_after_a_kill_before_the_first_epoch_ended(data, tmp_path, monk
 def test_more_epochs_can_be_asked_for(data, tmp_path):
     whole = training.train(settings(data, epochs=3), tmp_path / 'whole')
     run = training.train(settings(data, epochs=1), tmp_path / 'short')
-    with pytest.raises(UsageError, match='all of its 1 epochs are trained'):
+    with pytest.raises(UsageError, match='is trained for 1 epoch already; -e N'):
         training.resume(run.folder)
-    with pytest.raises(UsageError, match='all of its 0 epochs are trained'):
+    with pytest.raises(UsageError, match='is trained for 1 epoch already; -e N'):
         training.resume(run.folder, epochs=0)
     assert_same_result(whole, training.resume(run.folder, epochs=3))
 
