@@ -22,6 +22,10 @@ from neon_rnn.files import atomic_file
 FORMAT = 'neon_rnn checkpoint'
 VERSION = 1
 
+#: Of the names of weights, what follows the last dot, in neon's order: parameters, and the running statistics of batch norm.
+TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
+STATISTICS = ('gmean', 'gvar')
+
 #: What `load` returns: `weights` an ordered dict of arrays, `optimizer_state` name -> list of arrays (empty before the
 #: first step), `random_state` a dict of arrays, `meta` the caller's dict.
 Checkpoint = collections.namedtuple('Checkpoint', 'weights optimizer_state random_state meta')

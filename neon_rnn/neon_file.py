@@ -10,11 +10,10 @@ import pickle
 import numpy as np
 
 from neon_rnn import checkpoint, engines, models
+from neon_rnn.checkpoint import STATISTICS, TRAINED
 from neon_rnn.errors import NeonRnnError
 from neon_rnn.files import atomic_file
 
-TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
-STATISTICS = ('gmean', 'gvar')
 DIRECTIONS = ('vertical', 'horizontal')
 
 

@@ -179,4 +179,4 @@ class Prepared:
             'protocol': published.protocol(settings.model, hyperparameters, data, settings.options), 'dataset': data,
             'argv': sys.argv[1:],
             'parameters': sum(int(array.size) for name, array in weights.items()
-                              if not name.endswith(('gmean', 'gvar')))}
+                              if name.rpartition('.')[2] not in checkpoint.STATISTICS)}

@@ -5,13 +5,10 @@ import numpy as np
 from neon.layers.container import LayerContainer
 from neon.optimizers.optimizer import get_param_list
 
-from neon_rnn.checkpoint import check_fit
+from neon_rnn.checkpoint import STATISTICS, TRAINED, check_fit
 from neon_rnn.engines.neon.backend import active
 from neon_rnn.engines.neon.spatial_rnn import DIRECTIONS, SpatialRNN
 from neon_rnn.errors import NeonRnnError
-
-TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
-STATISTICS = ('gmean', 'gvar')
 
 #: A named tensor of a model; `gradient` and `states` (neon's list of the optimiser's tensors) are None for statistics.
 Parameter = collections.namedtuple('Parameter', 'name tensor gradient states')
@@ -27,7 +24,7 @@ def parameters(model):
     Raises
     ------
     NeonRnnError
-        A layer trains a parameter under another name than those of `TRAINED`.
+        A layer trains a parameter under another name than those of `checkpoint.TRAINED`.
     """
     return list(_container_parameters(model.layers, ''))
 
