@@ -118,7 +118,12 @@ class Prepared:
     def save(self, run, epoch):
         """Write the checkpoint of the end of an epoch (0: before the first), in a thread beside the next epoch.
 
-        One rank's checkpoint is enough.
+        What is written are copies, made here. One rank's checkpoint is enough.
+
+        Raises
+        ------
+        NeonRnnError
+            The checkpoint before could not be written.
         """
         if not ranks.first():
             return
@@ -131,9 +136,13 @@ class Prepared:
         writer.shutdown(wait=False)
 
     def wait_for_checkpoint(self):
-        """Wait until the last checkpoint is written; raises what went wrong with it."""
-        writing, self._writing = self._writing, None
-        if writing is not None:
+        """Wait until the last checkpoint is written; raises what went wrong with it, once.
+
+        A wait that is interrupted can be taken up again.
+        """
+        if self._writing is not None:
+            futures.wait([self._writing])
+            writing, self._writing = self._writing, None
             writing.result()
 
     def restore(self, saved):

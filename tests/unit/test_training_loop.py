@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -211,6 +212,24 @@ def test_a_full_disk_at_the_checkpoint(data, tmp_path, monkeypatch):
     (folder,) = (tmp_path / 'runs').iterdir()
     assert records.read_record(folder)['status'] == 'failed'
     assert_same_result(whole, training.resume(str(folder)))
+
+
+def test_a_wait_for_the_checkpoint_that_ctrl_c_cuts_short_is_taken_up_again(monkeypatch):
+    """Else the record would say 'interrupted', and the lock be free, while the thread still writes."""
+    prepared = preparation.Prepared(None, None, None, None, None, None)
+    prepared._writing = writing = futures.Future()
+
+    def interrupted(pending):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preparation.futures, 'wait', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            prepared.wait_for_checkpoint()
+    writing.set_exception(NeonRnnError('the disk is full'))
+    with pytest.raises(NeonRnnError, match='the disk is full'):
+        prepared.wait_for_checkpoint()
+    prepared.wait_for_checkpoint()
 
 
 def test_a_second_process_is_kept_out(data, tmp_path):
