@@ -60,6 +60,8 @@ def make(folder: str, train: int = 1024, test: int = 256, size: int = 128, seed:
         raise UsageError(f'--size {size}: portraits are 16 to 1024 pixels wide.')
     if not 0 <= seed < 2 ** 32:
         raise UsageError(f'--seed {seed}: has to be in 0..2**32-1.')
+    if workers < 1:
+        raise UsageError(f'--workers {workers}: at least one is needed.')
     with tqdm(total=train + test, unit='portrait', desc='drawing', leave=False, disable=None) as progress:
         parts = {}
         for name, first, count in (('train', 0, train), ('test', train, test)):

@@ -69,7 +69,7 @@ def test_the_same_portraits_are_drawn_again_other_ones_only_by_force(tmp_path, c
     assert (tmp_path / 'demo/train.h5').read_bytes() != drawn
 
 
-@pytest.mark.parametrize('options', [['--train', '1'], ['--test', '0'], ['--size', '8'], ['--seed', '-1']])
+@pytest.mark.parametrize('options', [['--train', '1'], ['--test', '0'], ['--size', '8'], ['--seed', '-1'], ['--workers', '0']])
 def test_wrong_numbers(tmp_path, options, capsys):
     assert main(['data', 'demo', '--out', str(tmp_path / 'demo'), *options]) == 2
     assert 'error:' in capsys.readouterr().err
