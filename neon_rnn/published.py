@@ -3,6 +3,7 @@ import collections
 import csv
 import os
 
+from neon_rnn import paths
 from neon_rnn.errors import NeonRnnError
 
 #: The settings of every published row; the number of epochs is a column of the table.
@@ -12,7 +13,7 @@ MOMENTUM_COEF = 0.9
 WDECAY = 0.0005
 
 #: Where the published rows are kept: `results/published.csv` of this repository.
-PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'results', 'published.csv')
+PATH = os.path.join(paths.ROOT, 'results', 'published.csv')
 
 _TYPES = (str, str, float, float, int, int, int, str, str)
 

@@ -21,10 +21,35 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Replay, print, judge."""
+    """Replay, print, judge.
+
+    Raises
+    ------
+    UsageError
+        The engine or backend is not here, or the file for the figures cannot be written.
+    NeonRnnError
+        Results are beyond their tolerances.
+    """
     if arguments.json:
         check_writable(arguments.json)
     engine = arguments.engine or engines.default()
+    deviations, device, left_out = _replay(engine, arguments)
+    print('replayed: engine {}, backend {}, {}'.format(engine, device.get('backend'), device.get('device')))
+    for name in left_out:
+        print('left out: {}'.format(name))
+    if arguments.json:
+        write_json(arguments.json, {'engine': engine, 'device': device, 'left_out': left_out,
+                                    'deviations': [_as_json(deviation) for deviation in deviations]})
+    too_far = verification.beyond(deviations)
+    if too_far:
+        raise NeonRnnError('{} of {} results are beyond their tolerances: engine {} on backend {} does not compute as '
+                           "Intel neon's cpu backend does.".format(len(too_far), len(deviations), engine,
+                                                                   device.get('backend')))
+    print('all {} results are within the stated tolerances'.format(len(deviations)))
+
+
+def _replay(engine, arguments):
+    """Run the cases and print how far each is: all deviations, the device of the last, what was left out and why."""
     nn = engines.load(engine)
     deviations, device, left_out = [], {}, []
     for case in verification_cases.cases():
@@ -40,25 +65,14 @@ def run(arguments):
         except UsageError:
             if case.precision == 'float32':
                 raise
-            # float64 is there on neon's cpu backend and torch only
+            # neon has float64 on its numpy backend only; whatever else is refused, the case in float32 shows
             left_out.append('{} (this backend has no float64)'.format(case.name))
             continue
         left_out += ['{}, {} (rounding decides it on this backend)'.format(case.name, key) for key in case.left_out]
         of_case = verification.compare(case, recorded, found)
         deviations += of_case
         _print_case(case, of_case, arguments.details)
-    print('replayed: engine {}, backend {}, {}'.format(engine, device.get('backend'), device.get('device')))
-    for name in left_out:
-        print('left out: {}'.format(name))
-    if arguments.json:
-        write_json(arguments.json, {'engine': engine, 'device': device, 'left_out': left_out,
-                                    'deviations': [_as_json(deviation) for deviation in deviations]})
-    too_far = verification.beyond(deviations)
-    if too_far:
-        raise NeonRnnError('{} of {} results are beyond their tolerances: engine {} on backend {} does not compute as '
-                           "Intel neon's cpu backend does.".format(len(too_far), len(deviations), engine,
-                                                                   device.get('backend')))
-    print('all {} results are within the stated tolerances'.format(len(deviations)))
+    return deviations, device, left_out
 
 
 def _print_case(case, deviations, details):

@@ -26,7 +26,18 @@ _INSTEAD = 'Use -b numpy, or --engine torch.'
 
 
 def refuse_other_pathways(container):
-    """Raise `UsageError` where a pathway of a MergeSum in a model ends in a layer after which mkl's gradients are wrong."""
+    """Refuse a model in which a pathway of a MergeSum ends in a layer after which mkl's gradients are wrong.
+
+    Parameters
+    ----------
+    container : LayerContainer
+        Of neon, say the ``layers`` of a model; those inside it are looked into.
+
+    Raises
+    ------
+    UsageError
+        Names the type of the layer.
+    """
     for layer in container.layers:
         if not isinstance(layer, LayerContainer):
             continue
@@ -43,7 +54,14 @@ def refuse_other_pathways(container):
 
 
 def refuse_undone_sums(be):
-    """Have the ``sum_tensor`` of an mkl backend raise `UsageError` where it would leave out a sum."""
+    """Have the ``sum_tensor`` of an mkl backend, a method of this one object, refuse what it would leave undone.
+
+    Parameters
+    ----------
+    be : NervanaMKL
+        Afterwards ``sum_tensor(primitives, count, tensors, output)`` raises `UsageError` where one of the `count` summands
+        carries no layout; `tensors` holds four addresses of each, uint64 (4 * count,).
+    """
     add = be.sum_tensor
 
     def checked(primitives, count, tensors, output):

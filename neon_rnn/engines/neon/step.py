@@ -13,7 +13,10 @@ def feed(minibatches):
 
 
 def _input_buffer(model):
-    """The model's one input tensor, (C*H*W, batch): neon's layers keep views of the tensor they saw first."""
+    """The model's one input tensor, (C*H*W, batch): neon's layers keep views of the tensor they saw first.
+
+    Made on first use, with the one of the targets, (classes, batch); a model that mkl trains wrongly is refused then.
+    """
     if getattr(model, 'input_buffer', None) is None:
         if active().is_mkl():
             refuse_other_pathways(model.layers)
