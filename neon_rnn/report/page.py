@@ -43,7 +43,7 @@ def page(choice: Choice, data: dict[str, Any], runs: str, folder: Path) -> str:
         _section('time', 'Accuracy against time', _scatter(choice)),
         _section('curves', 'Learning curves', _curves(shown, runs)),
         _section('confusion', 'Confusion matrices', _confusions(shown, runs)),
-        _section('examples', 'Example predictions', _examples(shown, folder)),
+        _section('examples', 'Example predictions', _examples(choice, runs, folder)),
         _section('provenance', 'Where the numbers come from', provenance.fragment(choice, data, runs)),
         _section('rules', 'How a row is chosen', _list(data['rules']))]
     style = Path(__file__).with_name('page.css').read_text(encoding='utf-8')
@@ -232,27 +232,33 @@ def _confusions(shown: Sequence[Configuration], runs: str) -> str:
             'true classes, columns are predictions; counts are added up over seeds.</p>')
 
 
-def _examples(shown: Sequence[Configuration], folder: Path) -> str:
-    """Pictures of the demo data with what the network said; never photographs."""
-    blocks = []
-    for configuration in shown:
+def _examples(choice: Choice, runs: str, folder: Path) -> str:
+    """Pictures of the demo data with what each network said, also where the table shows its run on photographs.
+
+    Photographs themselves are never shown.
+    """
+    blocks: dict[str, str] = {}
+    problems = []
+    for configuration in [*choice.shown, *choice.others]:
         for run in configuration.finished:
-            if run.record['dataset']['kind'] != 'synthetic':
+            if configuration.name in blocks or run.record['dataset']['kind'] != 'synthetic':
                 continue
             try:
                 found = examples.read(folder / run.folder)
             except NeonRnnError as error:
                 reason = str(error).replace(f'{folder / run.folder}/', '')
-                blocks.append(f'<p class="problem">{escape(run.folder)}: {escape(reason)}</p>')
+                problems.append(f'<p class="problem">{escape(run.folder)}: {escape(reason)}</p>')
                 continue
             if found:
                 figures = '\n'.join(_example(example) for example in found)
-                blocks.append(f'<h3>{escape(configuration.name)}</h3>\n<div class="pictures">\n{figures}\n</div>')
-                break
-    if not blocks:
+                blocks[configuration.name] = (f'<h3>{escape(configuration.name)}</h3>\n<div class="pictures">\n{figures}\n'
+                                              f'</div>\n{_small(_records([run.folder], runs))}')
+    if not blocks and not problems:
         return ''
-    return ('<p>Drawn test pictures (synthetic data); about half of those shown are mistakes, where there are '
-            'enough.</p>\n' + '\n'.join(blocks))
+    order = {name: place for place, name in enumerate(configuration.name for configuration in choice.shown)}
+    names = sorted(blocks, key=lambda name: order.get(name, len(order)))
+    return ('<p>Drawn test pictures (synthetic data) and what the networks trained on such said; about half of those shown '
+            'are mistakes, where there are enough.</p>\n' + '\n'.join([*problems, *(blocks[name] for name in names)]))
 
 
 def _example(example: dict[str, Any]) -> str:

@@ -183,6 +183,17 @@ def test_examples_appear_on_the_page(results):
     assert ' '.join(page.texts).count('wrong: is') == 2
 
 
+def test_examples_stay_on_the_page_when_the_table_shows_photographs(tmp_path):
+    synthetic.write(tmp_path, synthetic.record('drawn', dataset=DEMO))
+    synthetic.write(tmp_path, synthetic.record('photographs'))
+    pictures = np.zeros((4, 3 * 8 * 8), np.uint8)
+    examples.write(tmp_path / 'drawn', 'synthetic', pictures, (3, 8, 8), np.array([0, 1, 1, 0]), np.full((4, 2), 0.5),
+                   ['female', 'male'])
+    text = build.build(tmp_path, tmp_path)[1]['report.html'].decode()
+    assert 'runs/photographs/' not in re.search('<section id="examples">(.*?)</section>', text, re.S)[1]
+    assert len([link for link in Page(text).links if link.startswith('data:image/png')]) == 4
+
+
 def test_hostile_names_stay_text(tmp_path):
     made = synthetic.record('<script>alert(1)</script>'.replace('/', '-'), argv=['"><script>x'], row=None,
                             model='a|b<i>`c`')
