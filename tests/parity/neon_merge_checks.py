@@ -70,7 +70,8 @@ def trained(build, backend, precision, shape=SHAPE, images=IMAGES, steps=1, watc
     for step in range(steps):
         nn.train_step(model, inputs, np.arange(images) % 2, optimizer, 0)
         if step == 0:
-            gradients = {name: values.astype(np.float64) for name, values in weights.get_gradients(model).items()}
+            gradients = {parameter.name: parameter.gradient.get().astype(np.float64)
+                         for parameter in weights.parameters(model) if parameter.gradient is not None}
     nn.predict(model, inputs)
     return gradients
 

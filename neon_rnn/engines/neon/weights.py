@@ -86,12 +86,6 @@ def set_weights(model, weights):
         _set(parameter.tensor, weights[parameter.name])
 
 
-def get_gradients(model):
-    """Name -> the gradient of the last minibatch, added up over its images, as neon keeps it."""
-    return collections.OrderedDict((parameter.name, parameter.gradient.get()) for parameter in parameters(model)
-                                   if parameter.gradient is not None)
-
-
 def get_optimizer_state(model, optimizer):
     """Name -> the state arrays (the velocity) of every trained parameter; empty before the first step."""
     return collections.OrderedDict((parameter.name, [state.get() for state in parameter.states])
