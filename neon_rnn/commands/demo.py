@@ -38,8 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
           str(arguments.epochs), '-r', str(arguments.rng_seed), '--out', runs)
     (made,) = set(os.listdir(runs)) - before
     folder = os.path.join(runs, made)
-    through('evaluate', folder, *engine, '-b', arguments.backend, '--json',
-            os.path.join(folder, 'evaluation.json'), '--png', os.path.join(folder, 'confusion.png'))
+    # neon's container has nothing to draw with; the table's plots hold the confusion matrix too
+    picture = ['--png', os.path.join(folder, 'confusion.png')] if through is _step else []
+    through('evaluate', folder, *engine, '-b', arguments.backend, '--json', os.path.join(folder, 'evaluation.json'), *picture)
     _step('table', '--runs', runs, '--out', arguments.out)
     print('\nThe table: {}'.format(os.path.join(arguments.out, 'TABLE.md')))
     return 0

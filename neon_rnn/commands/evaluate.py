@@ -56,6 +56,8 @@ def _check_targets(arguments):
     if not arguments.png:
         return None
     try:
+        importlib.import_module('matplotlib')
         return importlib.import_module('neon_rnn.report.plots')
-    except ImportError as error:
-        raise UsageError('--png needs matplotlib ({}); --json works without.'.format(error))
+    except (ImportError, SyntaxError) as error:  # the container's Python cannot even read the module
+        raise UsageError('--png needs matplotlib and Python 3.10 or newer, outside the container of neon ({}); --json works '
+                         'without.'.format(error))

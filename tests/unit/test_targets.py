@@ -54,7 +54,8 @@ def test_a_command_refuses_a_bad_target_first(tmp_path, capsys, arguments):
     assert target in line
 
 
-def test_a_picture_without_matplotlib_is_refused_first(tmp_path, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, 'neon_rnn.report.plots', None)
+@pytest.mark.parametrize('missing', ['matplotlib', 'neon_rnn.report.plots'])
+def test_a_picture_that_cannot_be_drawn_is_refused_first(tmp_path, monkeypatch, capsys, missing):
+    monkeypatch.setitem(sys.modules, missing, None)
     assert main(['evaluate', 'no-such-run', '--png', str(tmp_path / 'confusion.png')]) == 2
     assert 'error: --png needs matplotlib' in capsys.readouterr().err

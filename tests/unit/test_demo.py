@@ -1,0 +1,33 @@
+"""The main job: its steps, on this machine and through neon's container."""
+import pytest
+
+from neon_rnn import engines
+from neon_rnn.cli import main
+from neon_rnn.commands import demo
+
+
+@pytest.mark.parametrize(('engine', 'where', 'draws'), [('torch', 'here', True), ('neon', 'container', False)])
+def test_the_steps(tmp_path, monkeypatch, engine, where, draws):
+    steps = []
+
+    def step_in(place):
+        def step(*argv):
+            steps.append((place, list(argv)))
+            if argv[0] == 'train':
+                (tmp_path / 'results/runs/rnn-made').mkdir(parents=True)
+        return step
+    monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
+    monkeypatch.setattr(demo, '_step', step_in('here'))
+    monkeypatch.setattr(demo, '_compose', step_in('container'))
+    out, data = str(tmp_path / 'results'), str(tmp_path / 'data')
+    assert main(['demo', '--engine', engine, '--data', data, '--out', out, '-e', '1']) == 0
+
+    assert [(place, argv[0]) for place, argv in steps] == [
+        ('here', 'data'), (where, 'train'), (where, 'evaluate'), ('here', 'table')]
+    training, evaluation = steps[1][1], steps[2][1]
+    assert training[1:] == ['--model', 'rnn', '--data', data, '--engine', engine, '-b', 'cpu', '-e', '1', '-r', '0',
+                            '--out', out + '/runs']
+    folder = out + '/runs/rnn-made'
+    assert evaluation[1] == folder
+    assert evaluation[evaluation.index('--json') + 1] == folder + '/evaluation.json'
+    assert ('--png' in evaluation) is draws  # there is no matplotlib in the container
