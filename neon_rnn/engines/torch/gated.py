@@ -8,7 +8,18 @@ from neon_rnn.errors import UsageError
 
 
 class GatedLayer(RecurrentLayer):
-    """A cell with gates: `step` makes the next state from the products of one step."""
+    """A cell with gates: `step` makes the next state from the products of one step.
+
+    Parameters
+    ----------
+    activation, gate_activation : transform
+        Both are needed; the rest as for `RecurrentLayer`.
+
+    Raises
+    ------
+    UsageError
+        One of them is missing.
+    """
 
     def __init__(self, output_size, init, init_inner=None, activation=None, gate_activation=None, reset_cells=False,
                  name=None) -> None:
@@ -28,6 +39,11 @@ class GatedLayer(RecurrentLayer):
             (gates * units, units).
         state : tuple of torch.Tensor
             The hidden state first, each (batch, units).
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            As `state`.
         """
         raise NotImplementedError
 

@@ -34,7 +34,8 @@ class RecurrentLayer(Layer):
         Units of each direction.
     init, init_inner : initialiser
         Of the input weights and, where given, of the recurrent weights.
-    activation, gate_activation : transform
+    activation : transform
+        Default: none (`Identity`).
     reset_cells : bool
         neon's switch between starting from zero and carrying the state on; only the former exists here, so a layer that
         stands on its own in a model has to say ``reset_cells=True``. SpatialRNN always starts from zero.
