@@ -4,13 +4,14 @@ Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the
 """
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
 from neon_rnn.engines.torch.cells import BiDeepOutput, BiDeepTransition, BiJordan, StackedBiRNN
+from neon_rnn.engines.torch.compound import Affine, Conv
 from neon_rnn.engines.torch.containers import MergeSum, Sequential, SkipNode
 from neon_rnn.engines.torch.depthwise import ClippedRectlin, DepthwiseConvolution, SamePadding
 from neon_rnn.engines.torch.elman import BiBNRNN, BiRNN, Recurrent
 from neon_rnn.engines.torch.feeding import feed
 from neon_rnn.engines.torch.gated import GRU, LSTM, BiGRU, BiLSTM
 from neon_rnn.engines.torch.initializers import Constant, Gaussian, GlorotUniform, Kaiming, Uniform, Xavier
-from neon_rnn.engines.torch.layers import Activation, Affine, BatchNorm, Conv, DataTransform, Dropout, Pooling
+from neon_rnn.engines.torch.layers import Activation, BatchNorm, DataTransform, Dropout, Pooling
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 from neon_rnn.engines.torch.step import predict, train_step
