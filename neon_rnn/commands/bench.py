@@ -10,6 +10,7 @@ import argparse
 import os
 
 from neon_rnn import engines, models, paths
+from neon_rnn import report as reports
 from neon_rnn.errors import UsageError
 from neon_rnn.files import check_writable, make_folder, write_json, write_text
 
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     models.builder(arguments.model)
     make_folder(arguments.out)
     check_writable(os.path.join(arguments.out, 'bench.json'))
+    reports.check_matplotlib()
     engines.load('torch')
 
     from neon_rnn.bench import report, suite  # they import PyTorch

@@ -13,7 +13,7 @@ import os
 import sys
 from pathlib import Path
 
-from neon_rnn import cli, engines, paths, published
+from neon_rnn import cli, engines, paths, published, report
 from neon_rnn.errors import NeonRnnError, UsageError
 
 
@@ -65,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(reproduce.summary(jobs), flush=True)
     if arguments.plan:
         return 0
+    report.check_matplotlib()  # the table is made at the very end
     try:
         outcomes = reproduce.execute(jobs, Path(runs), Path(arguments.out) / 'logs', program)
     except KeyboardInterrupt:

@@ -8,7 +8,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from neon_rnn import paths
+from neon_rnn import paths, report
 from neon_rnn.errors import NeonRnnError
 
 
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Make the files, or compare them."""
+    report.check_matplotlib()
     from neon_rnn.report import build, table  # matplotlib takes a second to load
     choice, files = build.build(arguments.runs, arguments.out)
     if arguments.check:

@@ -4,3 +4,20 @@
 `build` does all of it. Nothing here reads a clock or looks at the machine, so the same records always give the same
 bytes.
 """
+import importlib
+
+from neon_rnn.errors import UsageError
+
+
+def check_matplotlib() -> None:
+    """Make sure, before long work, that its plots can be drawn.
+
+    Raises
+    ------
+    UsageError
+        There is no matplotlib here.
+    """
+    try:
+        importlib.import_module('matplotlib')
+    except ImportError as error:
+        raise UsageError(f"plots need matplotlib ({error}); ./run.sh installs it, or 'pip install matplotlib'.")

@@ -59,3 +59,13 @@ def test_a_picture_that_cannot_be_drawn_is_refused_first(tmp_path, monkeypatch, 
     monkeypatch.setitem(sys.modules, missing, None)
     assert main(['evaluate', 'no-such-run', '--png', str(tmp_path / 'confusion.png')]) == 2
     assert 'error: --png needs matplotlib' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('arguments', [['table', '--runs', 'no-such-runs'], ['bench', '--parts', 'loading', '--out', 'bench']])
+def test_plots_without_matplotlib_are_refused_first(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, 'matplotlib', None)
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ''
+    assert 'error: plots need matplotlib (' in output.err
