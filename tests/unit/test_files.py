@@ -37,22 +37,13 @@ def test_a_file_is_replaced_only_when_it_is_whole(tmp_path, mode, content):
     assert os.listdir(tmp_path) == ['record.json']
 
 
-def test_an_error_in_between_leaves_the_old_file_and_nothing_else(tmp_path):
+@pytest.mark.parametrize('end', [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_or_ctrl_c_in_between_leaves_the_old_file_and_nothing_else(tmp_path, end):
     path = tmp_path / 'record.json'
     path.write_bytes(b'old')
-    with pytest.raises(ZeroDivisionError), files.atomic_file(path) as file:
+    with pytest.raises(end), files.atomic_file(path) as file:
         file.write(b'half')
-        raise ZeroDivisionError
-    assert path.read_bytes() == b'old'
-    assert os.listdir(tmp_path) == ['record.json']
-
-
-def test_ctrl_c_in_between_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / 'record.json'
-    path.write_bytes(b'old')
-    with pytest.raises(KeyboardInterrupt), files.atomic_file(path) as file:
-        file.write(b'half')
-        raise KeyboardInterrupt
+        raise end
     assert path.read_bytes() == b'old'
     assert os.listdir(tmp_path) == ['record.json']
 
