@@ -36,7 +36,8 @@ def run(arguments: argparse.Namespace) -> None:
         folder.run(options.parse_args([str(root / 'photos'), '--out', str(root / 'set'),
                                        '--workers', str(arguments.workers)]))
         seconds = time.perf_counter() - start
-        print(f'import: {arguments.images / seconds:.0f} images/s with {counted(arguments.workers, "worker")}, {seconds:.1f} s')
+        workers = counted(arguments.workers, 'worker')
+        print(f'import: {arguments.images / seconds:.0f} images/s with {workers}, {seconds:.1f} s')
         for who, name in ((resource.RUSAGE_SELF, 'this process'), (resource.RUSAGE_CHILDREN, 'the largest worker')):
             print(f'peak memory of {name}: {resource.getrusage(who).ru_maxrss / 1024:.0f} MiB')
         train = open_dataset(root / 'set').train
