@@ -1,6 +1,5 @@
 """What a training works with: its settings, and the engine, the data set and the model that are made from them."""
 import collections
-import sys
 from concurrent import futures
 
 import numpy as np
@@ -168,7 +167,7 @@ class Prepared:
                        self.dataset.class_names)
 
     def record_fields(self):
-        """What a new run's record starts with."""
+        """What a new run's record starts with, but for the command (``argv``), which is not known here."""
         settings, dataset = self.settings, self.dataset
         row = published.rows().get(settings.model)
         description = dataset.description
@@ -186,6 +185,5 @@ class Prepared:
             'engine': settings.engine, 'backend': self.device['backend'], 'device': self.device,
             'precision': settings.precision, 'seed': settings.seed, 'hyperparameters': hyperparameters,
             'protocol': published.protocol(settings.model, hyperparameters, data, settings.options), 'dataset': data,
-            'argv': sys.argv[1:],
             'parameters': sum(int(array.size) for name, array in weights.items()
                               if name.rpartition('.')[2] not in checkpoint.STATISTICS)}

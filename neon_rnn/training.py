@@ -18,7 +18,7 @@ from neon_rnn.wording import counted
 _LOOK = 0.5
 
 
-def train(settings, out, source=None):
+def train(settings, out, source=None, argv=()):
     """Train from a fresh start.
 
     Parameters
@@ -28,6 +28,8 @@ def train(settings, out, source=None):
         The folder in which the run gets a folder of its own.
     source : pretrained.Pretrained, optional
         The weights to start from, instead of those drawn.
+    argv : sequence of str
+        The command that asked for it, for the record; empty where a program did.
 
     Returns
     -------
@@ -42,14 +44,14 @@ def train(settings, out, source=None):
         The training failed; the record says so.
     """
     with ranks.own_folder(out) as out:
-        return _train(settings, out, source)
+        return _train(settings, out, source, argv)
 
 
-def _train(settings, out, source):
+def _train(settings, out, source, argv):
     prepared = prepare(settings)
     if source is not None:
         print(pretrained.report(source, pretrained.apply(prepared.nn, prepared.model, source)))
-    run = records.Run.create(out, prepared.record_fields())
+    run = records.Run.create(out, dict(prepared.record_fields(), argv=list(argv)))
     with run.lock():
         with _recorded(run):
             prepared.save(run, 0)

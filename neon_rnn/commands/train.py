@@ -56,7 +56,7 @@ def run(arguments):
     else:
         settings, source = settings_from(arguments)
         print(_announcement(settings))
-        finished = training.train(settings, arguments.out, source)
+        finished = training.train(settings, arguments.out, source, arguments.argv)
     print('\nrecord and checkpoint: {}'.format(finished.folder))
 
 

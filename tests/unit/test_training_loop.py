@@ -145,6 +145,15 @@ def test_more_epochs_can_be_asked_for(data, tmp_path):
     assert_same_result(whole, training.resume(run.folder, epochs=3))
 
 
+def test_the_record_names_the_command_itself(data, tmp_path):
+    """Also where another command, `demo`, calls it in its own process."""
+    command = ['train', '--model', 'fcnn-1', '--engine', 'torch', '--data', data, '-z', '4', '-e', '1', '--threads', '1',
+               '--out', str(tmp_path / 'runs')]
+    assert main(command) == 0
+    (folder,) = (tmp_path / 'runs').iterdir()
+    assert records.read_record(folder)['argv'] == command
+
+
 def test_kill_9_leaves_a_resumable_run(data, tmp_path):
     whole = training.train(settings(data, epochs=12), tmp_path / 'whole')
     command = [sys.executable, '-m', 'neon_rnn', 'train', '--model', 'rnn', '--engine', 'torch', '--data', data,
