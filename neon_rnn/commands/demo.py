@@ -8,7 +8,7 @@ import os
 import subprocess
 from collections.abc import Callable
 
-from neon_rnn import cli, engines, paths
+from neon_rnn import cli, engines, paths, records
 from neon_rnn.errors import NeonRnnError
 
 #: Enough for the network to learn the portraits: neon's running statistics need some 25 minibatches to settle.
@@ -36,14 +36,21 @@ def run(arguments: argparse.Namespace) -> int:
     engine = ['--engine', arguments.engine] if arguments.engine else []
     through('train', '--model', 'rnn', '--data', arguments.data, *engine, '-b', arguments.backend, '-e',
           str(arguments.epochs), '-r', str(arguments.rng_seed), '--out', runs)
-    (made,) = set(os.listdir(runs)) - before
-    folder = os.path.join(runs, made)
+    folder = _last_finished(runs, before)
     # neon's container has nothing to draw with; the table's plots hold the confusion matrix too
     picture = ['--png', os.path.join(folder, 'confusion.png')] if through is _step else []
     through('evaluate', folder, *engine, '-b', arguments.backend, '--json', os.path.join(folder, 'evaluation.json'), *picture)
     _step('table', '--runs', runs, '--out', arguments.out)
     print('\nThe table: {}'.format(os.path.join(arguments.out, 'TABLE.md')))
     return 0
+
+
+def _last_finished(runs: str, before: set[str]) -> str:
+    """The run that has just been trained: other trainings may have begun in the same folder meanwhile."""
+    folders = [os.path.join(runs, name) for name in sorted(set(os.listdir(runs)) - before)]
+    made = [records.Run.open(folder) for folder in folders if os.path.isfile(os.path.join(folder, records.RECORD))]
+    finished = [run for run in made if run.record['model'] == 'rnn' and run.record['status'] == 'finished']
+    return max(finished, key=lambda run: run.record['ended']).folder
 
 
 def _compose(*argv: str) -> None:

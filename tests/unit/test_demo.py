@@ -1,5 +1,6 @@
 """The main job: its steps, on this machine and through neon's container."""
 import pytest
+import synthetic_records as synthetic
 
 from neon_rnn import engines
 from neon_rnn.cli import main
@@ -14,7 +15,13 @@ def test_the_steps(tmp_path, monkeypatch, engine, where, draws):
         def step(*argv):
             steps.append((place, list(argv)))
             if argv[0] == 'train':
-                (tmp_path / 'results/runs/rnn-made').mkdir(parents=True)
+                runs = tmp_path / 'results/runs'
+                synthetic.write(runs, synthetic.record('rnn-made', ended='2026-11-23T12:00:00Z'))
+                # what other trainings have made in the meantime
+                synthetic.write(runs, synthetic.record('rnn-earlier', ended='2026-11-23T11:59:59Z'))
+                synthetic.write(runs, synthetic.record('cnn-1-later', model='cnn-1', ended='2026-11-23T12:00:01Z'))
+                synthetic.write(runs, synthetic.record('rnn-running', status='running', ended=None))
+                (runs / 'rnn-just-begun').mkdir()
         return step
     monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
     monkeypatch.setattr(demo, '_step', step_in('here'))
