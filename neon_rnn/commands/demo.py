@@ -5,6 +5,7 @@ machinery works, it reproduces no accuracy.
 """
 import argparse
 import os
+import shlex
 import subprocess
 from collections.abc import Callable
 
@@ -60,7 +61,7 @@ def _compose(*argv: str) -> None:
 
 def _step(*argv: str, run: Callable[[list[str]], int] = cli.main) -> None:
     """Run one command; stop at the first that fails."""
-    print('\n$ ./run.sh {}'.format(' '.join(argv)), flush=True)
+    print('\n$ ./run.sh {}'.format(' '.join(map(shlex.quote, argv))), flush=True)
     status = run(list(argv))
     if status == 130:
         raise KeyboardInterrupt

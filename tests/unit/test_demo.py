@@ -5,6 +5,7 @@ import synthetic_records as synthetic
 from neon_rnn import engines
 from neon_rnn.cli import main
 from neon_rnn.commands import demo
+from neon_rnn.errors import NeonRnnError
 
 
 @pytest.mark.parametrize(('engine', 'where', 'draws'), [('torch', 'here', True), ('neon', 'container', False)])
@@ -38,3 +39,11 @@ def test_the_steps(tmp_path, monkeypatch, engine, where, draws):
     assert evaluation[1] == folder
     assert evaluation[evaluation.index('--json') + 1] == folder + '/evaluation.json'
     assert ('--png' in evaluation) is draws  # there is no matplotlib in the container
+
+
+def test_a_step_is_shown_as_it_can_be_typed_and_stops_at_a_failure(capsys):
+    with pytest.raises(NeonRnnError, match="'train' ended with status 2"):
+        demo._step('train', '--out', 'a folder', run=lambda argv: 2)
+    assert capsys.readouterr().out == "\n$ ./run.sh train --out 'a folder'\n"
+    with pytest.raises(KeyboardInterrupt):
+        demo._step('train', run=lambda argv: 130)
