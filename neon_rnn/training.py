@@ -59,7 +59,7 @@ def _train(settings, out, source, argv):
     return run
 
 
-def resume(folder, epochs=None, data=None):
+def resume(folder, epochs=None, data=None, engine=None, backend=None):
     """Go on from the last checkpoint of a run, to the result it would have had without the break.
 
     Parameters
@@ -70,6 +70,8 @@ def resume(folder, epochs=None, data=None):
         Train to this many epochs instead of those first asked for.
     data : str, optional
         The data set folder, if it has moved; it must hold the same files.
+    engine, backend : str, optional
+        Those of the run, if the caller wants them checked: a run goes on with what it began with.
 
     Returns
     -------
@@ -78,18 +80,19 @@ def resume(folder, epochs=None, data=None):
     Raises
     ------
     UsageError
-        There is nothing to resume, or the data are not those of the run.
+        There is nothing to resume, or the data, the engine or the backend are not those of the run.
     """
     if not os.path.isdir(folder):
         raise UsageError('{}: there is no such run folder.'.format(folder))
     with ranks.own_folder(folder, copy=True) as folder:
-        return _resume(folder, epochs, data)
+        return _resume(folder, epochs, data, engine, backend)
 
 
-def _resume(folder, epochs, data):
+def _resume(folder, epochs, data, engine, backend):
     run = records.Run.open(folder)
     with run.lock():
         record = run.record
+        _check_same(folder, record, engine, backend)
         path = inference.checkpoint_path(folder)
         saved = checkpoint.load(path)
         done = int(saved.meta['epoch'])
@@ -109,6 +112,14 @@ def _resume(folder, epochs, data):
             run.update(hyperparameters=fields['hyperparameters'], protocol=fields['protocol'])
             _train_epochs(prepared, run, done + 1)
     return run
+
+
+def _check_same(folder, record, engine, backend):
+    def plain(name):  # on both engines cpu and mkl are one backend
+        return {'mkl': 'cpu'}.get(name, name)
+    if engine not in (None, record['engine']) or plain(backend) not in (None, plain(record['backend'])):
+        raise UsageError('{}: was trained by engine {} on backend {}, and goes on with these only; name them or neither '
+                         '(with Compose: ENGINE, BACKEND).'.format(folder, record['engine'], record['backend']))
 
 
 @contextlib.contextmanager

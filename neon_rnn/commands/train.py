@@ -51,8 +51,7 @@ def run(arguments):
     """Train, and say where the results are."""
     ranks.silence_others()
     if arguments.resume:
-        _check_beside_resume(arguments.argv[1:])
-        finished = training.resume(arguments.resume, arguments.epochs, arguments.data)
+        finished = training.resume(arguments.resume, **_given_beside_resume(arguments.argv[1:]))
     else:
         settings, source = settings_from(arguments)
         print(_announcement(settings))
@@ -60,20 +59,21 @@ def run(arguments):
     print('\nrecord and checkpoint: {}'.format(finished.folder))
 
 
-def _check_beside_resume(argv):
-    """Refuse options that --resume would leave unheard: a run goes on with the settings that it began with.
+def _given_beside_resume(argv):
+    """The options that go with --resume; any other would be left unheard, and is refused.
 
-    The engine and the backend may be named, as the container's entry point does; they are those of the run all the same.
+    The engine and the backend may be named, as the container's entry point does, but have to be those of the run.
     """
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     parser.set_defaults(**dict.fromkeys(vars(parser.parse_args([])), None))  # so that what is not None was given
-    given = [name for name, value in vars(parser.parse_args(argv)).items() if value is not None]
-    others = ['--no-shuffle' if name == 'shuffle' else '--' + name for name in sorted(given)
-              if name not in ('resume', 'epochs', 'data', 'engine', 'backend')]
+    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None and name != 'resume'}
+    heard = ('epochs', 'data', 'engine', 'backend')
+    others = ['--no-shuffle' if name == 'shuffle' else '--' + name for name in sorted(given) if name not in heard]
     if others:
         raise UsageError('--resume goes on with the settings of the run; {} cannot be given beside it, only -e and '
                          '--data.'.format(', '.join(others)))
+    return given
 
 
 def settings_from(arguments):

@@ -353,6 +353,14 @@ def test_settings_beside_resume_are_refused_and_not_passed_over(capsys, options,
     assert 'no-such-run: there is no such run folder' in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('options', [['-b', 'gpu'], ['--engine', 'neon'], ['--engine', 'torch', '-b', 'numpy']])
+def test_another_engine_or_backend_beside_resume_is_refused(data, tmp_path, capsys, options):
+    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
+    assert main(['train', '--resume', run.folder, '-e', '2', *options]) == 2
+    assert 'was trained by engine torch on backend cpu, and goes on with these only' in capsys.readouterr().err
+    assert main(['train', '--resume', run.folder, '-e', '2', '--engine', 'torch', '-b', 'mkl']) == 0
+
+
 def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path, capsys):
     run = training.train(settings(data, epochs=1), tmp_path / 'runs')
     other = write_data(tmp_path / 'other', shape=(3, 64, 64))
