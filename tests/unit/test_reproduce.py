@@ -281,7 +281,8 @@ def test_an_interruption_keeps_the_checkpoint(data, runs, number):
     """However `reproduce` ends, its training ends too, and records that it was interrupted."""
     before = set(os.listdir(runs))
     process = subprocess.Popen([sys.executable, '-m', 'neon_rnn', *command(data, os.path.dirname(runs), '-e', '50000')],
-                               cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                               cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # pytest may run under nohup
     try:
         folder = wait_for(lambda: next((found for name in set(os.listdir(runs)) - before
                                         if has_an_epoch(found := os.path.join(runs, name))), None))
