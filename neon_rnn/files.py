@@ -25,15 +25,10 @@ def atomic_file(path, mode='wb'):
         The disk is full or the folder cannot be written; names the file.
     """
     path = str(path)
-    folder = os.path.dirname(path) or '.'
     text = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
     temporary = None
     try:
-        # not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be applied to them, can only
-        # be read by setting it, for all threads of the process
-        name = os.path.join(folder, '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex()))
-        handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-        temporary = name
+        temporary, handle = _create_beside(path)
         with os.fdopen(handle, mode, **text) as file:
             yield file
             file.flush()
@@ -45,6 +40,16 @@ def atomic_file(path, mode='wb'):
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _create_beside(path):
+    """A new file beside `path`: its name and its handle.
+
+    Not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be applied to them, can only be
+    read by setting it, for all threads of the process.
+    """
+    name = os.path.join(os.path.dirname(path) or '.', '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex()))
+    return name, os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
 def check_writable(path):
@@ -63,9 +68,9 @@ def check_writable(path):
         raise UsageError('{}: is a folder; name a file to write.'.format(path))
     if not os.path.isdir(folder):
         raise UsageError('{}: there is no folder {}; make it first.'.format(path, folder))
-    probe = os.path.join(folder, '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex()))
     try:
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+        probe, handle = _create_beside(path)
+        os.close(handle)
         os.unlink(probe)
     except OSError as error:
         raise write_error(path, error)

@@ -8,7 +8,7 @@ import time
 
 from tqdm import tqdm
 
-from neon_rnn import checkpoint, evaluation, inference, pretrained, ranks, records
+from neon_rnn import checkpoint, engines, evaluation, inference, pretrained, ranks, records
 from neon_rnn.dataset import Minibatches, epoch_order
 from neon_rnn.errors import Diverged, NeonRnnError, UsageError, naming
 from neon_rnn.preparation import Settings, prepare
@@ -115,9 +115,8 @@ def _resume(folder, epochs, data, engine, backend):
 
 
 def _check_same(folder, record, engine, backend):
-    def plain(name):  # on both engines cpu and mkl are one backend
-        return {'mkl': 'cpu'}.get(name, name)
-    if engine not in (None, record['engine']) or plain(backend) not in (None, plain(record['backend'])):
+    if engine not in (None, record['engine']) or \
+            engines.recorded_backend(record['engine'], backend) not in (None, record['backend']):
         raise UsageError('{}: was trained by engine {} on backend {}, and goes on with these only; name them or neither '
                          '(with Compose: ENGINE, BACKEND).'.format(folder, record['engine'], record['backend']))
 

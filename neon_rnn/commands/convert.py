@@ -10,7 +10,7 @@ Nothing in a neon file is run: it may hold arrays and plain types, anything else
 """
 import os
 
-from neon_rnn import checkpoint, models, neon_file, pretrained, published, records
+from neon_rnn import checkpoint, inference, models, neon_file, pretrained, published, records
 from neon_rnn.errors import UsageError
 
 NEON_ENDINGS = ('.prm', '.pkl')
@@ -53,7 +53,7 @@ def _to_neon(arguments):
     if os.path.isdir(source):
         record = records.Run.open(source).record
         name, shape, options = record['model'], record['dataset']['shape'], record['options']
-        source = os.path.join(source, 'checkpoint.npz')
+        source = inference.checkpoint_path(source)
     saved = checkpoint.load(source)
     name = name or saved.meta.get('model')
     if name is None:

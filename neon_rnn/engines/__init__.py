@@ -51,6 +51,11 @@ def default():
     return names[0]
 
 
+def recorded_backend(engine, backend):
+    """A backend of ``-b`` as `start` and run records name it: cpu is the neon engine's mkl, mkl the torch engine's cpu."""
+    return {('neon', 'cpu'): 'mkl', ('torch', 'mkl'): 'cpu'}.get((engine, backend), backend)
+
+
 def load(name):
     """Import an engine, make it the one in use, return its module.
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neon_rnn import pretrained, published
+from neon_rnn import engines, pretrained, published
 from neon_rnn.dataset import Dataset, open_dataset
 from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.inference import checkpoint_path
 from neon_rnn.report.collect import Collection, collect
 from neon_rnn.reproduce import estimate
+from neon_rnn.wording import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Settings:
 
     @property
     def recorded_backend(self) -> str:
-        """The backend as records name it: mkl is the torch engine's cpu, cpu is the neon engine's mkl."""
-        return {('torch', 'mkl'): 'cpu', ('neon', 'cpu'): 'mkl'}.get((self.engine, self.backend), self.backend)
+        """The backend as records name it."""
+        return engines.recorded_backend(self.engine, self.backend)
 
     def epochs_of(self, row: str) -> int:
         """How many epochs a row is trained here."""
@@ -198,5 +199,5 @@ def summary(jobs: Sequence[Job]) -> str:
     unknown = sum(1 for job in jobs if job.waiting and job.seconds is None)
     parts = [estimate.duration(sum(known))] if known or not unknown else []
     if unknown:
-        parts.append(f'{unknown} run{"s" if unknown > 1 else ""} of unknown length')
+        parts.append(counted(unknown, 'run') + ' of unknown length')
     return '\n'.join([*lines, 'in all ' + ' and '.join(parts)])
