@@ -11,7 +11,7 @@ from neon_rnn.wording import counted
 
 
 def record_link(runs: str, folder: str, name: str = 'record.json') -> str:
-    """The link from the page to a file of a run."""
+    """The link from the page or the table to a file of a run."""
     return quote('/'.join(part for part in (runs, folder, name) if part), safe='/.-_~')
 
 

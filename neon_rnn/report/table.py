@@ -7,6 +7,7 @@ from typing import Any
 
 from neon_rnn.published import Published
 from neon_rnn.report.choose import OTHER_DATA, RULES, Choice, Configuration
+from neon_rnn.report.provenance import record_link
 
 #: Version of the layout of table.json.
 SCHEMA = 1
@@ -205,5 +206,4 @@ def _cell(value: Any) -> str:
 
 def _links(row: dict[str, Any], runs: str) -> str:
     """A numbered link to the record of each run of a row."""
-    ways = ('/'.join(part for part in (runs, folder, 'record.json') if part).replace(' ', '%20') for folder in row['runs'])
-    return ' '.join(f'[{number}]({way})' for number, way in enumerate(ways, 1))
+    return ' '.join(f'[{number}]({record_link(runs, folder)})' for number, folder in enumerate(row['runs'], 1))
