@@ -14,10 +14,12 @@ from neon_rnn.errors import NeonRnnError
 
 #: A variant that needs longer than this for a minibatch is measured once, without a warm-up.
 SLOW = 20.0
+#: The longest turn, in seconds: a variant does as many minibatches in its turn as it begins in that time.
+LONGEST_TURN = 4.0
 
 
 def take_turns(variants: Sequence[Variant], requests: Sequence[str], seconds: float) -> dict[str, dict[str, Any]]:
-    """Ask every variant for every request in turn, until each has had its time.
+    """Ask every variant for every request in turns of equal time, until each has had its time.
 
     Parameters
     ----------
@@ -25,13 +27,13 @@ def take_turns(variants: Sequence[Variant], requests: Sequence[str], seconds: fl
     requests : sequence of str
         What `bench.worker` can do and times, such as ``train``.
     seconds : float
-        Time for each variant and request.
+        Time for each variant and request, spent in four turns or more; one turn more before them warms up.
 
     Returns
     -------
     dict
-        Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the list of its answers; or
-        ``label`` and ``error`` for one that failed.
+        Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the list of its answers, one
+        a minibatch, with the number of its ``turn``; or ``label`` and ``error`` for one that failed.
     """
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
@@ -58,7 +60,8 @@ def _attempt(results, workers, key, label, start):
 
 
 def _turns(results, workers, request, seconds):
-    """One request to all workers, in turn."""
+    """One request to all workers, in turns."""
+    longest = min(seconds / 4, LONGEST_TURN)
     spent = dict.fromkeys(workers, 0.0)
     with tqdm(total=len(workers) * seconds, desc=request, unit='s', leave=False, disable=None,
               bar_format='{desc}: {percentage:3.0f}%|{bar}| {elapsed}') as bar:
@@ -67,19 +70,26 @@ def _turns(results, workers, request, seconds):
             if not waiting:
                 break
             for key in waiting:
-                started = time.monotonic()
                 try:
-                    answer = workers[key].ask(request)
+                    answers, took = _turn(workers[key], request, longest)
                 except NeonRnnError as error:
                     results[key]['error'] = str(error)
                     workers.pop(key).kill()
                     continue
-                took = time.monotonic() - started
                 # the first one warms up
                 if turn > 0 or took > SLOW:
-                    results[key].setdefault(request, []).append(answer)
+                    results[key].setdefault(request, []).extend(dict(answer, turn=turn) for answer in answers)
                     spent[key] += took
                     bar.update(min(took, seconds - bar.n % seconds))
+
+
+def _turn(worker, request, longest):
+    """The answers of one turn and what it took, in seconds."""
+    started = time.monotonic()
+    answers = [worker.ask(request)]
+    while time.monotonic() - started < longest:
+        answers.append(worker.ask(request))
+    return answers, time.monotonic() - started
 
 
 def rate(answers: Sequence[dict[str, Any]], batch: int) -> dict[str, Any]:
@@ -94,5 +104,17 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def ratio(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> float:
-    """How many times faster: the median over the turns that both took part in."""
-    return statistics.median(b['seconds'] / a['seconds'] for a, b in zip(ours, theirs, strict=False))
+    """How many times faster: the median over the turns that both took part in; of the medians where there is none."""
+    ours_by_turn, theirs_by_turn = _by_turn(ours), _by_turn(theirs)
+    shared = ours_by_turn.keys() & theirs_by_turn.keys()
+    if not shared:
+        return statistics.median(theirs_by_turn.values()) / statistics.median(ours_by_turn.values())
+    return statistics.median(theirs_by_turn[turn] / ours_by_turn[turn] for turn in shared)
+
+
+def _by_turn(answers):
+    """Turn -> mean seconds of its minibatches."""
+    turns: dict[int, list[float]] = {}
+    for answer in answers:
+        turns.setdefault(answer['turn'], []).append(answer['seconds'])
+    return {turn: statistics.mean(seconds) for turn, seconds in turns.items()}

@@ -46,13 +46,40 @@ def test_a_pathway_is_counted_in_its_container():
     assert len(list(flops.layer_work(model.layers))) == len(convolutions) + len(linear)
 
 
-def answers(*seconds):
-    return [{'seconds': each} for each in seconds]
+def answers(*seconds, turns=None):
+    return [{'seconds': each, 'turn': turn} for each, turn in zip(seconds, turns or range(1, 1 + len(seconds)))]
 
 
 def test_rates_and_ratios_are_medians():
     assert measure.rate(answers(1.0, 2.0, 4.0), 8)['median'] == 4.0
     assert measure.ratio(answers(1.0, 1.0, 1.0), answers(2.0, 3.0, 9.0, 50.0)) == 3.0
+
+
+def test_a_ratio_compares_the_same_turns():
+    ours = answers(1.0, 3.0, 1.0, 1.0, 1.0, turns=(1, 1, 2, 3, 4))
+    assert measure.ratio(ours, answers(8.0, 5.0, turns=(1, 2))) == 4.5
+    assert measure.ratio(answers(1.0, 2.0), answers(24.0, turns=(0,))) == 16.0
+
+
+class FakeWorker:
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds = clock, seconds
+
+    def ask(self, request):
+        assert request == 'train'
+        self.clock[0] += self.seconds
+        return {'seconds': self.seconds}
+
+
+def test_turns_take_equal_time(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(measure.time, 'monotonic', lambda: clock[0])
+    workers = {'fast': FakeWorker(clock, 0.5), 'slow': FakeWorker(clock, 3.0), 'slowest': FakeWorker(clock, 25.0)}
+    results = {key: {} for key in workers}
+    measure._turns(results, workers, 'train', 8.0)
+    assert [answer['turn'] for answer in results['fast']['train']] == [turn for turn in (1, 2, 3, 4) for _ in range(4)]
+    assert [answer['turn'] for answer in results['slow']['train']] == [1, 2, 3]
+    assert [answer['turn'] for answer in results['slowest']['train']] == [0]  # too slow for a warm-up
 
 
 def test_a_variant_that_fails_is_in_the_results_and_stops_nobody():

@@ -7,7 +7,7 @@ import torch
 from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.layer import column, parameter, statistic
 from neon_rnn.engines.torch.normalisation import Normalise, scaled, statistics, update_running
-from neon_rnn.engines.torch.products import product
+from neon_rnn.engines.torch.products import product, weight_gradient
 from neon_rnn.engines.torch.recurrent import RecurrentLayer, visits
 
 
@@ -37,7 +37,7 @@ class _ElmanSweep(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient):
         h, recurrent = ctx.saved_tensors
-        steps, _, directions, units = h.shape
+        steps, _, directions, _ = h.shape
         slope = ctx.activation.derivative(h)
         delta = torch.empty_like(h)
         for direction, weight in enumerate(recurrent):
@@ -53,8 +53,8 @@ class _ElmanSweep(torch.autograd.Function):
         gradient_recurrent = torch.zeros_like(recurrent)
         for direction in range(directions if steps > 1 else 0):
             first, second = (slice(1, None), slice(None, -1)) if direction == 0 else (slice(None, -1), slice(1, None))
-            gradient_recurrent[direction] = product(delta[first, :, direction].reshape(-1, units).t(),
-                                                    h[second, :, direction].reshape(-1, units).t())
+            gradient_recurrent[direction] = weight_gradient(delta[first, :, direction].flatten(0, 1),
+                                                            h[second, :, direction].flatten(0, 1))
         return delta, gradient_recurrent, None, None
 
 

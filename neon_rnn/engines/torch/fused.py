@@ -157,12 +157,20 @@ class _Stage(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight, bias, gamma, beta, stage):
         norm = stage.norm
-        rectified = list(stage.rectified(x, weight, bias))
         sign = _signs(gamma, x.dtype)
-        pooled, where = zip(*(stage.pool(a, sign) for a in rectified), strict=True)
-        count = norm.count(sum(a.numel() for a in rectified) // len(gamma))
-        mean, variance = statistics(rectified, count)
+        rectified, pools = [], []
+
+        def pieces():
+            # pooled and counted while the piece is in the cache
+            for a in stage.rectified(x, weight, bias):
+                rectified.append(a)
+                pools.append(stage.pool(a, sign))
+                yield a
+
+        count = norm.count(len(x) * features(stage.convolution.out_shape) // len(gamma))
+        mean, variance = statistics(pieces(), count)
         norm.update(mean, variance)
+        pooled, where = zip(*pools, strict=True)
         inverse = torch.rsqrt(variance + norm.eps)
         ctx.stage, ctx.count, ctx.pieces = stage, count, len(rectified)
         ctx.save_for_backward(x, weight, bias, gamma, mean, inverse, *rectified, *pooled, *where)
@@ -175,12 +183,11 @@ class _Stage(torch.autograd.Function):
         stage, pieces = ctx.stage, ctx.pieces
         rectified, pooled, where = rest[:pieces], rest[pieces:2 * pieces], rest[2 * pieces:]
         dtype = gamma.dtype
-        gradients = gradient.split([len(part) for part in pooled])
+        gradients = [part.to(dtype) for part in gradient.split([len(part) for part in pooled])]
         of_beta, of_gamma = torch.zeros_like(gamma), torch.zeros_like(gamma)
         for part, p in zip(gradients, pooled, strict=True):
-            part = part.to(dtype)
             of_beta += part.sum((0, 2, 3))
-            of_gamma += ((p - by_map(mean, x)) * part).sum((0, 2, 3))
+            of_gamma += (p.to(dtype) - by_map(mean, x)).mul_(part).sum((0, 2, 3))
         of_gamma *= inverse
         total_beta, total_gamma = distributed.total(torch.stack([of_beta, of_gamma]))
         # the gradient of batch norm's input a: scale * unpooled gradient - slope * a - offset
@@ -190,13 +197,13 @@ class _Stage(torch.autograd.Function):
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         of_weight, of_bias, done = 0, 0, 0
         for piece, a, part, position in zip(stage.pieces(x), rectified, gradients, where, strict=True):
-            error = (part.to(dtype) * by_map(scale, x)).contiguous(memory_format=torch.channels_last)
+            error = (part * by_map(scale, x)).contiguous(memory_format=torch.channels_last)
             a = a.to(dtype)
             if position is not None:
                 error = torch.ops.aten.max_pool2d_with_indices_backward(error, a, *stage.window, [1, 1], False,
                                                                         position)
             error.addcmul_(a, by_map(slope, x), value=-1).sub_(by_map(offset, x))
-            error = torch.ops.aten.threshold_backward(error, a, 0)
+            error = torch.ops.aten.threshold_backward.grad_input(error, a, 0, grad_input=error)
             if bias is not None:
                 of_bias += error.sum((0, 2, 3))
             piece_x, piece_weight, _ = torch.ops.aten.convolution_backward(
@@ -216,7 +223,8 @@ def _scaled(parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Ten
     whole = torch.empty((sum(map(len, parts)), *first.shape[1:]), dtype=first.dtype, device=first.device,
                         memory_format=torch.channels_last)
     for part, place in zip(parts, whole.split(len(first)), strict=True):
-        torch.addcmul(by_map(shift, first), part, by_map(scale, first), out=place)
+        # Tensors of two types in one operation take PyTorch ten times as long as to convert them first.
+        place.copy_(torch.addcmul(by_map(shift, first), part.to(scale.dtype), by_map(scale, first)))
     return whole
 
 

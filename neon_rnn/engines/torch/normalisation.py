@@ -5,20 +5,20 @@ of the seven digits. Here the sums are of many short columns, joined afterwards.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 
 from neon_rnn.engines.torch import distributed
 
 
-def statistics(pieces: Sequence[torch.Tensor], count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def statistics(pieces: Iterable[torch.Tensor], count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and biased variance of each feature map over all pieces and ranks.
 
     Parameters
     ----------
-    pieces : sequence of torch.Tensor
-        (n, C, ...) each.
+    pieces : iterable of torch.Tensor
+        (n, C, ...) each; each is read once, when it comes.
     count : int
         Values a feature map in all of them, on all ranks.
 

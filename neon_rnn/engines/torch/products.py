@@ -49,6 +49,13 @@ def product(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = N
     return torch.addmm(add, x, weight.t())
 
 
+def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """delta' x, without autograd: (n, m), (n, k) -> (m, k), both with rows of any distance."""
+    if delta.dtype == torch.bfloat16:
+        return torch.mm(delta.t(), x)  # reads both as they lie
+    return product(delta.t(), x.contiguous().t())
+
+
 class _Linear(torch.autograd.Function):
     """y = x W' + b, with the products of both passes by `product`."""
 
@@ -62,7 +69,7 @@ class _Linear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
         return (product(gradient, weight.t()) if ctx.needs_input_grad[0] else None,
-                product(gradient.t(), x.t()) if ctx.needs_input_grad[1] else None,
+                weight_gradient(gradient, x) if ctx.needs_input_grad[1] else None,
                 gradient.sum(0) if ctx.needs_input_grad[2] else None)
 
 
