@@ -47,7 +47,8 @@ def test_a_pathway_is_counted_in_its_container():
 
 
 def answers(*seconds, turns=None):
-    return [{'seconds': each, 'turn': turn} for each, turn in zip(seconds, turns or range(1, 1 + len(seconds)))]
+    turns = turns or range(1, 1 + len(seconds))
+    return [{'seconds': each, 'turn': turn} for each, turn in zip(seconds, turns, strict=True)]
 
 
 def test_rates_and_ratios_are_medians():

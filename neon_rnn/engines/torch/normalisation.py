@@ -46,10 +46,12 @@ def statistics(pieces: Iterable[torch.Tensor], count: int) -> tuple[torch.Tensor
 
 
 def _columns(piece: torch.Tensor) -> torch.Tensor:
-    """A channels-last (n, C, H, W) as (n * H, W * C, 1, 1): a feature map becomes W short columns."""
-    if piece.dim() != 4 or not piece.is_contiguous(memory_format=torch.channels_last) or piece.is_contiguous():
-        return piece
-    return piece.permute(0, 2, 3, 1).reshape(piece.shape[0] * piece.shape[2], -1, 1, 1)
+    """A map in short columns: (n, C, H, W) as (1, n * C, H, W); where channels are last, as (n * H, W * C, 1, 1)."""
+    if piece.dim() == 4 and piece.is_contiguous():
+        return piece.flatten(0, 1)[None]
+    if piece.dim() == 4 and piece.is_contiguous(memory_format=torch.channels_last):
+        return piece.permute(0, 2, 3, 1).reshape(piece.shape[0] * piece.shape[2], -1, 1, 1)
+    return piece
 
 
 @torch.no_grad()
