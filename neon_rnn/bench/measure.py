@@ -1,6 +1,7 @@
 """The measurements: variants take turns, so that what else the machine does meets them alike."""
 from __future__ import annotations
 
+import collections
 import statistics
 import time
 from collections.abc import Sequence
@@ -114,7 +115,7 @@ def ratio(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> f
 
 def _by_turn(answers):
     """Turn -> mean seconds of its minibatches."""
-    turns: dict[int, list[float]] = {}
+    turns = collections.defaultdict(list)
     for answer in answers:
-        turns.setdefault(answer['turn'], []).append(answer['seconds'])
+        turns[answer['turn']].append(answer['seconds'])
     return {turn: statistics.mean(seconds) for turn, seconds in turns.items()}
