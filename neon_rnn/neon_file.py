@@ -11,7 +11,7 @@ import numpy as np
 
 from neon_rnn import checkpoint, engines, models
 from neon_rnn.checkpoint import STATISTICS, TRAINED
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.files import atomic_file
 
 DIRECTIONS = ('vertical', 'horizontal')
@@ -156,6 +156,9 @@ def write(path, saved, model, input_shape, options=None):
     NeonRnnError
         The checkpoint is of another model.
     """
+    if not engines.installed('neon'):
+        raise UsageError("{}: Intel neon itself writes such files, and is not installed in this Python. It lives in the "
+                         "container: 'docker compose run --rm neon-cpu convert FROM TO' (docs/container.md).".format(path))
     nn = engines.load('neon')
     nn.start('numpy', batch_size=1, rng_seed=0)
     network, cost = models.build(model, nn, input_shape, **(options or {}))

@@ -28,7 +28,8 @@ def take_turns(variants: Sequence[Variant], requests: Sequence[str], seconds: fl
     requests : sequence of str
         What `bench.worker` can do and times, such as ``train``.
     seconds : float
-        Time for each variant and request, spent in four turns or more; one turn more before them warms up.
+        Time for each variant and request. A turn takes a quarter of it at most, or one minibatch. The first turn is
+        not counted and warms up, with two minibatches at least, since memory grows in the second one, too.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def _turns(results, workers, request, seconds):
                 break
             for key in waiting:
                 try:
-                    answers, took = _turn(workers[key], request, longest)
+                    answers, took = _turn(workers[key], request, longest, 2 if turn == 0 else 1)
                 except NeonRnnError as error:
                     results[key]['error'] = str(error)
                     workers.pop(key).kill()
@@ -84,13 +85,14 @@ def _turns(results, workers, request, seconds):
                     bar.update(min(took, seconds - bar.n % seconds))
 
 
-def _turn(worker, request, longest):
-    """The answers of one turn and what it took, in seconds."""
+def _turn(worker, request, longest, least):
+    """The answers of one turn, `least` or more of them unless one is slow, and what it took, in seconds."""
     started = time.monotonic()
-    answers = [worker.ask(request)]
-    while time.monotonic() - started < longest:
+    answers, took = [], 0.0
+    while not answers or took < longest or (len(answers) < least and took < SLOW):
         answers.append(worker.ask(request))
-    return answers, time.monotonic() - started
+        took = time.monotonic() - started
+    return answers, took
 
 
 def rate(answers: Sequence[dict[str, Any]], batch: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import subprocess
 from collections.abc import Callable
 
 from neon_rnn import cli, engines, paths, records
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.errors import NeonRnnError, UsageError
 
 #: Enough for the network to learn the portraits: neon's running statistics need some 25 minibatches to settle.
 EPOCHS = 5
@@ -66,4 +66,5 @@ def _step(*argv: str, run: Callable[[list[str]], int] = cli.main) -> None:
     if status == 130:
         raise KeyboardInterrupt
     if status:
-        raise NeonRnnError("'{}' ended with status {}.".format(argv[0], status))
+        # 2: what was asked for cannot be, and the command has said why
+        raise (UsageError if status == 2 else NeonRnnError)("'{}' ended with status {}.".format(argv[0], status))

@@ -57,6 +57,7 @@ def execute(jobs: Iterable[Job], runs: Path, logs: Path, program: Sequence[str])
         command goes on from it.
     """
     outcomes = []
+    expected = taken = 0.0  # seconds of the trainings that have ended well
     waiting = [job for job in jobs if job.waiting]
     files.make_folder(logs)
     with _interrupted_by(signal.SIGTERM, signal.SIGHUP), tqdm(
@@ -65,8 +66,11 @@ def execute(jobs: Iterable[Job], runs: Path, logs: Path, program: Sequence[str])
             log = logs / (job.name + '.log')
             if bar.disable:
                 print(f'{job.name}: run {index + 1} of {len(waiting)}, log: {log}', flush=True)
-            status, seconds = _train(job, program, log, bar, waiting[index + 1:])
+            pace = taken / expected if expected else 1.0
+            status, seconds = _train(job, program, log, bar, waiting[index + 1:], pace)
             outcome = _outcome(job, status, seconds, runs, log)
+            if job.seconds and not outcome.failed:
+                expected, taken = expected + job.seconds, taken + seconds
             tqdm.write(f'{job.name}: {outcome.text}')
             sys.stdout.flush()
             outcomes.append(outcome)
@@ -87,7 +91,8 @@ def _interrupted_by(*signals: signal.Signals) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[Job]) -> tuple[int, float]:
+def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[Job],
+           pace: float) -> tuple[int, float]:
     """One training, its output in a log: its exit status and the seconds it took."""
     started = time.monotonic()
     try:
@@ -100,7 +105,7 @@ def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[J
                                        preexec_fn=_end_with_parent)
             try:
                 while True:
-                    bar.set_description_str(_progress(job, log, time.monotonic() - started, later))
+                    bar.set_description_str(_progress(job, log, time.monotonic() - started, later, pace))
                     try:
                         status = process.wait(timeout=_LOOK)
                         break
@@ -144,14 +149,17 @@ def _end_with_parent() -> None:
         _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _progress(job: Job, log: Path, seconds: float, later: list[Job]) -> str:
-    """How long all that is left will take, where that is known, and what the training said last."""
+def _progress(job: Job, log: Path, seconds: float, later: list[Job], pace: float) -> str:
+    """How long all that is left will take, where that is known, and what the training said last.
+
+    `pace` is what the trainings before took, as a multiple of what was estimated.
+    """
     said = last_line(log)
     text = f'{job.name}: ' + (', '.join(re.split(' {2,}', said)[:3]) if said.startswith('epoch') else 'starting')
     estimates = [each.seconds for each in (job, *later)]
     if None in estimates:
         return text
-    left = max(0.0, (job.seconds or 0) - seconds) + sum(each.seconds or 0 for each in later)
+    left = max(0.0, (job.seconds or 0) * pace - seconds) + pace * sum(each.seconds or 0 for each in later)
     return f'about {duration(left)} left; {text}'
 
 

@@ -64,10 +64,11 @@ def test_a_ratio_compares_the_same_turns():
 
 class FakeWorker:
     def __init__(self, clock, seconds):
-        self.clock, self.seconds = clock, seconds
+        self.clock, self.seconds, self.asked = clock, seconds, 0
 
     def ask(self, request):
         assert request == 'train'
+        self.asked += 1
         self.clock[0] += self.seconds
         return {'seconds': self.seconds}
 
@@ -81,6 +82,8 @@ def test_turns_take_equal_time(monkeypatch):
     assert [answer['turn'] for answer in results['fast']['train']] == [turn for turn in (1, 2, 3, 4) for _ in range(4)]
     assert [answer['turn'] for answer in results['slow']['train']] == [1, 2, 3]
     assert [answer['turn'] for answer in results['slowest']['train']] == [0]  # too slow for a warm-up
+    # two slow minibatches warm up, then three take their turns
+    assert workers['slow'].asked == 5
 
 
 def test_a_variant_that_fails_is_in_the_results_and_stops_nobody():

@@ -142,7 +142,7 @@ def test_to_neon_needs_neon_and_a_network(prm, tmp_path, capsys):
     assert 'give --model' in capsys.readouterr().err
     if not engines.installed('neon'):
         assert main(['convert', target, str(tmp_path / 'back.prm'), '--model', 'rnn']) == 2
-        assert 'neon' in capsys.readouterr().err
+        assert 'docker compose run --rm neon-cpu convert' in capsys.readouterr().err
     assert main(['convert', target, str(tmp_path / 'again.npz')]) == 2
     assert 'not' in capsys.readouterr().err
     assert not (tmp_path / 'back.prm').exists()

@@ -47,3 +47,10 @@ def test_a_step_is_shown_as_it_can_be_typed_and_stops_at_a_failure(capsys):
     assert capsys.readouterr().out == "\n$ ./run.sh train --out 'a folder'\n"
     with pytest.raises(KeyboardInterrupt):
         demo._step('train', run=lambda argv: 130)
+
+
+def test_wrong_usage_stays_wrong_usage(tmp_path, capsys):
+    """What no training can be asked for ends the whole with 2 as well."""
+    assert main(['data', 'demo', '--out', str(tmp_path / 'demo'), '--train', '4', '--test', '4', '--size', '32']) == 0
+    assert main(['demo', '--data', str(tmp_path / 'demo'), '-e', '0', '--out', str(tmp_path)]) == 2
+    assert 'epochs is 0; it has to be at least 1.' in capsys.readouterr().err

@@ -168,11 +168,6 @@ def test_bad_arguments_are_one_line(data, tmp_path, capsys, arguments, message):
     assert error.count('\n') == 1
 
 
-@pytest.mark.parametrize(('seconds', 'text'), [(42.4, '42 s'), (780, '13 min'), (18720, '5.2 h'), (267840, '3.1 days')])
-def test_durations(seconds, text):
-    assert estimate.duration(seconds) == text
-
-
 def test_a_row_that_cannot_be_measured_is_of_unknown_length(data, tmp_path, monkeypatch):
     def refused(row, *_):
         raise NeonRnnError(f'{row}: no memory')
@@ -213,13 +208,6 @@ def test_whole_minibatches_are_measured_where_they_are_quick(monkeypatch, second
     assert (measured, rate) == (batches, seconds / len(batches))
 
 
-def test_the_last_line_of_a_log(tmp_path):
-    log = tmp_path / 'log'
-    for text, line in [('', 'no output'), ('a\nb\n\n', 'b'), ('a\nb 1%\rb 2%', 'b 2%'), ('x' * 10000 + '\nend\n', 'end')]:
-        log.write_text(text)
-        assert execution.last_line(log) == line
-
-
 def test_a_training_without_a_result_counts_as_missing(trained, tmp_path):
     log = tmp_path / 'log'
     log.write_text('$ neon_rnn train\n')
@@ -231,16 +219,6 @@ def test_a_training_without_a_result_counts_as_missing(trained, tmp_path):
     log.write_text('record and checkpoint: elsewhere\n')
     with pytest.raises(NeonRnnError, match='elsewhere'):
         execution._accuracy(log, Path(trained))
-
-
-def test_what_is_shown_of_a_training_in_progress(tmp_path):
-    log = tmp_path / 'log'
-    log.write_text('training rnn: engine torch\n')
-    jobs = [reproduce.Job('rnn', seed, 9, 'new', [], seconds=1000.0) for seed in (0, 1)]
-    assert execution._progress(jobs[0], log, 400.0, jobs[1:]) == 'about 27 min left; rnn-s0: starting'
-    log.write_text('epoch 1/9  cost 0.7  test accuracy 55.0%  36.1 s  35.4 images/s\n')
-    jobs[1].seconds = None
-    assert execution._progress(jobs[0], log, 400.0, jobs[1:]) == 'rnn-s0: epoch 1/9, cost 0.7, test accuracy 55.0%'
 
 
 @pytest.mark.slow

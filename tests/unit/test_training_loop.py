@@ -1,8 +1,6 @@
 """The training loop on the torch engine: records, checkpoints, interruption, resumption, bad input."""
 import csv
-import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,41 +9,17 @@ from concurrent import futures
 
 import numpy as np
 import pytest
+from small_training import settings, write_data
 
 from neon_rnn import checkpoint, engines, preparation, records, training
 from neon_rnn.cli import main
 from neon_rnn.errors import Diverged, NeonRnnError, UsageError
-from neon_rnn.ingest import hdf5
 from neon_rnn.paths import ROOT
-
-SHAPE = (3, 32, 32)
-
-
-def write_data(folder, shape=SHAPE, counts=(10, 6), classes=2, seed=1):
-    """A small data set: noise, brighter for class 1."""
-    rng = np.random.RandomState(seed)
-    parts = {}
-    for name, count in zip(('train', 'test'), counts, strict=True):
-        labels = np.arange(count) % classes
-        pixels = rng.randint(0, 128, (count, int(np.prod(shape)))) + 100 * labels[:, None]
-        parts[name] = hdf5.PartData(labels, [pixels.clip(0, 255).astype(np.uint8)], [''] * count, [''] * count)
-    names = ['female', 'male', 'other'][:classes]
-    hdf5.write_dataset(folder, parts, shape, {
-        'name': 'small', 'source': 'test', 'kind': 'synthetic', 'class_names': names, 'filters': [],
-        'split': 'as drawn', 'seed': seed, 'note': ''})
-    return str(folder)
 
 
 @pytest.fixture
 def data(tmp_path):
     return write_data(tmp_path / 'data')
-
-
-def settings(data, **changes):
-    given = {'model': 'rnn', 'options': {}, 'data': data, 'engine': 'torch', 'backend': 'cpu', 'batch_size': 4,
-             'epochs': 2, 'seed': 3, 'shuffle': True, 'precision': 'float32', 'threads': 1,
-             'deterministic': False, 'eval_freq': 1, 'serialize': 1}
-    return preparation.Settings(**given)._replace(**changes)
 
 
 def minibatch_costs(run):
@@ -282,102 +256,3 @@ def test_three_classes_are_refused(tmp_path):
     data = write_data(tmp_path / 'data', classes=3)
     with pytest.raises(UsageError, match='has 3 classes'):
         training.train(settings(data), tmp_path / 'runs')
-
-
-def test_evaluate_and_predict(data, tmp_path, capsys):
-    run = training.train(settings(data), tmp_path / 'runs')
-    assert main(['evaluate', run.folder, '--json', str(tmp_path / 'e.json'), '--png', str(tmp_path / 'e.png')]) == 0
-    figures = json.loads((tmp_path / 'e.json').read_text())
-    assert figures['accuracy'] == run.record['final']['accuracy']
-    assert figures['confusion'] == run.record['final']['confusion']
-    assert (tmp_path / 'e.png').read_bytes()[:8] == b'\x89PNG\r\n\x1a\n'
-    assert 'majority baseline 50.0%' in capsys.readouterr().out
-
-    from PIL import Image
-    names = ['grey with space é.png', 'palette.gif', 'rgba.png', 'cmyk.jpg', 'wide.jpg']
-    modes = ['L', 'P', 'RGBA', 'CMYK', 'RGB']
-    sizes = [(40, 40), (33, 50), (64, 64), (32, 32), (200, 20)]
-    for name, mode, size in zip(names, modes, sizes, strict=True):
-        Image.new('RGB', size, (90, 120, 150)).convert(mode).save(tmp_path / name)
-    (tmp_path / 'text.jpg').write_text('no image')
-    paths = [str(tmp_path / name) for name in [*names, 'text.jpg', 'missing.jpg']]
-    assert main(['predict', run.folder, *paths, '-z', '2', '--json', str(tmp_path / 'p.json')]) == 1
-    results = json.loads((tmp_path / 'p.json').read_text())
-    assert [result['image'] for result in results] == paths
-    for result in results[:5]:
-        assert sum(result['probabilities'].values()) == pytest.approx(1, abs=1e-5)
-        assert result['class'] == max(result['probabilities'], key=result['probabilities'].get)
-    assert ['error' in result for result in results] == [False] * 5 + [True] * 2
-    printed = capsys.readouterr()
-    assert 'text.jpg: not an image' in printed.err
-    assert printed.out.count('%') == 5
-
-
-def test_predict_prepares_photographs_as_the_training_did(tmp_path, capsys):
-    from PIL import Image
-    striped = np.zeros((32, 96, 3), np.uint8)
-    striped[:, 32:64] = 255
-    Image.fromarray(striped).save(tmp_path / 'wide.png')
-    answers = []
-    for fit in ('crop', 'stretch'):
-        data = write_data(tmp_path / fit)
-        path = os.path.join(data, 'dataset.json')
-        with open(path) as file:
-            description = json.load(file)
-        description['preprocessing'] = {'height': 32, 'width': 32, 'fit': fit, 'centre': 1.0, 'filter': 'lanczos'}
-        with open(path, 'w') as file:
-            json.dump(description, file)
-        run = training.train(settings(data, epochs=1), tmp_path / 'runs')
-        assert main(['predict', run.folder, str(tmp_path / 'wide.png'), '--json', '-']) == 0
-        answers.append(json.loads(capsys.readouterr().out.split('images/s\n')[-1])[0]['probability'])
-    assert answers[0] != answers[1]  # the same weights, shown the white middle, or white between black
-
-
-def test_a_checkpoint_of_another_model_is_named(data, tmp_path, capsys):
-    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
-    other = training.train(settings(data, epochs=1)._replace(model='fcnn-2'), tmp_path / 'runs')
-    path = os.path.join(run.folder, 'checkpoint.npz')
-    shutil.copy(os.path.join(other.folder, 'checkpoint.npz'), path)
-    for command in (['evaluate', run.folder], ['train', '--resume', run.folder, '-e', '2']):
-        assert main(command) == 1
-        assert 'error: {}: the weights are of another model: '.format(path) in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(('options', 'named'), [
-    (['-z', '4'], '--batch_size'), (['--rng_seed', '0', '--no-shuffle'], '--rng_seed, --no-shuffle'),
-    (['--model', 'rnn', '-b', 'cpu'], '--model')])
-def test_settings_beside_resume_are_refused_and_not_passed_over(capsys, options, named):
-    assert main(['train', '--resume', 'no-such-run', *options]) == 2
-    assert '--resume goes on with the settings of the run; {} cannot be given'.format(named) in capsys.readouterr().err
-    assert main(['train', '--resume', 'no-such-run', '-e', '2', '--data', 'x', '--engine', 'torch', '-b', 'cpu']) == 2
-    assert 'no-such-run: there is no such run folder' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('options', [['-b', 'gpu'], ['--engine', 'neon'], ['--engine', 'torch', '-b', 'numpy']])
-def test_another_engine_or_backend_beside_resume_is_refused(data, tmp_path, capsys, options):
-    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
-    assert main(['train', '--resume', run.folder, '-e', '2', *options]) == 2
-    assert 'was trained by engine torch on backend cpu, and goes on with these only' in capsys.readouterr().err
-    assert main(['train', '--resume', run.folder, '-e', '2', '--engine', 'torch', '-b', 'mkl']) == 0
-
-
-def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path, capsys):
-    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
-    other = write_data(tmp_path / 'other', shape=(3, 64, 64))
-    assert main(['evaluate', run.folder, '--data', other]) == 2
-    assert 'the run was trained on (3, 32, 32)' in capsys.readouterr().err
-    os.unlink(os.path.join(run.folder, 'checkpoint.npz'))
-    assert main(['evaluate', run.folder]) == 2
-    assert main(['predict', run.folder, 'x.jpg']) == 2
-    assert main(['train', '--resume', run.folder, '-e', '2']) == 1
-    assert main(['evaluate', str(tmp_path)]) == 2
-    assert main(['evaluate', run.folder, '-z', '0']) == 2
-    assert main(['predict', run.folder, 'x.jpg', '-z', '-1']) == 2
-    errors = capsys.readouterr().err.splitlines()
-    assert [line.split(': error: ')[0] for line in errors] == [
-        'neon_rnn evaluate', 'neon_rnn predict', 'neon_rnn train', 'neon_rnn evaluate', 'neon_rnn evaluate',
-        'neon_rnn predict']
-    assert 'checkpoint.npz' in errors[2]
-    assert 'is no run folder' in errors[3]
-    assert [line.split(': error: ')[1] for line in errors[4:]] == [
-        '-z 0: has to be at least 1.', '-z -1: has to be at least 1.']
