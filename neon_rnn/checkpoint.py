@@ -4,7 +4,7 @@ A checkpoint is a NumPy archive of plain arrays (never pickled objects):
 
 =====================  ============================================================================
 ``meta``               JSON, UTF-8: format, version, names in order, and what the caller wants kept
-``weights/<name>``     float32, in neon's parameter structure (``docs/architecture.md``)
+``weights/<name>``     float32 (of a training in float64: float64), in neon's parameter structure (``docs/architecture.md``)
 ``optimizer/<name>/i`` the i-th state array of a parameter (momentum has one)
 ``random/<key>``       the state of the random numbers that training draws
 =====================  ============================================================================
@@ -59,7 +59,7 @@ def save(path, weights, optimizer_state=None, random_state=None, meta=None):
         if not np.all(np.isfinite(values)):
             raise Diverged('{}: not written{}, {} holds values that are not finite: the training has diverged and '
                            'stops.'.format(path, ' at epoch {epoch}'.format(**meta) if meta and 'epoch' in meta else '', name))
-        arrays['weights/' + name] = np.asarray(values, dtype=np.float32)
+        arrays['weights/' + name] = np.asarray(values)
     for name, states in optimizer_state.items():
         for position, values in enumerate(states):
             arrays['optimizer/{}/{}'.format(name, position)] = np.asarray(values)

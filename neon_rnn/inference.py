@@ -17,6 +17,21 @@ def checkpoint_path(folder):
     return os.path.join(str(folder), 'checkpoint.npz')
 
 
+def kept_checkpoint(folder):
+    """The path of a run's checkpoint.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    path = checkpoint_path(folder)
+    if not os.path.isfile(path):
+        raise UsageError('{}: has no checkpoint.npz (checkpoints are not kept in the repository); train it '
+                         'again.'.format(folder))
+    return path
+
+
 def load_run(folder, engine=None, backend='cpu', batch_size=None):
     """Start an engine with the trained weights of a run.
 
@@ -45,10 +60,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     if batch_size is not None and batch_size < 1:
         raise UsageError('-z {}: has to be at least 1.'.format(batch_size))
     record = records.Run.open(folder).record
-    path = checkpoint_path(folder)
-    if not os.path.isfile(path):
-        raise UsageError('{}: has no checkpoint.npz (checkpoints are not kept in the repository); train it '
-                         'again.'.format(folder))
+    path = kept_checkpoint(folder)
     saved = checkpoint.load(path)
     if engine is None:
         engine = record['engine'] if engines.installed(record['engine']) else engines.default()

@@ -158,7 +158,8 @@ def write(path, saved, model, input_shape, options=None):
     """
     if not engines.installed('neon'):
         raise UsageError("{}: Intel neon itself writes such files, and is not installed in this Python. It lives in the "
-                         "container: 'docker compose run --rm neon-cpu convert FROM TO' (docs/container.md).".format(path))
+                         "container, which can write below results/: 'docker compose run --rm neon-cpu convert FROM "
+                         "results/model.prm' (docs/container.md).".format(path))
     nn = engines.load('neon')
     nn.start('numpy', batch_size=1, rng_seed=0)
     network, cost = models.build(model, nn, input_shape, **(options or {}))

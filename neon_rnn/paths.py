@@ -32,3 +32,14 @@ def recorded(path):
 def found(path):
     """The way back: a recorded path as one that can be opened."""
     return default(path) if not os.path.isabs(path) else path
+
+
+def program(path):
+    """Whether a path is a file that can be run."""
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def child_environment():
+    """The environment in which a child process finds ``-m neon_rnn`` from any working directory."""
+    given = [path for path in [os.environ.get('PYTHONPATH')] if path]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT] + given))

@@ -4,7 +4,7 @@ from concurrent import futures
 
 import numpy as np
 
-from neon_rnn import checkpoint, engines, evaluation, examples, inference, models, paths, published, ranks
+from neon_rnn import checkpoint, engines, environment, evaluation, examples, inference, models, paths, published, ranks
 from neon_rnn.dataset import Minibatches, epoch_order, open_dataset
 from neon_rnn.errors import UsageError
 
@@ -47,11 +47,13 @@ class Settings(collections.namedtuple('Settings', [
     def of_record(cls, record, epochs=None, data=None):
         """The settings of a recorded run, with another number of epochs or another place of the data if given."""
         hyperparameters, device = record['hyperparameters'], record['device']
+        threads = device.get('threads')  # as many as before, so that sums are rounded alike; but no more than there are cores
         return cls(
             model=record['model'], options=record['options'], data=data or paths.found(record['dataset']['folder']),
             engine=record['engine'], backend=record['backend'], batch_size=hyperparameters['batch_size'],
             epochs=hyperparameters['epochs'] if epochs is None else epochs, seed=record['seed'],
-            shuffle=hyperparameters['shuffle'], precision=record['precision'], threads=device.get('threads'),
+            shuffle=hyperparameters['shuffle'], precision=record['precision'],
+            threads=None if threads is None else min(threads, environment.cores()),
             deterministic=device.get('deterministic', False), eval_freq=hyperparameters['eval_freq'],
             serialize=hyperparameters['serialize'])
 

@@ -12,7 +12,7 @@ How a training uses it::
 
     run = records.Run.open('results/runs/<run id>')                    # to resume from the checkpoint of epoch 3
     with run.lock():
-        run.rewind(3)
+        run.rewind(3, device)
 
 The tables are written before the checkpoint of their epoch, so a process killed at any moment leaves tables that
 reach at least as far as its checkpoint; `Run.rewind` cuts what lies beyond it, a line torn in writing included.
@@ -203,11 +203,17 @@ class Run:
         epochs = self.record['epochs'] + [row]
         self.update(epochs=epochs, training_seconds=sum(each['seconds'] for each in epochs))
 
-    def rewind(self, epoch):
+    def rewind(self, epoch, device):
         """Go back to the end of an epoch, to train on from its checkpoint (0: from the beginning).
 
-        Cuts what lies beyond it from both tables and the record, notes the resumption there, sets the status to
-        ``running``.
+        Cuts what lies beyond it from both tables and the record, notes the resumption there (when, on which machine,
+        with which code), sets the status to ``running``.
+
+        Parameters
+        ----------
+        epoch : int
+        device : dict
+            What the engine's `start` returned this time.
 
         Raises
         ------
@@ -227,7 +233,9 @@ class Run:
         epochs = [dict(zip(names, row)) for row in reached[EPOCHS][1]]
         self.update(epochs=epochs, status='running', final=None, ended=None, error=None,
                     training_seconds=float(sum(row['seconds'] for row in epochs)),
-                    resumed=self.record['resumed'] + [{'at_epoch': epoch, 'when': now()}])
+                    resumed=self.record['resumed'] + [dict(
+                        at_epoch=epoch, when=now(), device=device, machine=environment.machine(),
+                        versions=environment.versions(), git=environment.git_state())])
 
     def _path(self, name):
         return os.path.join(self.folder, name)

@@ -93,7 +93,7 @@ def _resume(folder, epochs, data, engine, backend):
     with run.lock():
         record = run.record
         _check_same(folder, record, engine, backend)
-        path = inference.checkpoint_path(folder)
+        path = inference.kept_checkpoint(folder)
         saved = checkpoint.load(path)
         done = int(saved.meta['epoch'])
         settings = Settings.of_record(record, epochs, data)
@@ -108,7 +108,7 @@ def _resume(folder, epochs, data, engine, backend):
             prepared.restore(saved)
         fields = prepared.record_fields()
         with _recorded(run):
-            run.rewind(done)
+            run.rewind(done, prepared.device)
             run.update(hyperparameters=fields['hyperparameters'], protocol=fields['protocol'])
             _train_epochs(prepared, run, done + 1)
     return run
@@ -119,6 +119,9 @@ def _check_same(folder, record, engine, backend):
             engines.recorded_backend(record['engine'], backend) not in (None, record['backend']):
         raise UsageError('{}: was trained by engine {} on backend {}, and goes on with these only; name them or neither '
                          '(with Compose: ENGINE, BACKEND).'.format(folder, record['engine'], record['backend']))
+    if not engines.installed(record['engine']):
+        raise UsageError("{0}: was trained by engine {1}, which is not installed in this Python. './run.sh train --resume "
+                         "{0} --engine {1} -b {2}' goes on with it.".format(folder, record['engine'], record['backend']))
 
 
 @contextlib.contextmanager

@@ -45,7 +45,11 @@ def take_turns(variants: Sequence[Variant], requests: Sequence[str], seconds: fl
         for request in requests:
             _turns(results, workers, request, seconds)
         for key in list(workers):
-            results[key]['peak_memory_gib'] = workers.pop(key).close()
+            try:
+                results[key]['peak_memory_gib'] = workers[key].close()
+                del workers[key]
+            except NeonRnnError as error:
+                results[key]['error'] = str(error)
     finally:
         for worker in workers.values():
             worker.kill()
@@ -79,7 +83,7 @@ def _turns(results, workers, request, seconds):
                     workers.pop(key).kill()
                     continue
                 # the first one warms up
-                if turn > 0 or took > SLOW:
+                if turn > 0 or len(answers) == 1 and took > SLOW:
                     results[key].setdefault(request, []).extend(dict(answer, turn=turn) for answer in answers)
                     spent[key] += took
                     bar.update(min(took, seconds - bar.n % seconds))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from neon_rnn.bench import measure
+from neon_rnn.errors import NeonRnnError
 from neon_rnn.report import drawing
 from neon_rnn.wording import counted
 
@@ -52,7 +53,8 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _rate(figures: dict[str, Any]) -> str:
-    return '{median:.1f} ({low:.1f} to {high:.1f})'.format(**figures)
+    text = '{median:.1f} ({low:.1f} to {high:.1f})' if figures['count'] > 1 else '{median:.1f} (one minibatch, no warm-up)'
+    return text.format(**figures)
 
 
 def _limits(report):
@@ -73,9 +75,10 @@ def _speeds(report, part):
             continue
         precision = 'bf16' if 'bf16' in figures['label'] else 'float32'
         speed = measure.rate(figures[part], report['plan']['batch'])
+        failed = '; then ' + figures['error'] if 'error' in figures else ''
         gflops = speed['median'] * report['flops'][part] / 1e9
         share = roofline_share(report, part, precision, speed['median'])
-        rows.append([figures['label'], _rate(speed), '{:.0f}'.format(gflops),
+        rows.append([figures['label'], _rate(speed) + failed, '{:.0f}'.format(gflops),
                      '{:.0f}%'.format(100 * share) if share else '',
                      '{:.1f}'.format(figures['peak_memory_gib']) if 'peak_memory_gib' in figures else ''])
     return _table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
@@ -135,6 +138,8 @@ def plot(report: dict[str, Any]) -> str:
     """Training speed by variant, as SVG; the line is the 10th to the 90th percentile."""
     bars = [(figures['label'], measure.rate(figures['train'], report['plan']['batch']), key in OURS)
             for key, figures in report['variants'].items() if 'train' in figures]
+    if not bars:
+        raise NeonRnnError('nothing to draw: no variant could be trained.')
     with drawing.style():
         height = 0.28 * len(bars) + 0.9
         figure = drawing.new_figure(7.2, height)

@@ -84,6 +84,13 @@ def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
     return report
 
 
+def failures(figures: dict[str, Any]) -> list[str]:
+    """What every variant that failed, in whatever part, said of it."""
+    groups = [figures.get('variants', {}), figures.get('layers', {})]
+    groups += [entry['variants'] for part in ('batches', 'sides') for entry in figures.get(part, ())]
+    return [each['error'] for group in groups for each in group.values() if isinstance(each, dict) and 'error' in each]
+
+
 def count_flops(plan: Plan) -> dict[str, float]:
     """Operations of an image, counted from the network's layers."""
     nn = engines.load('torch')

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -85,7 +84,7 @@ class Worker:
     def __init__(self, variant: Variant) -> None:
         self.variant = variant
         self.errors = tempfile.TemporaryFile()
-        settings = dict(os.environ, PYTHONPATH=paths.ROOT, **variant.environment)
+        settings = dict(paths.child_environment(), **variant.environment)
         self.process = subprocess.Popen(
             [variant.python, '-m', 'neon_rnn.bench.worker', json.dumps(variant.spec)], env=settings, text=True,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors)

@@ -4,7 +4,7 @@
     neon_rnn bench --parts train --seconds 60            training only, with narrower spreads
     neon_rnn bench --neon-python /opt/neon/py36/bin/python
 
-Variants run in processes of their own and take turns minibatch by minibatch, so that a busy machine slows all of them.
+Variants run in processes of their own and take turns of equal time, so that a busy machine slows all of them.
 """
 import argparse
 import os
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None and value <= 0:
             raise UsageError('--{} is {}; it has to be positive.'.format(name, value))
     python = arguments.neon_python
-    if python and not os.access(python, os.X_OK):
+    if python and not paths.program(python):
         raise UsageError('--neon-python: {} cannot be run.'.format(python))
     models.builder(arguments.model)
     make_folder(arguments.out)
@@ -63,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
     text = report.markdown(figures)
     write_json(os.path.join(arguments.out, 'bench.json'), figures)
     write_text(os.path.join(arguments.out, 'bench.md'), text)
-    if 'train' in parts:
-        write_text(os.path.join(arguments.out, 'bench.svg'), report.plot(figures))
     print(text)
     print('written to {}'.format(arguments.out))
-    return 1 if any('error' in figure for figure in figures.get('variants', {}).values()) else 0
+    if 'train' in parts:
+        write_text(os.path.join(arguments.out, 'bench.svg'), report.plot(figures))
+    return 1 if suite.failures(figures) else 0

@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     if os.path.isdir(runs):
         cli.main(['table', '--runs', runs, '--out', arguments.out])
     lacking = [f'{outcome.job.name}: {outcome.text}' for outcome in outcomes if outcome.failed]
-    lacking += [f'{job.name}: {job.reason}' for job in jobs if job.state == 'cannot']
+    lacking += [f'{job.name}: {job.reason}' for job in jobs if job.state == 'cannot' or job.reason == 'diverged']
     if lacking:
         raise NeonRnnError('{} of {} runs are missing: {}'.format(len(lacking), len(jobs), '; '.join(lacking)))
     return 0
@@ -87,7 +87,7 @@ def _program(engine: str, neon_python: str | None) -> tuple[list[str], str | Non
     if engine != 'neon':
         engines.load(engine)  # says what is missing
     if neon_python:
-        if not os.access(neon_python, os.X_OK):
+        if not paths.program(neon_python):
             raise UsageError(f'--neon-python: {neon_python} cannot be run.')
         return [neon_python, '-m', 'neon_rnn'], neon_python
     return [os.path.join(paths.ROOT, 'docker', 'run-in-compose.sh')], None

@@ -20,8 +20,8 @@ CALLS = ('feed', 'get_optimizer_state', 'get_random_state', 'get_weights', 'pred
 CONTRACT = tuple(sorted(LAYERS + INITIALIZERS + TRANSFORMS + TRAINING + CALLS))
 
 _MISSING = {
-    'neon': "Intel neon 2.6 is not installed in this Python. It lives in the container ('docker compose run --rm train', "
-            "docs/container.md); on this machine use '--engine torch', the same arithmetic.",
+    'neon': "Intel neon 2.6 is not installed in this Python. It lives in the container: './run.sh COMMAND --engine neon "
+            "...' runs it there (docs/container.md). '--engine torch' does the same arithmetic here.",
     'torch': "PyTorch is not installed in this Python. './run.sh' installs it into .venv.",
 }
 _current = None

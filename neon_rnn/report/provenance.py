@@ -81,7 +81,7 @@ def _run(run: Run, runs: str) -> str:
     memory = '' if machine['memory_gib'] is None else f', {machine["memory_gib"]} GiB'
     device = ', '.join(f'{key} {value}' for key, value in sorted(record['device'].items())
                        if not isinstance(value, dict))
-    resumed = ''.join(f'; resumed after epoch {each.get("at_epoch")}' for each in record['resumed'])
+    resumed = ''.join(f'; resumed after epoch {each.get("at_epoch")}{_elsewhere(each, record)}' for each in record['resumed'])
     rows = [('Result', f'seed {record["seed"]}: {result}'),
             ('When', f'{record["started"]} to {record["ended"] or "?"}{resumed}'), ('Code', code),
             ('Versions', ', '.join(f'{name} {version}' for name, version in sorted(record['versions'].items()))),
@@ -93,6 +93,12 @@ def _run(run: Run, runs: str) -> str:
                      for name in ('record.json', 'epochs.csv', 'minibatches.csv'))
     name = escape(run.folder)
     return f'<h3 id="run-{name}">{name}</h3>\n<p class="links">{links}</p>\n<dl>{items}</dl>'
+
+
+def _elsewhere(resumption: dict[str, Any], record: dict[str, Any]) -> str:
+    """In which respects a resumption was not where its run began."""
+    names = [name for name in ('machine', 'device', 'versions', 'git') if resumption.get(name, record[name]) != record[name]]
+    return f' with another {", ".join(names)}' if names else ''
 
 
 def _shape(shape: list[int]) -> str:

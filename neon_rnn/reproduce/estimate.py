@@ -36,7 +36,7 @@ def recorded_rate(records: Iterable[dict[str, Any]], row: str, engine: str, back
              if record['epochs'] and record['model'] == row and record['engine'] == engine
              and record['backend'] == backend and record['precision'] == precision
              and record['dataset']['shape'] == list(shape) and record['hyperparameters']['batch_size'] == batch_size
-             and machine.items() <= record['machine'].items()]
+             and machine.items() <= ([record] + record['resumed'])[-1].get('machine', record['machine']).items()]
     return min(rates, default=None)
 
 

@@ -101,7 +101,7 @@ def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[J
             output.flush()
             # A session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on in order.
             process = subprocess.Popen([*program, *job.argv], stdout=output,
-                                       stderr=subprocess.STDOUT, env=_environment(), start_new_session=True,
+                                       stderr=subprocess.STDOUT, env=paths.child_environment(), start_new_session=True,
                                        preexec_fn=_end_with_parent)
             try:
                 while True:
@@ -135,12 +135,6 @@ def _outcome(job: Job, status: int, seconds: float, runs: Path, log: Path) -> Ou
         return Outcome(job, False, f'accuracy {_accuracy(log, runs):.1%} after {duration(seconds)}')
     except NeonRnnError as error:
         return Outcome(job, True, f'ended without a result after {duration(seconds)}: {error} (log: {log})')
-
-
-def _environment() -> dict[str, str]:
-    """The environment in which ``-m neon_rnn`` is found from any working directory."""
-    found = [paths.ROOT] + [path for path in [os.environ.get('PYTHONPATH')] if path]
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(found))
 
 
 def _end_with_parent() -> None:

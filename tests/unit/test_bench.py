@@ -4,7 +4,7 @@ import json
 import pytest
 
 from neon_rnn import engines, environment, models
-from neon_rnn.bench import flops, measure, report
+from neon_rnn.bench import flops, measure, report, suite
 from neon_rnn.bench.variants import Variant, Worker, variants
 from neon_rnn.cli import main
 from neon_rnn.errors import NeonRnnError
@@ -76,11 +76,14 @@ class FakeWorker:
 def test_turns_take_equal_time(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(measure.time, 'monotonic', lambda: clock[0])
-    workers = {'fast': FakeWorker(clock, 0.5), 'slow': FakeWorker(clock, 3.0), 'slowest': FakeWorker(clock, 25.0)}
+    workers = {'fast': FakeWorker(clock, 0.5), 'slow': FakeWorker(clock, 3.0), 'slower': FakeWorker(clock, 15.0),
+               'slowest': FakeWorker(clock, 25.0)}
     results = {key: {} for key in workers}
     measure._turns(results, workers, 'train', 8.0)
     assert [answer['turn'] for answer in results['fast']['train']] == [turn for turn in (1, 2, 3, 4) for _ in range(4)]
     assert [answer['turn'] for answer in results['slow']['train']] == [1, 2, 3]
+    assert [answer['turn'] for answer in results['slower']['train']] == [1]
+    assert workers['slower'].asked == 3
     assert [answer['turn'] for answer in results['slowest']['train']] == [0]  # too slow for a warm-up
     # two slow minibatches warm up, then three take their turns
     assert workers['slow'].asked == 5
@@ -119,6 +122,33 @@ def test_the_report_shows_speed_ratio_roofline_and_failure():
 def test_wrong_parts_are_refused(capsys):
     assert main(['bench', '--parts', 'train,lunch']) == 2
     assert 'lunch' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('command', [['bench'], ['reproduce', '--data', 'x', '--engine', 'neon']])
+def test_a_python_that_is_a_folder_is_refused(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
+    assert main([*command, '--neon-python', str(tmp_path)]) == 2
+    assert '--neon-python: {} cannot be run.'.format(tmp_path) in capsys.readouterr().err
+
+
+def test_failures_of_every_part_count_and_are_shown():
+    made = figures()
+    made['variants']['torch-float32']['error'] = 'ended with status 1'
+    made['batches'] = [{'batch': 1, 'variants': {'eager-float32': {'label': 'eager', 'error': 'too large'}}}]
+    made['layers'] = {'torch-bf16': {'label': 'torch engine, bf16', 'error': 'no bf16'}, 'torch-float32': [{'name': '0'}]}
+    assert suite.failures(made) == ['ended with status 1', 'Intel neon, mkl: no', 'no bf16', 'too large']
+    assert '10.0 (10.0 to 10.0); then ended with status 1' in report.markdown(dict(made, layers={}))
+    with pytest.raises(NeonRnnError, match='no variant could be trained'):
+        report.plot(dict(made, variants={}))
+
+
+def test_a_worker_that_is_gone_at_the_end_costs_no_figures(monkeypatch):
+    def gone(self):
+        raise NeonRnnError('good: killed')
+    monkeypatch.setattr(Worker, 'close', gone)
+    results = measure.take_turns([Variant('good', 'good', SMALL_EAGER)], ['train'], 0.05)
+    assert len(results['good']['train']) >= 1
+    assert results['good']['error'] == 'good: killed'
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import synthetic_records as synthetic
 
-from neon_rnn import record_schema, records
+from neon_rnn import environment, record_schema, records
 from neon_rnn.errors import NeonRnnError, UsageError
 
 
@@ -113,7 +113,7 @@ def test_rewind_cuts_what_lies_beyond_the_checkpoint(tmp_path):
     run.update(status='interrupted', error='Ctrl-C', ended=records.now())
     straight = trained(tmp_path, 2)
     run = records.Run.open(run.folder)
-    run.rewind(2)
+    run.rewind(2, {'threads': 1})
     for name in ('epochs.csv', 'minibatches.csv'):
         with open(os.path.join(run.folder, name), 'rb') as mine, \
                 open(os.path.join(straight.folder, name), 'rb') as other:
@@ -122,14 +122,17 @@ def test_rewind_cuts_what_lies_beyond_the_checkpoint(tmp_path):
     assert record['epochs'] == straight.record['epochs']
     assert (record['status'], record['error'], record['ended'], record['training_seconds']) == (
         'running', None, None, 3.0)
-    assert [each['at_epoch'] for each in record['resumed']] == [2]
+    (resumption,) = record['resumed']
+    assert (resumption['at_epoch'], resumption['device']) == (2, {'threads': 1})
+    assert {name: resumption[name] for name in ('machine', 'versions', 'git')} == {
+        'machine': environment.machine(), 'versions': environment.versions(), 'git': environment.git_state()}
     run.add_epoch(epoch_row(3))
     assert len(records.read_record(run.folder)['epochs']) == 3
 
 
 def test_rewind_to_the_beginning_empties_the_tables(tmp_path):
     run = trained(tmp_path, 2)
-    run.rewind(0)
+    run.rewind(0, {'threads': 1})
     assert (run.record['epochs'], records.read_minibatches(run.folder)) == ([], [])
 
 
@@ -137,7 +140,7 @@ def test_rewind_refuses_a_checkpoint_beyond_the_tables(tmp_path):
     run = trained(tmp_path, 2)
     before = json.loads(json.dumps(run.record))
     with pytest.raises(NeonRnnError, match=r'epochs.csv: ends at epoch 2, before the checkpoint of epoch 3'):
-        run.rewind(3)
+        run.rewind(3, {'threads': 1})
     assert records.read_record(run.folder) == before
     assert records.read_minibatches(run.folder)[-1] == (2, 2, 0.2)
 
@@ -161,7 +164,7 @@ def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
     run = records.Run.open(tmp_path / 'killed')
     assert len(run.record['epochs']) == 2
     assert records.read_minibatches(run.folder)[-1] == (3, 8, 0.5)
-    run.rewind(2)
+    run.rewind(2, {'threads': 1})
     assert records.read_minibatches(run.folder)[-1] == (2, 8, 0.5)
 
 

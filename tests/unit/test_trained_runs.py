@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from small_training import settings, write_data
 
-from neon_rnn import training
+from neon_rnn import checkpoint, engines, environment, training
 from neon_rnn.cli import main
+from neon_rnn.inference import checkpoint_path
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path
     os.unlink(os.path.join(run.folder, 'checkpoint.npz'))
     assert main(['evaluate', run.folder]) == 2
     assert main(['predict', run.folder, 'x.jpg']) == 2
-    assert main(['train', '--resume', run.folder, '-e', '2']) == 1
+    assert main(['train', '--resume', run.folder, '-e', '2']) == 2
     assert main(['evaluate', str(tmp_path)]) == 2
     assert main(['evaluate', run.folder, '-z', '0']) == 2
     assert main(['predict', run.folder, 'x.jpg', '-z', '-1']) == 2
@@ -113,3 +114,25 @@ def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path
     assert 'is no run folder' in errors[3]
     assert [line.split(': error: ')[1] for line in errors[4:]] == [
         '-z 0: has to be at least 1.', '-z -1: has to be at least 1.']
+
+
+def test_a_run_of_an_engine_that_is_not_here_names_the_way_on(data, tmp_path, monkeypatch, capsys):
+    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
+    monkeypatch.setattr(engines, 'installed', lambda name: False)
+    assert main(['train', '--resume', run.folder, '-e', '2']) == 2
+    assert './run.sh train --resume {} --engine torch -b cpu'.format(run.folder) in capsys.readouterr().err
+
+
+def test_a_resumption_takes_no_more_threads_than_there_are_cores(data, tmp_path, monkeypatch):
+    run = training.train(settings(data, epochs=1, threads=2), tmp_path / 'runs')
+    monkeypatch.setattr(environment, 'cores', lambda: 1)
+    resumed = training.resume(run.folder, epochs=2)
+    assert resumed.record['device']['threads'] == 2
+    assert [each['device']['threads'] for each in resumed.record['resumed']] == [1]
+
+
+def test_a_float64_training_goes_on_in_float64(data, tmp_path):
+    whole = training.train(settings(data, epochs=2, precision='float64'), tmp_path / 'whole')
+    broken = training.train(settings(data, epochs=1, precision='float64'), tmp_path / 'broken')
+    assert checkpoint.load(checkpoint_path(broken.folder)).weights['2.W'].dtype == np.float64
+    assert training.resume(broken.folder, epochs=2).record['epochs'][1]['cost'] == whole.record['epochs'][1]['cost']

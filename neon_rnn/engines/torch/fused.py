@@ -225,8 +225,12 @@ def _scaled(parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Ten
     whole = torch.empty((sum(map(len, parts)), *first.shape[1:]), dtype=first.dtype, device=first.device,
                         memory_format=torch.channels_last)
     for part, place in zip(parts, whole.split(len(first)), strict=True):
-        # Tensors of two types in one operation take PyTorch ten times as long as to convert them first.
-        place.copy_(torch.addcmul(by_map(shift, first), part.to(scale.dtype), by_map(scale, first)))
+        # written in place only in the parts' own type: into another one, PyTorch needs twenty times as long
+        operands = by_map(shift, first), part.to(scale.dtype), by_map(scale, first)
+        if place.dtype == scale.dtype:
+            torch.addcmul(*operands, out=place)
+        else:
+            place.copy_(torch.addcmul(*operands))
     return whole
 
 

@@ -9,12 +9,22 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-# What torch.compile emits for a linear layer on the CPU; the ordinary operators take over where a build lacks oneDNN.
-_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
+
+def _onednn_types() -> tuple[torch.dtype, ...]:
+    """What oneDNN multiplies here: nothing in builds without it, bfloat16 only on processors with AVX-512 and the like.
+
+    The ordinary operators do the rest. `_linear_pointwise` is what torch.compile emits for a linear layer on the CPU.
+    """
+    if not (torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')):
+        return ()
+    return (torch.float32, torch.bfloat16) if torch.ops.mkldnn._is_mkldnn_bf16_supported() else (torch.float32,)
+
+
+_ONEDNN_TYPES = _onednn_types()
 
 
 def _by_onednn(x: torch.Tensor) -> bool:
-    return _ONEDNN and x.device.type == 'cpu' and x.dtype in (torch.float32, torch.bfloat16)
+    return x.device.type == 'cpu' and x.dtype in _ONEDNN_TYPES
 
 
 def matrix_dtype(x: torch.Tensor) -> torch.dtype:
