@@ -9,6 +9,7 @@ import torch
 
 from neon_rnn.engines.torch import step as engine_step
 from neon_rnn.engines.torch.graph import recordable
+from neon_rnn.errors import NeonRnnError
 from neon_rnn.models.rnn import generate_rnn_cls_model
 
 SHAPE = (3, 32, 64)
@@ -176,6 +177,24 @@ def test_predict_takes_any_number_of_images_and_changes_nothing(nn):
     assert nn.predict(model, inputs[:0]).shape == (0, 2)
     after = nn.get_weights(model)
     assert all((after[name] == before[name]).all() for name in before)
+
+
+def test_want_of_memory_names_the_batch_size(nn32, monkeypatch):
+    """PyTorch's allocator says on a processor that it cannot, and on a GPU raises an error of its own; others pass through."""
+    model, optimizer = published(nn32, (3, 32, 32)), nn32.GradientDescentMomentum(0.01, 0.9)
+    inputs, labels = batch(4, (3, 32, 32))
+    for error in (lambda: torch.empty(2 ** 60), torch.OutOfMemoryError('CUDA out of memory.')):
+        def forward(x, error=error):
+            if callable(error):
+                return error()
+            raise error
+        monkeypatch.setattr(model.layers, 'forward', forward)
+        for call in (lambda: nn32.train_step(model, inputs, labels, optimizer, 0), lambda: nn32.predict(model, inputs)):
+            with pytest.raises(NeonRnnError, match='not enough memory for minibatches of .* on cpu; choose a smaller -z'):
+                call()
+    monkeypatch.setattr(model.layers, 'forward', lambda x: torch.zeros(2) + torch.zeros(3))
+    with pytest.raises(RuntimeError, match='must match'):
+        nn32.predict(model, inputs)
 
 
 @pytest.mark.parametrize('threads', [1, 2])

@@ -1,6 +1,9 @@
 """What the training loop calls for every minibatch: train step, predict."""
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import numpy
 import torch
 
@@ -9,6 +12,7 @@ from neon_rnn.engines.torch.graph import StepGraph, recordable
 from neon_rnn.engines.torch.layer import features
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.training import GradientDescentMomentum
+from neon_rnn.errors import NeonRnnError
 
 
 def _images(model: Model, inputs) -> torch.Tensor:
@@ -23,6 +27,19 @@ def _images(model: Model, inputs) -> torch.Tensor:
 def _autocast():
     active = backend.active()
     return torch.autocast(active.device.type, torch.bfloat16, enabled=active.autocast)
+
+
+@contextlib.contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Say what to do where memory runs out, of a GPU or of the machine."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+            raise
+        active = backend.active()
+        raise NeonRnnError('not enough memory for minibatches of {} on {}; choose a smaller -z ({}).'.format(
+            active.batch_size, active.device, str(error).splitlines()[0])) from error
 
 
 def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum, epoch: int) -> torch.Tensor:
@@ -48,7 +65,7 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
     Raises
     ------
     NeonRnnError
-        Another rank has ended.
+        Another rank has ended, or there is not enough memory.
     """
     assert model.cost is not None, 'initialize(input_shape, cost) comes first'
     model.layers.train()
@@ -63,8 +80,9 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
             # A new optimiser makes its velocities in its first step. Made while recording, every replay would zero them.
             model.graph = StepGraph()
         rate = optimizer.schedule.get_learning_rate(optimizer.learning_rate, epoch)
-        return model.graph(step, images, targets, (rate, *(each.data_ptr() for each in optimizer.velocity.values())))
-    with distributed.together():
+        with _enough_memory():
+            return model.graph(step, images, targets, (rate, *(each.data_ptr() for each in optimizer.velocity.values())))
+    with distributed.together(), _enough_memory():
         return step(images, targets)
 
 
@@ -100,7 +118,7 @@ def predict(model: Model, inputs) -> numpy.ndarray:
     each = -(-len(inputs) // distributed.ranks())
     share = inputs[distributed.rank() * each:(distributed.rank() + 1) * each]
     probabilities = torch.zeros(each, features(model.layers.out_shape), device=backend.active().device)
-    with _autocast(), distributed.together():
+    with _autocast(), distributed.together(), _enough_memory():
         for first in range(0, len(share), size):
             y = model.layers(_images(model, share[first:first + size]))
             probabilities[first:first + len(y)] = y.flatten(1)
