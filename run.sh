@@ -6,7 +6,7 @@
 #   ./run.sh test [...]      the tests (arguments go to pytest)
 #   ./run.sh check           the linters
 #
-# PYTHON names the Python (>= 3.10) to build .venv from. Paths in arguments are relative to where you are; the
+# PYTHON names the Python (3.10 to 3.13) to build .venv from. Paths in arguments are relative to where you are; the
 # defaults (data/, results/) to this folder.
 set -euo pipefail
 
@@ -16,18 +16,18 @@ venv=$root/.venv
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'run.sh: error: %s\n' "$*" >&2; exit 1; }
 
-# Print the first Python that is new enough.
+# Print the first Python that the pinned packages are built for.
 find_python() {
     local candidate
     for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3; do
         [ -n "$candidate" ] || continue
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return
         fi
-        [ "$candidate" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not a Python of version 3.10 or newer."
+        [ "$candidate" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not a Python of version 3.10 to 3.13, for which the pinned packages are built."
     done
-    fail 'no Python of version 3.10 or newer found. Install one, or name it: PYTHON=/path/to/python3 ./run.sh'
+    fail 'no Python of version 3.10 to 3.13 found. Install one, or name it: PYTHON=/path/to/python3 ./run.sh'
 }
 
 # Install an extra of pyproject.toml into .venv, unless it is there from the same pyproject.toml.

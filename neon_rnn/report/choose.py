@@ -2,6 +2,7 @@
 
 import json
 import math
+import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,8 +27,9 @@ RULES = (
     'spread over seeds.',
     'The difference to the published accuracy is given on photographs only. The published data set and split are '
     'not known, so even a complete protocol compares different test images.',
-    'Time counts training without evaluation and checkpoints. The projection is the time per epoch on the data set '
-    "at hand times the published number of epochs, not an estimate for the published (unknown) data set's size.",
+    'Time counts training without evaluation and checkpoints; other work may have shared the machine meanwhile '
+    "(docs/performance.md measures speed). An epoch's time is the median. The projection is that on the data set at "
+    "hand times the published number of epochs, not an estimate for the published (unknown) data set's size.",
 )
 
 COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED = 'complete', 'shortened', 'other data', 'unfinished'
@@ -165,9 +167,15 @@ class Configuration:
 
     @property
     def seconds_per_epoch(self) -> float | None:
-        """Mean time of an epoch over all epochs of the finished runs; of the others, where none has finished."""
+        """Median time of an epoch over all epochs of the finished runs; of the others, where none has finished."""
         epochs = [row['seconds'] for run in self.finished or self.runs for row in run.record['epochs']]
-        return math.fsum(epochs) / len(epochs) if epochs else None
+        return statistics.median(epochs) if epochs else None
+
+    @property
+    def threads(self) -> int | None:
+        """Processor threads of the first run, if it ran on a processor and says so."""
+        record = self.runs[0].record
+        return None if record['backend'] == 'gpu' else record['device'].get('threads')
 
     @property
     def projected_seconds(self) -> float | None:

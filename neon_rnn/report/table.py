@@ -8,6 +8,7 @@ from typing import Any
 from neon_rnn.published import Published
 from neon_rnn.report.choose import OTHER_DATA, RULES, Choice, Configuration
 from neon_rnn.report.provenance import record_link
+from neon_rnn.wording import counted
 
 #: Version of the layout of table.json.
 SCHEMA = 1
@@ -54,7 +55,7 @@ def _row(row: Published | None, configuration: Configuration | None) -> dict[str
             configuration.interval, configuration.test_images or None, configuration.majority,
             configuration.difference, seconds, seconds_spread, configuration.seconds_per_epoch,
             configuration.projected_seconds, configuration.epochs, record['hyperparameters']['epochs'],
-            record['engine'], record['backend'], record['precision'], record['dataset']['name'],
+            record['engine'], record['backend'], configuration.threads, record['precision'], record['dataset']['name'],
             record['dataset']['kind'], record['parameters'], [run.folder for run in configuration.runs])
     found |= {'name': record['model'], 'row': configuration.name}
     return found | {key: _rounded(value) for key, value in zip(_OURS, ours, strict=True)}
@@ -62,7 +63,8 @@ def _row(row: Published | None, configuration: Configuration | None) -> dict[str
 
 _OURS = ('state', 'status', 'detail', 'accuracy', 'spread', 'seeds', 'interval', 'test_images', 'majority',
          'difference', 'training_seconds', 'training_seconds_spread', 'seconds_per_epoch', 'projected_seconds',
-         'epochs', 'planned_epochs', 'engine', 'backend', 'precision', 'dataset', 'dataset_kind', 'parameters', 'runs')
+         'epochs', 'planned_epochs', 'engine', 'backend', 'threads', 'precision', 'dataset', 'dataset_kind', 'parameters',
+         'runs')
 
 
 def _rounded(value: Any) -> Any:
@@ -125,11 +127,12 @@ def to_markdown(data: dict[str, Any], runs: str) -> str:
 
 
 def _accuracy_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
-    lines = ['| row | published | ours | seeds | 95% interval | majority | difference | status | records |',
-             '|---|--:|--:|--:|:-:|--:|--:|---|---|']
+    lines = ['| row | published | ours | seeds | test images | 95% interval | majority | difference | status | records |',
+             '|---|--:|--:|--:|--:|:-:|--:|--:|---|---|']
     for row in rows:
         cells = [row['row'], number(row['published_accuracy']), accuracy_text(row), len(row['seeds']) or '',
-                 interval_text(row['interval']), number(row['majority']), signed(row['difference']), row['status']]
+                 row['test_images'] or '', interval_text(row['interval']), number(row['majority']),
+                 signed(row['difference']), row['status']]
         lines.append('| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |')
     return lines
 
@@ -166,11 +169,12 @@ def epochs_text(row: dict[str, Any]) -> str:
 
 
 def engine_text(row: dict[str, Any]) -> str:
-    """Engine, backend and an unusual precision."""
+    """Engine, backend, an unusual precision and the threads of a processor."""
     if row['engine'] is None:
         return ''
     precision = '' if row['precision'] == 'float32' else f', {row["precision"]}'
-    return f'{row["engine"]} {row["backend"]}{precision}'
+    threads = '' if row['threads'] is None else f', {counted(row["threads"], "thread")}'
+    return f'{row["engine"]} {row["backend"]}{precision}{threads}'
 
 
 def data_text(row: dict[str, Any]) -> str:

@@ -78,14 +78,14 @@ def test_table_markdown(results):
     start = lines.index('## Accuracy') + 4
     assert [line.split(' | ')[0] for line in lines[start:start + 11]] == [
         f'| {row.row}' for row in published.rows().values()]
-    assert ('| FCNN-1 | 71.2 | (99.5) | 1 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data | '
+    assert ('| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data | '
             '[1](runs/fcnn-1-0/record.json) |') in lines
-    assert ('| RNN | 81.9 | 82.5 ± 3.5 | 2 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol | '
+    assert ('| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol | '
             '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
-    assert ('| CNN-1 | 79.3 |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
+    assert ('| CNN-1 | 79.3 |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
             '"epoch" 4 | [1](runs/cnn-1-0/record.json) |') in lines
-    assert '| CNN-2 | 83.5 |  |  |  |  |  | not run |  |' in lines
-    assert ('| RNN | 29,571 s | 900 s | 10 s | 900 s | 90 of 90 | torch cpu | faces (photographs) | '
+    assert '| CNN-2 | 83.5 |  |  |  |  |  |  | not run |  |' in lines
+    assert ('| RNN | 29,571 s | 900 s | 10 s | 900 s | 90 of 90 | torch cpu, 2 threads | faces (photographs) | '
             '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
     assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
 
