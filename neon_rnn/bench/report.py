@@ -142,8 +142,8 @@ def plot(report: dict[str, Any]) -> str:
         raise NeonRnnError('nothing to draw: no variant could be trained.')
     with drawing.style():
         height = 0.28 * len(bars) + 0.9
-        figure = drawing.new_figure(7.2, height)
-        axes = drawing.place(figure, 2.5, 0.45, 4.5, height - 0.8)
+        figure = drawing.new_figure(8.2, height)
+        axes = drawing.place(figure, 3.5, 0.45, 4.5, height - 0.8)
         for position, (_, speed, ours) in enumerate(reversed(bars)):
             axes.barh(position, speed['median'], 0.62, color=drawing.OURS if ours else drawing.OTHER)
             axes.plot([speed['low'], speed['high']], [position, position], color=drawing.INK, linewidth=1)
