@@ -141,9 +141,10 @@ def _time_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
     lines = ['| row | published | ours | an epoch | projected | epochs | engine | data | records |',
              '|---|--:|--:|--:|--:|--:|---|---|---|']
     for row in rows:
+        projected = None if row['epochs'] == row['published_epochs'] else row['projected_seconds']
         cells = [row['row'], seconds(row['published_seconds']),
                  seconds(row['training_seconds'], row['training_seconds_spread']), seconds(row['seconds_per_epoch']),
-                 seconds(row['projected_seconds']), epochs_text(row), engine_text(row), data_text(row)]
+                 seconds(projected), epochs_text(row), engine_text(row), data_text(row)]
         lines.append('| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |')
     return lines
 

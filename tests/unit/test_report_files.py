@@ -85,7 +85,7 @@ def test_table_markdown(results):
     assert ('| CNN-1 | 79.3 |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
             '"epoch" 4 | [1](runs/cnn-1-0/record.json) |') in lines
     assert '| CNN-2 | 83.5 |  |  |  |  |  |  | not run |  |' in lines
-    assert ('| RNN | 29,571 s | 900 s | 10 s | 900 s | 90 of 90 | torch cpu, 2 threads | faces (photographs) | '
+    assert ('| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads | faces (photographs) | '
             '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
     assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
 
