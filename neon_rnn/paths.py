@@ -1,6 +1,8 @@
 """Where the defaults lie: in the repository, from whatever folder a command is started."""
 import os
 
+from neon_rnn.errors import UsageError
+
 #: The repository (or wherever the package's parent folder is).
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -34,12 +36,18 @@ def found(path):
     return default(path) if not os.path.isabs(path) else path
 
 
-def program(path):
-    """Whether a path is a file that can be run."""
-    return os.path.isfile(path) and os.access(path, os.X_OK)
+def check_program(path, option):
+    """Make sure that the value of an option is a file that can be run.
+
+    Raises
+    ------
+    UsageError
+        It is not.
+    """
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise UsageError('{}: {} cannot be run.'.format(option, path))
 
 
 def child_environment():
     """The environment in which a child process finds ``-m neon_rnn`` from any working directory."""
-    given = [path for path in [os.environ.get('PYTHONPATH')] if path]
-    return dict(os.environ, PYTHONPATH=os.pathsep.join([ROOT] + given))
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, [ROOT, os.environ.get('PYTHONPATH')])))

@@ -118,10 +118,9 @@ class Run:
             A field is missing or of the wrong type, or the folder cannot be written.
         """
         started = now()
-        record = {'schema': record_schema.SCHEMA, 'status': 'running', 'versions': environment.versions(),
-                  'git': environment.git_state(), 'machine': environment.machine(), 'epochs': [], 'final': None,
-                  'training_seconds': 0.0, 'started': started, 'ended': None, 'resumed': [], 'error': None}
-        record.update(_known(fields))
+        record = {'schema': record_schema.SCHEMA, 'status': 'running', 'epochs': [], 'final': None, 'training_seconds': 0.0,
+                  'started': started, 'ended': None, 'resumed': [], 'error': None}
+        record.update(_circumstances(), **_known(fields))
         missing = [name for name in _GIVEN if name not in record]
         if missing:
             raise NeonRnnError('a run record needs {}.'.format(', '.join(missing)))
@@ -233,12 +232,15 @@ class Run:
         epochs = [dict(zip(names, row)) for row in reached[EPOCHS][1]]
         self.update(epochs=epochs, status='running', final=None, ended=None, error=None,
                     training_seconds=float(sum(row['seconds'] for row in epochs)),
-                    resumed=self.record['resumed'] + [dict(
-                        at_epoch=epoch, when=now(), device=device, machine=environment.machine(),
-                        versions=environment.versions(), git=environment.git_state())])
+                    resumed=self.record['resumed'] + [dict(_circumstances(), at_epoch=epoch, when=now(), device=device)])
 
     def _path(self, name):
         return os.path.join(self.folder, name)
+
+
+def _circumstances():
+    """With which code and packages, and on which machine, a run begins or goes on."""
+    return {'versions': environment.versions(), 'git': environment.git_state(), 'machine': environment.machine()}
 
 
 def _known(fields):

@@ -92,7 +92,7 @@ def _resume(folder, epochs, data, engine, backend):
     run = records.Run.open(folder)
     with run.lock():
         record = run.record
-        _check_same(folder, record, engine, backend)
+        _check_engine(folder, record, engine, backend)
         path = inference.kept_checkpoint(folder)
         saved = checkpoint.load(path)
         done = int(saved.meta['epoch'])
@@ -114,7 +114,7 @@ def _resume(folder, epochs, data, engine, backend):
     return run
 
 
-def _check_same(folder, record, engine, backend):
+def _check_engine(folder, record, engine, backend):
     if engine not in (None, record['engine']) or \
             engines.recorded_backend(record['engine'], backend) not in (None, record['backend']):
         raise UsageError('{}: was trained by engine {} on backend {}, and goes on with these only; name them or neither '

@@ -53,7 +53,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _rate(figures: dict[str, Any]) -> str:
-    text = '{median:.1f} ({low:.1f} to {high:.1f})' if figures['count'] > 1 else '{median:.1f} (one minibatch, no warm-up)'
+    text = '{median:.1f} ({low:.1f} to {high:.1f})' if figures['count'] > 1 else '{median:.1f} (one minibatch)'
     return text.format(**figures)
 
 

@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
         if value is not None and value <= 0:
             raise UsageError('--{} is {}; it has to be positive.'.format(name, value))
     python = arguments.neon_python
-    if python and not paths.program(python):
-        raise UsageError('--neon-python: {} cannot be run.'.format(python))
+    if python:
+        paths.check_program(python, '--neon-python')
     models.builder(arguments.model)
     make_folder(arguments.out)
     check_writable(os.path.join(arguments.out, 'bench.json'))

@@ -88,7 +88,6 @@ def _program(engine: str, neon_python: str | None) -> tuple[list[str], str | Non
     if engine != 'neon':
         engines.load(engine)  # says what is missing
     if neon_python:
-        if not paths.program(neon_python):
-            raise UsageError(f'--neon-python: {neon_python} cannot be run.')
+        paths.check_program(neon_python, '--neon-python')
         return [neon_python, '-m', 'neon_rnn'], neon_python
     return [os.path.join(paths.ROOT, 'docker', 'run-in-compose.sh')], None

@@ -124,8 +124,8 @@ def _cells(row: dict[str, Any], runs: str) -> list[str]:
         time = sourced(table.seconds(row['training_seconds'], row['training_seconds_spread']))
     if row['seconds_per_epoch'] is not None:
         time += _small(sourced(f'{table.seconds(row["seconds_per_epoch"])} an epoch'))
-        if row['projected_seconds'] is not None and row['epochs'] != row['published_epochs']:
-            time += _small(sourced(f'{table.seconds(row["projected_seconds"])} for {row["published_epochs"]}'))
+        if (projected := table.projection(row)) is not None:
+            time += _small(sourced(f'{table.seconds(projected)} for {row["published_epochs"]}'))
     run = ''
     if row['engine']:
         run = (f'{escape(table.engine_text(row))}{_small(escape(table.data_text(row)))}'

@@ -141,10 +141,9 @@ def _time_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
     lines = ['| row | published | ours | an epoch | projected | epochs | engine | data | records |',
              '|---|--:|--:|--:|--:|--:|---|---|---|']
     for row in rows:
-        projected = None if row['epochs'] == row['published_epochs'] else row['projected_seconds']
         cells = [row['row'], seconds(row['published_seconds']),
                  seconds(row['training_seconds'], row['training_seconds_spread']), seconds(row['seconds_per_epoch']),
-                 seconds(projected), epochs_text(row), engine_text(row), data_text(row)]
+                 seconds(projection(row)), epochs_text(row), engine_text(row), data_text(row)]
         lines.append('| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |')
     return lines
 
@@ -167,6 +166,11 @@ def epochs_text(row: dict[str, Any]) -> str:
     if row['epochs'] is None:
         return f'0 of {row["published_epochs"]}'
     return f'{row["epochs"]} of {row["published_epochs"] or row["planned_epochs"]}'
+
+
+def projection(row: dict[str, Any]) -> float | None:
+    """The projected time; None where nothing has to be projected, since all published epochs are trained."""
+    return None if row['epochs'] == row['published_epochs'] else row['projected_seconds']
 
 
 def engine_text(row: dict[str, Any]) -> str:

@@ -194,17 +194,18 @@ class _Stage(torch.autograd.Function):
         scale = gamma * inverse
         slope = scale * inverse * total_gamma / ctx.count
         offset = scale * total_beta / ctx.count - slope * mean
+        scale, slope, offset = (by_map(values, x) for values in (scale, slope, offset))
         of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
         # oneDNN's gradient of the bias costs nothing; in float32 it has two digits less than a sum, so only in bfloat16
         bias_comes = bias is not None and x.dtype == torch.bfloat16
         of_weight, of_bias, done = 0, 0, 0
         for piece, a, part, position in zip(stage.pieces(x), rectified, gradients, where, strict=True):
-            error = (part * by_map(scale, x)).contiguous(memory_format=torch.channels_last)
+            error = (part * scale).contiguous(memory_format=torch.channels_last)
             a = a.to(dtype)
             if position is not None:
                 error = torch.ops.aten.max_pool2d_with_indices_backward(error, a, *stage.window, [1, 1], False,
                                                                         position)
-            error.addcmul_(a, by_map(slope, x), value=-1).sub_(by_map(offset, x))
+            error.addcmul_(a, slope, value=-1).sub_(offset)
             error = torch.ops.aten.threshold_backward.grad_input(error, a, 0, grad_input=error)
             piece_x, piece_weight, piece_bias = torch.ops.aten.convolution_backward(
                 error.to(x.dtype), piece, weight, [len(gamma)], stage.convolution.strides, stage.convolution.padding,
@@ -224,9 +225,10 @@ def _scaled(parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Ten
     first = parts[0]
     whole = torch.empty((sum(map(len, parts)), *first.shape[1:]), dtype=first.dtype, device=first.device,
                         memory_format=torch.channels_last)
+    scale, shift = by_map(scale, first), by_map(shift, first)
     for part, place in zip(parts, whole.split(len(first)), strict=True):
         # written in place only in the parts' own type: into another one, PyTorch needs twenty times as long
-        operands = by_map(shift, first), part.to(scale.dtype), by_map(scale, first)
+        operands = shift, part.to(scale.dtype), scale
         if place.dtype == scale.dtype:
             torch.addcmul(*operands, out=place)
         else:
