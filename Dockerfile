@@ -51,7 +51,6 @@ ENV PATH=/opt/venv/bin:${PATH} \
 WORKDIR /app
 COPY docker/neon_rnn.sh /usr/local/bin/neon_rnn
 COPY docker/prove.py /usr/local/share/neon_rnn/prove.py
-COPY results/published.csv results/
 COPY neon_rnn neon_rnn
 # Any user may run the image: compose starts it as the caller.
 RUN mkdir -m 1777 "${HOME}"
@@ -122,7 +121,6 @@ ENV PATH=/opt/venv/bin:${PATH} \
 WORKDIR /app
 COPY docker/neon_rnn.sh /usr/local/bin/neon_rnn
 COPY docker/prove.py /usr/local/share/neon_rnn/prove.py
-COPY results/published.csv results/
 COPY neon_rnn neon_rnn
 RUN mkdir -m 1777 "${HOME}"
 ARG NEON_RNN_UID=1000

@@ -5,6 +5,7 @@
 #   ./run.sh COMMAND ...     any command of neon_rnn (./run.sh --help lists them)
 #   ./run.sh test [...]      the tests (arguments go to pytest)
 #   ./run.sh check           the linters
+#   ./run.sh bench [...]     the benchmark (benchmarks/)
 #
 # PYTHON names the Python (3.10 to 3.13) to build .venv from. Paths in arguments are relative to where you are; the
 # defaults (data/, results/) to this folder.
@@ -78,6 +79,12 @@ case "${1:-}" in
         cd "$root"
         exec .ci/check "$venv/bin"
         ;;
+    bench)
+        shift
+        ensure torch
+        export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
+        exec "$venv/bin/python" -m benchmarks "$@"
+        ;;
 esac
 
 # Engine neon on a host without neon: into the container (demo and reproduce do so by themselves, for the steps that train).
@@ -91,5 +98,5 @@ case "${1:-}" in
     -h | --help | --version) ;;
     '' | -*) set -- demo "$@" ;;
 esac
-export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
 exec "$venv/bin/python" -m neon_rnn "$@"

@@ -4,6 +4,7 @@ The engine starts (with backend mkl that includes the numeric test of its convol
 and its cost falls when it is trained on one minibatch. For neon the first cost has to be that of neon's NumPy backend too.
 Runs on CPython 3.5.
 """
+
 import math
 import sys
 
@@ -32,15 +33,25 @@ def main(engine, backend):
     """Print the costs; raise `SystemExit` where they are wrong."""
     nn = engines.load(engine)
     found, device = costs(nn, backend, STEPS)
-    print('{}: {}'.format(engine, ', '.join('{} {}'.format(key, device[key]) for key in sorted(device))))
-    print('costs of {} training steps: {}'.format(STEPS, ' '.join('{:.5f}'.format(cost) for cost in found)))
+    print(
+        '{}: {}'.format(
+            engine, ', '.join('{} {}'.format(key, device[key]) for key in sorted(device))
+        )
+    )
+    print(
+        'costs of {} training steps: {}'.format(
+            STEPS, ' '.join('{:.5f}'.format(cost) for cost in found)
+        )
+    )
     if not all(math.isfinite(cost) for cost in found) or not found[-1] < found[0]:
-        raise SystemExit('this image does not train: the cost of one repeated minibatch has to fall.')
+        raise SystemExit(
+            'this image does not train: the cost of one repeated minibatch has to fall.'
+        )
     if engine == 'neon':
         reference = costs(nn, 'numpy', 1)[0][0]
-        print('the first cost on neon\'s NumPy backend: {:.5f}'.format(reference))
+        print("the first cost on neon's NumPy backend: {:.5f}".format(reference))
         if not abs(found[0] - reference) <= TOLERANCE * reference:
-            raise SystemExit('backend {} and neon\'s NumPy backend disagree.'.format(backend))
+            raise SystemExit("backend {} and neon's NumPy backend disagree.".format(backend))
 
 
 if __name__ == '__main__':

@@ -1,4 +1,5 @@
 """``python -m neon_rnn COMMAND ...``."""
+
 import sys
 
 from neon_rnn.cli import main

@@ -1,10 +1,11 @@
 """What was published in 2018: the eleven rows of the table and the settings of the training."""
+
 import collections
 import csv
 import os
 
-from neon_rnn import paths
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.support import paths
+from neon_rnn.support.errors import NeonRnnError
 
 #: The settings of every published row; the number of epochs is a column of the table.
 BATCH_SIZE = 128
@@ -12,14 +13,28 @@ LEARNING_RATE = 0.01
 MOMENTUM_COEF = 0.9
 WDECAY = 0.0005
 
-#: Where the published rows are kept: `results/published.csv` of this repository.
-PATH = os.path.join(paths.ROOT, 'results', 'published.csv')
+#: The file of the published rows, part of the package.
+PATH = os.path.join(paths.PACKAGE, 'published.csv')
 
 _TYPES = (str, str, float, float, int, int, int, str, str)
 
 
-class Published(collections.namedtuple('Published', ['name', 'row', 'accuracy', 'training_seconds', 'epochs',
-                                                     'batch_size', 'input_side', 'kind', 'topology'])):
+class Published(
+    collections.namedtuple(
+        'Published',
+        [
+            'name',
+            'row',
+            'accuracy',
+            'training_seconds',
+            'epochs',
+            'batch_size',
+            'input_side',
+            'kind',
+            'topology',
+        ],
+    )
+):
     """One published row.
 
     Attributes
@@ -64,14 +79,21 @@ def rows(path=PATH):
         with open(str(path), encoding='utf-8', newline='') as file:
             for number, line in enumerate(csv.DictReader(file), 2):
                 try:
-                    row = Published(*[kind(line[column]) for column, kind in zip(Published._fields, _TYPES)])
+                    row = Published(
+                        *[kind(line[column]) for column, kind in zip(Published._fields, _TYPES)]
+                    )
                 except (KeyError, TypeError, ValueError) as error:
-                    raise NeonRnnError('{}, line {}: not a published row ({!r}); restore the file from the '
-                                       'repository.'.format(path, number, error))
+                    raise NeonRnnError(
+                        '{}, line {}: not a published row ({!r}); restore the file from the '
+                        'repository.'.format(path, number, error)
+                    )
                 found[row.name] = row
     except OSError as error:
-        raise NeonRnnError('{}: the published rows cannot be read ({}); neon_rnn runs from its '
-                           'repository.'.format(path, error.strerror))
+        raise NeonRnnError(
+            '{}: the published rows cannot be read ({}); install neon_rnn again.'.format(
+                path, error.strerror
+            )
+        )
     return found
 
 
@@ -89,10 +111,17 @@ def variant(options):
     str
         Such as ``'bilstm cells'``; empty for the network of the row itself.
     """
-    changed = {key: value for key, value in options.items()
-               if key not in ('pretrained', 'layout') and value is not None and (key, value) != ('rnn', 'birnn')}
-    return ', '.join('{} cells'.format(value) if key == 'rnn' else '{} {}'.format(key, value)
-                     for key, value in sorted(changed.items()))
+    changed = {
+        key: value
+        for key, value in options.items()
+        if key not in ('pretrained', 'layout')
+        and value is not None
+        and (key, value) != ('rnn', 'birnn')
+    }
+    return ', '.join(
+        '{} cells'.format(value) if key == 'rnn' else '{} {}'.format(key, value)
+        for key, value in sorted(changed.items())
+    )
 
 
 def protocol(name, hyperparameters, dataset, options):
@@ -120,8 +149,12 @@ def protocol(name, hyperparameters, dataset, options):
         reasons.append('not a published row')
     elif hyperparameters['epochs'] != row.epochs:
         reasons.append('{} of {} epochs'.format(hyperparameters['epochs'], row.epochs))
-    expected = (('batch_size', 'batch size', BATCH_SIZE), ('learning_rate', 'learning rate', LEARNING_RATE),
-                ('momentum_coef', 'momentum', MOMENTUM_COEF), ('wdecay', 'weight decay', WDECAY))
+    expected = (
+        ('batch_size', 'batch size', BATCH_SIZE),
+        ('learning_rate', 'learning rate', LEARNING_RATE),
+        ('momentum_coef', 'momentum', MOMENTUM_COEF),
+        ('wdecay', 'weight decay', WDECAY),
+    )
     for key, text, value in expected:
         if hyperparameters[key] != value:
             reasons.append('{} {} instead of {}'.format(text, hyperparameters[key], value))
@@ -129,9 +162,17 @@ def protocol(name, hyperparameters, dataset, options):
         reasons.append('{} data'.format(dataset['kind']))
     sides = tuple(dataset['shape'][1:])
     if row is not None and sides != (row.input_side, row.input_side):
-        reasons.append('{}x{} pixels instead of {}x{}'.format(sides[0], sides[1], row.input_side, row.input_side))
+        reasons.append(
+            '{}x{} pixels instead of {}x{}'.format(
+                sides[0], sides[1], row.input_side, row.input_side
+            )
+        )
     if row is not None and row.kind == 'transfer learning' and not options.get('pretrained'):
         reasons.append('without pretrained weights')
     if variant(options):
         reasons.append(variant(options))
-    return {'complete': not reasons, 'published_epochs': row.epochs if row else None, 'reasons': reasons}
+    return {
+        'complete': not reasons,
+        'published_epochs': row.epochs if row else None,
+        'reasons': reasons,
+    }

@@ -1,4 +1,5 @@
 """Fixtures that every test folder may use."""
+
 import os
 
 # Small problems on shared machines: several OpenMP threads only make them slower. Set before numpy and torch are imported.

@@ -8,24 +8,41 @@
 
 Nothing in a neon file is run: it may hold arrays and plain types, anything else is refused by name.
 """
+
 import os
 
-from neon_rnn import checkpoint, inference, models, neon_file, pretrained, published, records
-from neon_rnn.errors import UsageError
+from neon_rnn import models, published
+from neon_rnn.runs import checkpoint, records, trained_run
+from neon_rnn.support.errors import UsageError
+from neon_rnn.weights import neon_prm, pretrained
 
 NEON_ENDINGS = ('.prm', '.pkl')
 
 
 def add_arguments(parser):
     """From what, to what."""
-    parser.add_argument('source', metavar='FROM', help='a .prm or .pkl of neon, a checkpoint .npz, or a run folder; '
-                        'with --pretrained a .pth, .safetensors or .prm')
+    parser.add_argument(
+        'source',
+        metavar='FROM',
+        help='a .prm or .pkl of neon, a checkpoint .npz, or a run folder; '
+        'with --pretrained a .pth, .safetensors or .prm',
+    )
     parser.add_argument('target', metavar='TO', help='a .npz, or a .prm or .pkl')
-    parser.add_argument('--pretrained', action='store_true',
-                        help="FROM holds pretrained weights for 'train --pretrained TO'")
-    parser.add_argument('--model', choices=models.ROWS, help='the network of a checkpoint outside its run folder')
-    parser.add_argument('--input_shape', type=int, nargs=3, metavar=('C', 'H', 'W'),
-                        help='the images it takes (default: as published)')
+    parser.add_argument(
+        '--pretrained',
+        action='store_true',
+        help="FROM holds pretrained weights for 'train --pretrained TO'",
+    )
+    parser.add_argument(
+        '--model', choices=models.ROWS, help='the network of a checkpoint outside its run folder'
+    )
+    parser.add_argument(
+        '--input_shape',
+        type=int,
+        nargs=3,
+        metavar=('C', 'H', 'W'),
+        help='the images it takes (default: as published)',
+    )
 
 
 def run(arguments):
@@ -36,16 +53,24 @@ def run(arguments):
         print('{}: {}'.format(target, pretrained.report(written)))
         return
     if source.endswith(NEON_ENDINGS) and target.endswith('.npz'):
-        saved = neon_file.read(source)
+        saved = neon_prm.read(source)
         checkpoint.save(target, *saved)
     elif target.endswith(NEON_ENDINGS) and not source.endswith(NEON_ENDINGS):
         saved = _to_neon(arguments)
     else:
-        raise UsageError("convert turns neon's {} into .npz, or a .npz or a run folder into one of neon's files; not {} into "
-                         '{}.'.format(' and '.join(NEON_ENDINGS), source, target))
-    print('{}: {} weights ({} values), optimiser state {}, random state {}'.format(
-        target, len(saved.weights), sum(values.size for values in saved.weights.values()),
-        'kept' if saved.optimizer_state else 'none', 'kept' if saved.random_state else 'none'))
+        raise UsageError(
+            "convert turns neon's {} into .npz, or a .npz or a run folder into one of neon's files; not {} into "
+            '{}.'.format(' and '.join(NEON_ENDINGS), source, target)
+        )
+    print(
+        '{}: {} weights ({} values), optimiser state {}, random state {}'.format(
+            target,
+            len(saved.weights),
+            sum(values.size for values in saved.weights.values()),
+            'kept' if saved.optimizer_state else 'none',
+            'kept' if saved.random_state else 'none',
+        )
+    )
 
 
 def _to_neon(arguments):
@@ -53,7 +78,7 @@ def _to_neon(arguments):
     if os.path.isdir(source):
         record = records.Run.open(source).record
         name, shape, options = record['model'], record['dataset']['shape'], record['options']
-        source = inference.checkpoint_path(source)
+        source = trained_run.checkpoint_path(source)
     saved = checkpoint.load(source)
     name = name or saved.meta.get('model')
     if name is None:
@@ -61,5 +86,5 @@ def _to_neon(arguments):
     if shape is None:
         side = published.rows()[name].input_side
         shape = (3, side, side)
-    neon_file.write(arguments.target, saved, name, tuple(shape), options)
+    neon_prm.write(arguments.target, saved, name, tuple(shape), options)
     return saved

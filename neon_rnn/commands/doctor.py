@@ -7,13 +7,15 @@ Every backend that is there is started, and neon's mkl backend has to compute 1x
 alone does not show that. What is absent (no CUDA, no neon) is said and is no failure. The status is 1 where something is
 there but wrong, an MKL that computes wrongly or a neon of another version, and where no engine can train.
 """
+
 import json
 import shutil
 import sys
 
-from neon_rnn import engines, environment
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.wording import counted
+from neon_rnn import engines
+from neon_rnn.support import machine
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.wording import counted
 
 #: The states of an engine or backend: it works; it is not there; it is there and would give wrong numbers or none.
 USABLE, MISSING, WRONG = 'usable', 'missing', 'wrong'
@@ -43,7 +45,9 @@ def run(arguments):
     wrong = wrong_parts(report)
     if wrong:
         sys.stdout.flush()
-        raise NeonRnnError('there but WRONG, to be repaired before any training: ' + ' '.join(wrong))
+        raise NeonRnnError(
+            'there but WRONG, to be repaired before any training: ' + ' '.join(wrong)
+        )
     return 0 if usable_engines(report) else 1
 
 
@@ -58,30 +62,50 @@ def examine():
         (what `start` says, or None). A state is `USABLE`, `MISSING` or `WRONG`; an engine is usable with one usable
         backend, and wrong if its library is there but does not load or is another version.
     """
-    return {'machine': environment.machine(), 'versions': environment.versions(), 'git': environment.git_state(),
-            'python': sys.executable, 'docker': shutil.which('docker'),
-            'engines': {name: _engine(name) for name in engines.ENGINES}}
+    return {
+        'machine': machine.describe(),
+        'versions': machine.versions(),
+        'git': machine.git_state(),
+        'python': sys.executable,
+        'docker': shutil.which('docker'),
+        'engines': {name: _engine(name) for name in engines.ENGINES},
+    }
 
 
 def _engine(name):
     try:
         engine = engines.load(name)
     except NeonRnnError as error:
-        return {'state': WRONG if engines.installed(name) else MISSING, 'problem': str(error), 'backends': {}}
+        return {
+            'state': WRONG if engines.installed(name) else MISSING,
+            'problem': str(error),
+            'backends': {},
+        }
     backends = {backend: _backend(engine, backend) for backend in BACKENDS[name]}
     states = [backend['state'] for backend in backends.values()]
-    return {'state': next(state for state in (USABLE, WRONG, MISSING) if state in states), 'problem': None,
-            'backends': backends}
+    return {
+        'state': next(state for state in (USABLE, WRONG, MISSING) if state in states),
+        'problem': None,
+        'backends': backends,
+    }
 
 
 def _backend(engine, name):
     try:
-        return {'state': USABLE, 'problem': None, 'device': engine.start(name, batch_size=4, rng_seed=0)}
+        return {
+            'state': USABLE,
+            'problem': None,
+            'device': engine.start(name, batch_size=4, rng_seed=0),
+        }
     except NeonRnnError as error:
         # an engine refuses what it does not have as a wrong use, and fails on what does not compute as it should
         state = MISSING if isinstance(error, UsageError) else WRONG
         # the option is named beside it
-        return {'state': state, 'problem': str(error).replace('-b {}: '.format(name), '', 1), 'device': None}
+        return {
+            'state': state,
+            'problem': str(error).replace('-b {}: '.format(name), '', 1),
+            'device': None,
+        }
 
 
 def usable_engines(report):
@@ -96,21 +120,35 @@ def wrong_parts(report):
         engine = report['engines'][name]
         if engine['problem'] and engine['state'] == WRONG:
             lines.append('engine {}: {}'.format(name, engine['problem']))
-        lines += ['engine {}, -b {}: {}'.format(name, backend, engine['backends'][backend]['problem'])
-                  for backend in BACKENDS[name]
-                  if backend in engine['backends'] and engine['backends'][backend]['state'] == WRONG]
+        lines += [
+            'engine {}, -b {}: {}'.format(name, backend, engine['backends'][backend]['problem'])
+            for backend in BACKENDS[name]
+            if backend in engine['backends'] and engine['backends'][backend]['state'] == WRONG
+        ]
     return lines
 
 
 def describe(report):
     """The report in words, a list of lines."""
     machine = report['machine']
-    memory = 'memory unknown' if machine['memory_gib'] is None else '{} GiB'.format(machine['memory_gib'])
-    lines = ['machine   {}, {}, {}, {}'.format(machine['cpu'], counted(machine['cores'], 'core'), memory, machine['system']),
-             'python    {} ({})'.format(report['versions']['python'], report['python']),
-             'versions  ' + ', '.join('{} {}'.format(name, version) for name, version in sorted(report['versions'].items())
-                                      if name != 'python'),
-             'container ' + (report['docker'] or 'no docker here; only the container needs it')]
+    memory = (
+        'memory unknown'
+        if machine['memory_gib'] is None
+        else '{} GiB'.format(machine['memory_gib'])
+    )
+    lines = [
+        'machine   {}, {}, {}, {}'.format(
+            machine['cpu'], counted(machine['cores'], 'core'), memory, machine['system']
+        ),
+        'python    {} ({})'.format(report['versions']['python'], report['python']),
+        'versions  '
+        + ', '.join(
+            '{} {}'.format(name, version)
+            for name, version in sorted(report['versions'].items())
+            if name != 'python'
+        ),
+        'container ' + (report['docker'] or 'no docker here; only the container needs it'),
+    ]
     for name in engines.ENGINES:
         engine = report['engines'][name]
         lines += ['', 'engine {}: {}'.format(name, _STATE_WORDS[engine['state']])]
@@ -118,15 +156,24 @@ def describe(report):
             lines.append('  ' + engine['problem'])
         for backend in BACKENDS[name]:
             if backend in engine['backends']:
-                lines.append('  -b {:<6} {}'.format(backend, _backend_line(engine['backends'][backend])))
-    lines += ['', 'default engine: {}'.format(engines.default()) if usable_engines(report) else
-              'Nothing here can train: install PyTorch (./run.sh does) or use the container (docs/container.md).']
+                lines.append(
+                    '  -b {:<6} {}'.format(backend, _backend_line(engine['backends'][backend]))
+                )
+    lines += [
+        '',
+        'default engine: {}'.format(engines.default())
+        if usable_engines(report)
+        else 'Nothing here can train: install PyTorch (./run.sh does) or use the container (docs/container.md).',
+    ]
     return lines
 
 
 def _backend_line(backend):
     if backend['state'] != USABLE:
         return '{}: {}'.format('no' if backend['state'] == MISSING else 'WRONG', backend['problem'])
-    details = ', '.join('{} {}'.format(key, value) for key, value in sorted(backend['device'].items())
-                        if key not in ('backend', 'deterministic', 'precision') and value is not None)
+    details = ', '.join(
+        '{} {}'.format(key, value)
+        for key, value in sorted(backend['device'].items())
+        if key not in ('backend', 'deterministic', 'precision') and value is not None
+    )
     return 'yes: ' + details

@@ -7,45 +7,73 @@ annotators wrote down. It does not know anybody's gender. Do not use it to decid
 monitor people, or to infer gender identity; do not rely on it for groups and pictures unlike its training data. It is
 here to reproduce and compare training results.
 """
+
 import json
 import sys
 
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import engines, inference
-from neon_rnn.files import check_writable, write_json
-from neon_rnn.ingest import images
+from neon_rnn import engines
+from neon_rnn.data import images
+from neon_rnn.runs import trained_run
+from neon_rnn.support.files import check_writable, write_json
 
 
 def add_arguments(parser):
     """The run and the photographs."""
     parser.add_argument('run', metavar='RUN', help='a run folder with its checkpoint')
     parser.add_argument('images', metavar='IMAGE', nargs='+', help='image files of any size')
-    parser.add_argument('--engine', choices=engines.ENGINES, help='default: the one it was trained with, if installed')
-    parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'), help='default: cpu')
-    parser.add_argument('-z', '--batch_size', type=int, default=32, metavar='N',
-                        help='images at a time (default: %(default)s)')
-    parser.add_argument('--json', metavar='FILE', help='write the predictions as JSON (- for standard output)')
+    parser.add_argument(
+        '--engine',
+        choices=engines.ENGINES,
+        help='default: the one it was trained with, if installed',
+    )
+    parser.add_argument(
+        '-b',
+        '--backend',
+        default='cpu',
+        choices=('gpu', 'cpu', 'mkl', 'numpy'),
+        help='default: cpu',
+    )
+    parser.add_argument(
+        '-z',
+        '--batch_size',
+        type=int,
+        default=32,
+        metavar='N',
+        help='images at a time (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--json', metavar='FILE', help='write the predictions as JSON (- for standard output)'
+    )
 
 
 def run(arguments):
     """Print a line an image; the status is 1 if some could not be read."""
     if arguments.json and arguments.json != '-':
         check_writable(arguments.json)
-    trained = inference.load_run(arguments.run, arguments.engine, arguments.backend, arguments.batch_size)
+    trained = trained_run.load_run(
+        arguments.run, arguments.engine, arguments.backend, arguments.batch_size
+    )
     names = trained.record['dataset']['class_names']
     preprocessing = _preprocessing(trained.record['dataset'])
     if arguments.json != '-' and trained.record['dataset']['kind'] == 'synthetic':
-        sys.stderr.write('note: this run was trained on synthetic portraits; its answers on photographs mean nothing\n')
+        sys.stderr.write(
+            'note: this run was trained on synthetic portraits; its answers on photographs mean nothing\n'
+        )
     results, failed = [], 0
     size = arguments.batch_size
-    with tqdm(total=len(arguments.images), desc='predicting', unit='img', leave=False, disable=None) as bar:
+    with tqdm(
+        total=len(arguments.images), desc='predicting', unit='img', leave=False, disable=None
+    ) as bar:
         for first in range(0, len(arguments.images), size):
-            paths = arguments.images[first:first + size]
+            paths = arguments.images[first : first + size]
             loaded = [_load(path, preprocessing) for path in paths]
             usable = [pixels for pixels, _ in loaded if pixels is not None]
-            probabilities = iter(trained.nn.predict(trained.model, np.stack(usable)) if usable else ())
+            probabilities = iter(
+                trained.nn.predict(trained.model, np.stack(usable)) if usable else ()
+            )
             for path, (pixels, problem) in zip(paths, loaded):
                 if pixels is None:
                     result = {'image': path, 'error': problem}
@@ -81,8 +109,14 @@ def _load(path, preprocessing):
 
 def _result(path, names, probabilities):
     best = int(np.argmax(probabilities))
-    return {'image': path, 'class': names[best], 'probability': round(float(probabilities[best]), 6),
-            'probabilities': {name: round(float(value), 6) for name, value in zip(names, probabilities)}}
+    return {
+        'image': path,
+        'class': names[best],
+        'probability': round(float(probabilities[best]), 6),
+        'probabilities': {
+            name: round(float(value), 6) for name, value in zip(names, probabilities)
+        },
+    }
 
 
 def _line(result):

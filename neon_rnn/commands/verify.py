@@ -6,17 +6,31 @@
 
 The status is 1 if anything is beyond its tolerance.
 """
-from neon_rnn import engines, verification, verification_cases
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.files import check_writable, write_json
+
+from neon_rnn import engines
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.files import check_writable, write_json
+from neon_rnn.verification import cases, compare
 
 
 def add_arguments(parser):
     """Which engine to hold to the records."""
-    parser.add_argument('--engine', choices=engines.ENGINES, help='default: neon where it is installed, else torch')
-    parser.add_argument('-b', '--backend', default='cpu', choices=('gpu', 'cpu', 'mkl', 'numpy'), help='default: cpu')
+    parser.add_argument(
+        '--engine', choices=engines.ENGINES, help='default: neon where it is installed, else torch'
+    )
+    parser.add_argument(
+        '-b',
+        '--backend',
+        default='cpu',
+        choices=('gpu', 'cpu', 'mkl', 'numpy'),
+        help='default: cpu',
+    )
     parser.add_argument('--layers', action='store_true', help='leave the whole network out')
-    parser.add_argument('--details', action='store_true', help='print every deviation, not only the largest of a kind')
+    parser.add_argument(
+        '--details',
+        action='store_true',
+        help='print every deviation, not only the largest of a kind',
+    )
     parser.add_argument('--json', metavar='FILE', help='write every deviation as JSON')
 
 
@@ -34,17 +48,31 @@ def run(arguments):
         check_writable(arguments.json)
     engine = arguments.engine or engines.default()
     deviations, device, left_out = _replay(engine, arguments)
-    print('replayed: engine {}, backend {}, {}'.format(engine, device.get('backend'), device.get('device')))
+    print(
+        'replayed: engine {}, backend {}, {}'.format(
+            engine, device.get('backend'), device.get('device')
+        )
+    )
     for name in left_out:
         print('left out: {}'.format(name))
     if arguments.json:
-        write_json(arguments.json, {'engine': engine, 'device': device, 'left_out': left_out,
-                                    'deviations': [_as_json(deviation) for deviation in deviations]})
-    too_far = verification.beyond(deviations)
+        write_json(
+            arguments.json,
+            {
+                'engine': engine,
+                'device': device,
+                'left_out': left_out,
+                'deviations': [_as_json(deviation) for deviation in deviations],
+            },
+        )
+    too_far = compare.beyond(deviations)
     if too_far:
-        raise NeonRnnError('{} of {} results are beyond their tolerances: engine {} on backend {} does not compute as '
-                           "Intel neon's cpu backend does.".format(len(too_far), len(deviations), engine,
-                                                                   device.get('backend')))
+        raise NeonRnnError(
+            '{} of {} results are beyond their tolerances: engine {} on backend {} does not compute as '
+            "Intel neon's cpu backend does.".format(
+                len(too_far), len(deviations), engine, device.get('backend')
+            )
+        )
     print('all {} results are within the stated tolerances'.format(len(deviations)))
 
 
@@ -52,43 +80,62 @@ def _replay(engine, arguments):
     """Run the cases and print how far each is: all deviations, the device of the last, what was left out and why."""
     nn = engines.load(engine)
     deviations, device, left_out = [], {}, []
-    for case in verification_cases.cases():
-        if arguments.layers and verification_cases.is_network(case):
+    for case in cases.cases():
+        if arguments.layers and cases.is_network(case):
             continue
         if engine == 'neon' and arguments.backend != 'numpy':
-            case = verification_cases.on_fast_neon(case)
-        recorded, provenance = verification.load(verification.path_of(case))
+            case = cases.on_fast_neon(case)
+        recorded, provenance = compare.load(compare.path_of(case))
         if not deviations:
             print('recorded: {engine}, {backend} backend, {machine[cpu]}'.format(**provenance))
         try:
-            found, device = verification.observe(nn, case, arguments.backend)
+            found, device = compare.observe(nn, case, arguments.backend)
         except UsageError:
             if case.precision == 'float32':
                 raise
             # neon has float64 on its numpy backend only; whatever else is refused, the case in float32 shows
             left_out.append('{} (this backend has no float64)'.format(case.name))
             continue
-        left_out += ['{}, {} (rounding decides it on this backend)'.format(case.name, key) for key in case.left_out]
-        of_case = verification.compare(case, recorded, found)
+        left_out += [
+            '{}, {} (rounding decides it on this backend)'.format(case.name, key)
+            for key in case.left_out
+        ]
+        of_case = compare.compare(case, recorded, found)
         deviations += of_case
         _print_case(case, of_case, arguments.details)
     return deviations, device, left_out
 
 
 def _print_case(case, deviations, details):
-    print('\n{} ({}, {} minibatches of {})'.format(case.name, case.precision, case.minibatches, case.batch_size))
-    for kind in verification_cases.KINDS:
+    print(
+        '\n{} ({}, {} minibatches of {})'.format(
+            case.name, case.precision, case.minibatches, case.batch_size
+        )
+    )
+    for kind in cases.KINDS:
         of_kind = [deviation for deviation in deviations if deviation.kind == kind]
         # what is not a number is the largest
-        of_kind.sort(key=lambda deviation: deviation.value if deviation.value == deviation.value else float('inf'))
+        of_kind.sort(
+            key=lambda deviation: (
+                deviation.value if deviation.value == deviation.value else float('inf')
+            )
+        )
         for deviation in of_kind if details else of_kind[-1:]:
-            mark = 'beyond' if verification.beyond([deviation]) else 'within'
-            print('  {:<12} {:>8.1e}  {} {:.0e}  {}'.format(kind, deviation.value, mark, verification.tolerance(deviation),
-                                                            deviation.name))
+            mark = 'beyond' if compare.beyond([deviation]) else 'within'
+            print(
+                '  {:<12} {:>8.1e}  {} {:.0e}  {}'.format(
+                    kind, deviation.value, mark, compare.tolerance(deviation), deviation.name
+                )
+            )
 
 
 def _as_json(deviation):
     # JSON has no words for infinity and NaN
     value = deviation.value if abs(deviation.value) < float('inf') else None
-    return {'case': deviation.case.name, 'kind': deviation.kind, 'name': deviation.name, 'value': value,
-            'tolerance': verification.tolerance(deviation)}
+    return {
+        'case': deviation.case.name,
+        'kind': deviation.kind,
+        'name': deviation.name,
+        'value': value,
+        'tolerance': compare.tolerance(deviation),
+    }

@@ -2,26 +2,54 @@
 
 ``load(name)`` imports an engine and makes it the one in use; ``docs/architecture.md`` describes each call.
 """
+
 import importlib
 import importlib.util
 
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 ENGINES = ('neon', 'torch')
 
-LAYERS = ('Activation', 'Affine', 'BatchNorm', 'BiBNRNN', 'BiLSTM', 'BiRNN', 'Conv', 'DataTransform', 'Dropout', 'GRU',
-          'LSTM', 'MergeSum', 'Pooling', 'Recurrent', 'Sequential', 'SkipNode', 'SpatialRNN')
+LAYERS = (
+    'Activation',
+    'Affine',
+    'BatchNorm',
+    'BiBNRNN',
+    'BiLSTM',
+    'BiRNN',
+    'Conv',
+    'DataTransform',
+    'Dropout',
+    'GRU',
+    'LSTM',
+    'MergeSum',
+    'Pooling',
+    'Recurrent',
+    'Sequential',
+    'SkipNode',
+    'SpatialRNN',
+)
 INITIALIZERS = ('Constant', 'Gaussian', 'GlorotUniform', 'Kaiming', 'Uniform', 'Xavier')
 TRANSFORMS = ('Identity', 'Logistic', 'Normalizer', 'Rectlin', 'Softmax', 'Tanh')
 TRAINING = ('CrossEntropyMulti', 'GeneralizedCost', 'GradientDescentMomentum', 'Model', 'Schedule')
-CALLS = ('feed', 'get_optimizer_state', 'get_random_state', 'get_weights', 'predict', 'set_optimizer_state',
-         'set_random_state', 'set_weights', 'start', 'train_step')
+CALLS = (
+    'feed',
+    'get_optimizer_state',
+    'get_random_state',
+    'get_weights',
+    'predict',
+    'set_optimizer_state',
+    'set_random_state',
+    'set_weights',
+    'start',
+    'train_step',
+)
 #: What every engine exports, in its ``__all__``.
 CONTRACT = tuple(sorted(LAYERS + INITIALIZERS + TRANSFORMS + TRAINING + CALLS))
 
 _MISSING = {
     'neon': "Intel neon 2.6 is not installed in this Python. It lives in the container: './run.sh COMMAND --engine neon "
-            "...' runs it there (docs/container.md). '--engine torch' does the same arithmetic here.",
+    "...' runs it there (docs/container.md). '--engine torch' does the same arithmetic here.",
     'torch': "PyTorch is not installed in this Python. './run.sh' installs it into .venv.",
 }
 _current = None
@@ -66,7 +94,9 @@ def load(name):
     """
     global _current
     if name not in ENGINES:
-        raise UsageError('there is no engine {!r}; the engines are {}.'.format(name, ' and '.join(ENGINES)))
+        raise UsageError(
+            'there is no engine {!r}; the engines are {}.'.format(name, ' and '.join(ENGINES))
+        )
     if not installed(name):
         raise UsageError(_MISSING[name])
     _current = importlib.import_module('neon_rnn.engines.' + name)

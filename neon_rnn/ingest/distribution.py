@@ -1,19 +1,26 @@
 """The folders and archives that a data set was given as, and how the data set files in them are found."""
+
 import argparse
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.ingest import importer
 from neon_rnn.ingest.source import Source
 from neon_rnn.ingest.unpack import is_archive, unpack
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
     """``--source``, and the options that all sources share."""
-    parser.add_argument('--source', nargs='+', required=required, metavar='PATH', default=[],
-                        help='folders and archives of the original distribution')
+    parser.add_argument(
+        '--source',
+        nargs='+',
+        required=required,
+        metavar='PATH',
+        default=[],
+        help='folders and archives of the original distribution',
+    )
     importer.add_arguments(parser)
 
 
@@ -63,8 +70,14 @@ def need(folders: Sequence[Path], *names: str) -> Path:
     """
     path = find(folders, *names)
     if path is None:
-        packed = [str(file) for folder in folders for file in sorted(folder.iterdir()) if is_archive(file)]
-        hint = f' There are archives that may hold it; give them too: --source {" ".join(packed)}' if packed else ''
+        packed = [
+            str(file) for folder in folders for file in sorted(folder.iterdir()) if is_archive(file)
+        ]
+        hint = (
+            f' There are archives that may hold it; give them too: --source {" ".join(packed)}'
+            if packed
+            else ''
+        )
         raise UsageError(f'{" ".join(map(str, folders))}: no {" or ".join(names)} there.{hint}')
     return path
 
@@ -94,5 +107,7 @@ def rows(path: Path, columns: Sequence[str], delimiter: str = ',') -> Iterator[d
     reader = csv.DictReader(lines(path), delimiter=delimiter, restval='')
     missing = [column for column in columns if column not in (reader.fieldnames or [])]
     if missing:
-        raise UsageError(f'{path}: has no column {missing[0]!r}; its first line reads {reader.fieldnames}.')
+        raise UsageError(
+            f'{path}: has no column {missing[0]!r}; its first line reads {reader.fieldnames}.'
+        )
     yield from reader

@@ -1,4 +1,5 @@
 """Downloads large files: goes on where an interrupted one was, checks size and hash."""
+
 import http.client
 import os
 import time
@@ -8,8 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.files import folder_lock, make_folder, read_json, sha256_file, write_error, write_json
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.files import (
+    folder_lock,
+    make_folder,
+    read_json,
+    sha256_file,
+    write_error,
+    write_json,
+)
 
 HASHES = 'sha256.json'
 TIMEOUT = 60
@@ -65,24 +73,35 @@ def _fetch(url: str, part: Path, pause: float) -> None:
             return
         except urllib.error.HTTPError as error:
             if error.code in (401, 403, 404, 410):
-                raise UsageError(f'{url}: the server says {error.code} {error.reason}. Get the file by hand and give it '
-                                 'with --source.') from error
+                raise UsageError(
+                    f'{url}: the server says {error.code} {error.reason}. Get the file by hand and give it '
+                    'with --source.'
+                ) from error
             problem: Exception = error
-        except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (
+            urllib.error.URLError,
+            http.client.HTTPException,
+            ConnectionError,
+            TimeoutError,
+        ) as error:
             problem = error
         except OSError as error:
             raise write_error(part, error) from error
         if attempt + 1 < ATTEMPTS:
-            time.sleep(pause * 2 ** attempt)
-    raise NeonRnnError(f'{url}: could not be fetched in {ATTEMPTS} attempts ({problem}). What came is kept in {part}; run '
-                       'the command again to go on.')
+            time.sleep(pause * 2**attempt)
+    raise NeonRnnError(
+        f'{url}: could not be fetched in {ATTEMPTS} attempts ({problem}). What came is kept in {part}; run '
+        'the command again to go on.'
+    )
 
 
 def _transfer(url: str, part: Path) -> None:
     """One attempt, from where the last one ended."""
     note = part.with_name(part.name + '.json')
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={'User-Agent': 'neon_rnn', 'Accept-Encoding': 'identity'})
+    request = urllib.request.Request(
+        url, headers={'User-Agent': 'neon_rnn', 'Accept-Encoding': 'identity'}
+    )
     known = read_json(note) if note.exists() else {}
     if have and known.get('validator') and known.get('url') == url:
         request.add_header('Range', f'bytes={have}-')
@@ -100,16 +119,29 @@ def _transfer(url: str, part: Path) -> None:
         part.unlink()
         raise ConnectionError('the part kept does not fit the file; starting again') from error
     with response:
-        if response.status != 206 or not (response.headers.get('Content-Range') or '').startswith(f'bytes {have}-'):
+        if response.status != 206 or not (response.headers.get('Content-Range') or '').startswith(
+            f'bytes {have}-'
+        ):
             have = 0
         length = response.headers.get('Content-Length')
         size = have + int(length) if length and length.isdecimal() else None
         tag = response.headers.get('ETag') or ''
-        validator = tag if tag and not tag.startswith('W/') else response.headers.get('Last-Modified')
+        validator = (
+            tag if tag and not tag.startswith('W/') else response.headers.get('Last-Modified')
+        )
         write_json(note, {'url': url, 'validator': validator, 'size': size})
-        with open(part, 'r+b' if have else 'wb') as file, \
-                tqdm(total=size, initial=have, unit='B', unit_scale=True, desc=part.stem, leave=False,
-                     disable=None) as progress:
+        with (
+            open(part, 'r+b' if have else 'wb') as file,
+            tqdm(
+                total=size,
+                initial=have,
+                unit='B',
+                unit_scale=True,
+                desc=part.stem,
+                leave=False,
+                disable=None,
+            ) as progress,
+        ):
             file.seek(have)
             file.truncate()
             while block := response.read(1 << 18):
@@ -130,5 +162,7 @@ def _check_hash(path: Path, published: str | None) -> None:
     elif found != expected:
         wrong = path.with_name(path.name + '.wrong')
         os.replace(path, wrong)
-        raise NeonRnnError(f'{path}: its sha256 is {found}, expected is {expected}. It was renamed to {wrong.name}; run '
-                           'the command again to fetch it anew.')
+        raise NeonRnnError(
+            f'{path}: its sha256 is {found}, expected is {expected}. It was renamed to {wrong.name}; run '
+            'the command again to fetch it anew.'
+        )

@@ -5,6 +5,7 @@ hair and clothing colour, background, light and noise are drawn independently of
 a linear classifier on pixels has little to go by, whereas shape and texture tell the classes apart most of the time.
 What is drawn is a stereotype by construction: results on it say nothing about people.
 """
+
 import dataclasses
 import math
 
@@ -14,8 +15,23 @@ from PIL import Image, ImageDraw
 #: Portraits are drawn at twice the size and then scaled down, which smooths the edges.
 _OVERSAMPLING = 2
 
-SKINS = ((255, 224, 196), (241, 194, 160), (224, 172, 135), (198, 134, 94), (141, 85, 56), (92, 58, 40))
-HAIRS = ((28, 22, 20), (59, 38, 26), (106, 70, 40), (160, 118, 66), (220, 188, 126), (170, 170, 172), (146, 62, 34))
+SKINS = (
+    (255, 224, 196),
+    (241, 194, 160),
+    (224, 172, 135),
+    (198, 134, 94),
+    (141, 85, 56),
+    (92, 58, 40),
+)
+HAIRS = (
+    (28, 22, 20),
+    (59, 38, 26),
+    (106, 70, 40),
+    (160, 118, 66),
+    (220, 188, 126),
+    (170, 170, 172),
+    (146, 62, 34),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +51,16 @@ class Traits:
     def draw(cls, label: int, random: np.random.RandomState) -> 'Traits':
         """Traits of a portrait of class `label` (0 female, 1 male)."""
         male = label == 1
-        return cls(long_hair=random.rand() < (0.06 if male else 0.90),
-                   beard=random.uniform(0.5, 1.0) if random.rand() < (0.72 if male else 0.01) else 0.0,
-                   brow=random.normal(1.35 if male else 0.85, 0.25),
-                   lips=random.normal(0.25 if male else 0.70, 0.22),
-                   jaw=random.normal(0.92 if male else 0.78, 0.07),
-                   shoulders=random.normal(1.12 if male else 0.95, 0.09),
-                   bald=random.rand() < (0.15 if male else 0.01),
-                   earrings=random.rand() < (0.06 if male else 0.40))
+        return cls(
+            long_hair=random.rand() < (0.06 if male else 0.90),
+            beard=random.uniform(0.5, 1.0) if random.rand() < (0.72 if male else 0.01) else 0.0,
+            brow=random.normal(1.35 if male else 0.85, 0.25),
+            lips=random.normal(0.25 if male else 0.70, 0.22),
+            jaw=random.normal(0.92 if male else 0.78, 0.07),
+            shoulders=random.normal(1.12 if male else 0.95, 0.09),
+            bald=random.rand() < (0.15 if male else 0.01),
+            earrings=random.rand() < (0.06 if male else 0.40),
+        )
 
 
 class Portrait:
@@ -59,15 +77,23 @@ class Portrait:
         self.scale = self.side * random.uniform(0.19, 0.29)
         self.centre = self.side * (0.5 + random.uniform(-0.10, 0.10, 2)) - (0, 0.06 * self.side)
         tilt = math.radians(random.normal(0, 9))
-        self.rotation = np.array([[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]])
+        self.rotation = np.array(
+            [[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]]
+        )
         self.yaw = random.uniform(-0.28, 0.28)
         self.skin = self.colour(SKINS)
         self.hair = self.colour(HAIRS)
 
     def colour(self, palette: tuple) -> np.ndarray:
         """A colour between two of the palette, with some variation."""
-        first, second = (np.array(palette[self.random.randint(len(palette))], float) for _ in range(2))
-        return np.clip(first + (second - first) * self.random.uniform(0, 0.4) + self.random.normal(0, 8, 3), 0, 255)
+        first, second = (
+            np.array(palette[self.random.randint(len(palette))], float) for _ in range(2)
+        )
+        return np.clip(
+            first + (second - first) * self.random.uniform(0, 0.4) + self.random.normal(0, 8, 3),
+            0,
+            255,
+        )
 
     def polygon(self, points: np.ndarray, colour: np.ndarray) -> None:
         """Fill a polygon given in face coordinates, (n, 2)."""
@@ -75,14 +101,21 @@ class Portrait:
 
     def line(self, points: np.ndarray, colour: np.ndarray, width: float) -> None:
         """A line through points in face coordinates; the width too."""
-        self.draw.line(self._pixels(points), fill=_rgb(colour), width=max(1, round(width * self.scale)), joint='curve')
+        self.draw.line(
+            self._pixels(points),
+            fill=_rgb(colour),
+            width=max(1, round(width * self.scale)),
+            joint='curve',
+        )
 
     def ellipse(self, x: float, y: float, width: float, height: float, colour: np.ndarray) -> None:
         """Fill an ellipse; `width` and `height` are half axes."""
         self.polygon(_arc(x, y, width, height), colour)
 
     def _pixels(self, points: np.ndarray) -> list[tuple[float, float]]:
-        return [tuple(point) for point in np.asarray(points) @ self.rotation * self.scale + self.centre]
+        return [
+            tuple(point) for point in np.asarray(points) @ self.rotation * self.scale + self.centre
+        ]
 
     def background(self) -> None:
         """A gradient between two colours with some shapes, as bright or dark as chance has it."""
@@ -110,7 +143,9 @@ class Portrait:
         wave = self.random.uniform(0, 0.09) * np.sin(y * self.random.uniform(3, 8))
         half = spread * (0.9 + 0.1 * np.sin(y))
         top = _arc(0, -0.35, 1.2, 1.1, math.pi, 2 * math.pi)
-        sides = np.concatenate([np.stack([half + wave, y], 1), np.stack([-half + wave, y], 1)[::-1]])
+        sides = np.concatenate(
+            [np.stack([half + wave, y], 1), np.stack([-half + wave, y], 1)[::-1]]
+        )
         self.polygon(np.concatenate([top, sides]), self.hair * 0.85)
         for _ in range(56):
             start = self.random.uniform(-spread, spread) * 0.96
@@ -121,33 +156,60 @@ class Portrait:
         """Shoulders and neck."""
         cloth = self.random.uniform(0, 255, 3)
         width = 2.05 * traits.shoulders
-        self.polygon(np.concatenate([_arc(0, 2.6, width, 0.95, math.pi, 2 * math.pi),
-                                     [(width, 6), (-width, 6)]]), cloth)
+        self.polygon(
+            np.concatenate(
+                [_arc(0, 2.6, width, 0.95, math.pi, 2 * math.pi), [(width, 6), (-width, 6)]]
+            ),
+            cloth,
+        )
         neck = 0.5 * traits.jaw / 0.85
-        self.polygon(np.array([(-neck, 0.6), (neck, 0.6), (neck * 1.1, 1.95), (0, 2.3), (-neck * 1.1, 1.95)]),
-                     self.skin * 0.84)
+        self.polygon(
+            np.array(
+                [(-neck, 0.6), (neck, 0.6), (neck * 1.1, 1.95), (0, 2.3), (-neck * 1.1, 1.95)]
+            ),
+            self.skin * 0.84,
+        )
 
     def head(self, traits: Traits) -> None:
         """Ears and the outline of the face, wider below for a stronger jaw."""
         for side in (-1, 1):
             self.ellipse(side * 0.98 + 0.25 * self.yaw, 0.05, 0.14, 0.26, self.skin * 0.9)
             if traits.earrings:
-                self.ellipse(side * 1.02 + 0.25 * self.yaw, 0.42, 0.08, 0.10, self.random.uniform(120, 255, 3))
+                self.ellipse(
+                    side * 1.02 + 0.25 * self.yaw,
+                    0.42,
+                    0.08,
+                    0.10,
+                    self.random.uniform(120, 255, 3),
+                )
         angle = np.linspace(0, 2 * math.pi, 48)
         lower = np.clip(np.sin(angle), 0, 1)
-        width = 1.0 + (traits.jaw - 1.0) * lower ** 0.6
-        self.polygon(np.stack([width * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.86,
-                               1.3 * np.sin(angle)], 1), self.skin)
+        width = 1.0 + (traits.jaw - 1.0) * lower**0.6
+        self.polygon(
+            np.stack(
+                [
+                    width * np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.86,
+                    1.3 * np.sin(angle),
+                ],
+                1,
+            ),
+            self.skin,
+        )
 
     def beard(self, traits: Traits) -> None:
         """A beard or stubble: the lower face in hair colour, as short strokes."""
         if not traits.beard:
             return
-        inner, outer = _arc(self.yaw, 0.62, 0.34, 0.26, math.pi, 0), _arc(0, 0.35, traits.jaw * 0.95, 0.93, 0, math.pi)
+        inner, outer = (
+            _arc(self.yaw, 0.62, 0.34, 0.26, math.pi, 0),
+            _arc(0, 0.35, traits.jaw * 0.95, 0.93, 0, math.pi),
+        )
         colour = self.skin + (self.hair * 0.8 - self.skin) * traits.beard
         self.polygon(np.concatenate([outer, inner]), self.skin + (colour - self.skin) * 0.75)
         for x, y in self.random.uniform((-0.8, 0.35), (0.8, 1.3), (150, 2)):
-            if (x / (traits.jaw * 0.93)) ** 2 + ((y - 0.35) / 0.9) ** 2 < 1 and abs(x - self.yaw) + abs(y - 0.62) > 0.3:
+            if (x / (traits.jaw * 0.93)) ** 2 + ((y - 0.35) / 0.9) ** 2 < 1 and abs(
+                x - self.yaw
+            ) + abs(y - 0.62) > 0.3:
                 stroke = np.array([(x, y), (x + self.random.normal(0, 0.03), y + 0.11)])
                 self.line(stroke, colour * self.random.uniform(0.2, 1.5), 0.045)
 
@@ -159,10 +221,19 @@ class Portrait:
             eye = side * 0.42 + self.yaw
             self.ellipse(eye, -0.16, 0.19, 0.095, np.full(3, 240.0))
             self.ellipse(eye + 0.3 * self.yaw, -0.16, 0.085, 0.09, iris)
-            self.line(_arc(eye, -0.15, 0.2, 0.12, math.pi, 2 * math.pi), self.skin * 0.3, 0.035 + 0.04 * traits.lips)
-            self.line(_arc(eye, brow_height + 0.1, 0.26, 0.13, 1.15 * math.pi, 1.85 * math.pi), self.hair * 0.55,
-                      max(0.02, 0.075 * traits.brow))
-        nose = np.array([(self.yaw * 1.1, -0.1), (self.yaw * 1.5 + 0.1, 0.30), (self.yaw * 1.3 - 0.06, 0.34)])
+            self.line(
+                _arc(eye, -0.15, 0.2, 0.12, math.pi, 2 * math.pi),
+                self.skin * 0.3,
+                0.035 + 0.04 * traits.lips,
+            )
+            self.line(
+                _arc(eye, brow_height + 0.1, 0.26, 0.13, 1.15 * math.pi, 1.85 * math.pi),
+                self.hair * 0.55,
+                max(0.02, 0.075 * traits.brow),
+            )
+        nose = np.array(
+            [(self.yaw * 1.1, -0.1), (self.yaw * 1.5 + 0.1, 0.30), (self.yaw * 1.3 - 0.06, 0.34)]
+        )
         self.line(nose, self.skin * 0.72, 0.045)
         red = np.array([190.0, 40.0, 60.0])
         colour = self.skin * 0.75 + (red - self.skin * 0.75) * np.clip(traits.lips, 0, 1)
@@ -171,7 +242,12 @@ class Portrait:
         thick = max(0.02, 0.05 + 0.09 * traits.lips) * (1 - (x / 0.32) ** 2)
         middle = 0.68 - smile * (x / 0.30) ** 2
         x = x + self.yaw
-        self.polygon(np.concatenate([np.stack([x, middle - thick], 1), np.stack([x, middle + thick], 1)[::-1]]), colour)
+        self.polygon(
+            np.concatenate(
+                [np.stack([x, middle - thick], 1), np.stack([x, middle + thick], 1)[::-1]]
+            ),
+            colour,
+        )
         self.line(np.stack([x, middle], 1), colour * 0.5, 0.02)
 
     def hair_above(self, traits: Traits) -> None:
@@ -181,13 +257,24 @@ class Portrait:
         fringe = self.random.uniform(-0.95, -0.55)
         parting = self.random.uniform(-0.5, 0.5)
         top = _arc(0, -0.28, 1.1, self.random.uniform(1.1, 1.35), math.pi, 2 * math.pi)
-        inner = np.array([(0.98, -0.1), (0.8, fringe + 0.1), (parting, fringe - 0.15), (-0.8, fringe + 0.1),
-                          (-0.98, -0.1)])
+        inner = np.array(
+            [
+                (0.98, -0.1),
+                (0.8, fringe + 0.1),
+                (parting, fringe - 0.15),
+                (-0.8, fringe + 0.1),
+                (-0.98, -0.1),
+            ]
+        )
         self.polygon(np.concatenate([top, inner]), self.hair)
         for _ in range(18):
             angle = self.random.uniform(1.05 * math.pi, 1.95 * math.pi)
             end = np.array([1.04 * math.cos(angle), -0.3 + 1.05 * math.sin(angle)])
-            self.line(np.array([(parting, fringe - 0.2), end]), self.hair * self.random.uniform(0.5, 1.5), 0.025)
+            self.line(
+                np.array([(parting, fringe - 0.2), end]),
+                self.hair * self.random.uniform(0.5, 1.5),
+                0.025,
+            )
 
     def accessories(self) -> None:
         """Glasses and hats, which tell nothing."""
@@ -199,7 +286,9 @@ class Portrait:
         if self.random.rand() < 0.12:
             colour = self.random.uniform(0, 255, 3)
             self.polygon(_arc(0, -0.75, 1.15, 0.95, math.pi, 2 * math.pi), colour)
-            self.polygon(np.array([(-1.35, -0.82), (1.35, -0.82), (1.3, -0.62), (-1.3, -0.62)]), colour * 0.7)
+            self.polygon(
+                np.array([(-1.35, -0.82), (1.35, -0.82), (1.3, -0.62), (-1.3, -0.62)]), colour * 0.7
+            )
 
     def photographed(self, size: int) -> np.ndarray:
         """Light from a side, contrast, colour cast, sometimes grey, noise: uint8 (size, size, 3)."""
@@ -247,7 +336,9 @@ def draw_portrait(label: int, seed: int, index: int, size: int = 128) -> np.ndar
     return np.ascontiguousarray(portrait.photographed(size).transpose(2, 0, 1))
 
 
-def _arc(x: float, y: float, width: float, height: float, start: float = 0.0, stop: float = 2 * math.pi) -> np.ndarray:
+def _arc(
+    x: float, y: float, width: float, height: float, start: float = 0.0, stop: float = 2 * math.pi
+) -> np.ndarray:
     """Points along an ellipse, (24, 2); angles run clockwise on the screen."""
     angle = np.linspace(start, stop, 24)
     return np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], 1)

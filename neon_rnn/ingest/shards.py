@@ -5,6 +5,7 @@ A shard is two files: ``NNNNN.pixels``, uint8 rows of C*H*W, one for each photog
 covers names, sizes and times of the files and the preprocessing, so an interrupted import goes on with the shards that
 are finished, and a changed source is decoded again.
 """
+
 import hashlib
 import json
 import os
@@ -14,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn.errors import NeonRnnError
-from neon_rnn.files import atomic_file, make_folder, read_json, write_json
-from neon_rnn.ingest import images
-from neon_rnn.ingest.images import Preprocessing
+from neon_rnn.data import images
+from neon_rnn.data.images import Preprocessing
 from neon_rnn.ingest.source import printable
 from neon_rnn.ingest.workers import ordered_map
+from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.files import atomic_file, make_folder, read_json, write_json
 
 _BYTES = 12 << 20
 _VERSION = 1
@@ -38,7 +39,9 @@ class Shards:
     preprocessing : Preprocessing
     """
 
-    def __init__(self, folder: Path, root: Path, names: Sequence[str], preprocessing: Preprocessing) -> None:
+    def __init__(
+        self, folder: Path, root: Path, names: Sequence[str], preprocessing: Preprocessing
+    ) -> None:
         self.folder, self.root, self.names, self.preprocessing = folder, root, names, preprocessing
         self.row = 3 * preprocessing.height * preprocessing.width
         self.rows = max(1, min(256, _BYTES // self.row))
@@ -57,20 +60,35 @@ class Shards:
             The disk is full; finished shards are kept for the next attempt.
         """
         make_folder(self.folder)
-        tasks = [(str(self.folder), number, str(self.root), self.names[start:start + self.rows], self.preprocessing)
-                 for number, start in enumerate(range(0, len(self.names), self.rows))]
+        tasks = [
+            (
+                str(self.folder),
+                number,
+                str(self.root),
+                self.names[start : start + self.rows],
+                self.preprocessing,
+            )
+            for number, start in enumerate(range(0, len(self.names), self.rows))
+        ]
         outcomes: list[str | tuple[str, str]] = []
-        with tqdm(total=len(self.names), unit='image', desc='decoding', leave=False, disable=None) as progress:
+        with tqdm(
+            total=len(self.names), unit='image', desc='decoding', leave=False, disable=None
+        ) as progress:
             for shard in ordered_map(decode_shard, tasks, workers):
-                outcomes.extend(outcome if isinstance(outcome, str) else (outcome[0], outcome[1]) for outcome in shard)
+                outcomes.extend(
+                    outcome if isinstance(outcome, str) else (outcome[0], outcome[1])
+                    for outcome in shard
+                )
                 progress.update(len(shard))
         return outcomes
 
     def blocks(self, indices: np.ndarray, size: int = 64) -> Iterator[np.ndarray]:
         """The pixels at `indices`, in that order, in blocks: uint8 (n, C*H*W)."""
-        with tqdm(total=len(indices), unit='image', desc='writing', leave=False, disable=None) as progress:
+        with tqdm(
+            total=len(indices), unit='image', desc='writing', leave=False, disable=None
+        ) as progress:
             for start in range(0, len(indices), size):
-                block = indices[start:start + size]
+                block = indices[start : start + size]
                 yield np.stack([self._read(int(index)) for index in block])
                 progress.update(len(block))
 
@@ -82,8 +100,9 @@ class Shards:
         return pixels
 
 
-def decode_shard(folder: str, number: int, root: str, names: Sequence[str],
-                 preprocessing: Preprocessing) -> list[str | list[str]]:
+def decode_shard(
+    folder: str, number: int, root: str, names: Sequence[str], preprocessing: Preprocessing
+) -> list[str | list[str]]:
     """Decode one shard, unless it is finished; returns its outcomes."""
     key = _key(root, names, preprocessing)
     record = Path(folder, f'{number:05d}.json')
@@ -118,4 +137,6 @@ def _key(root: str, names: Sequence[str], preprocessing: Preprocessing) -> str:
             files.append((name, status.st_size, status.st_mtime_ns))
         except (OSError, ValueError):
             files.append((name, -1, -1))
-    return hashlib.sha256(json.dumps([_VERSION, root, files, preprocessing.describe()]).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps([_VERSION, root, files, preprocessing.describe()]).encode()
+    ).hexdigest()

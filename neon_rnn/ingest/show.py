@@ -1,11 +1,12 @@
 """Print what a data set holds and write a contact sheet, a picture to look at."""
+
 import argparse
 from pathlib import Path
 
-from neon_rnn.dataset import Dataset, open_dataset
-from neon_rnn.files import atomic_file
+from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.ingest.contact_sheet import contact_sheet
 from neon_rnn.ingest.importer import summary
+from neon_rnn.support.files import atomic_file
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,8 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_sheet_arguments(parser: argparse.ArgumentParser) -> None:
     """Where the contact sheet goes and which pictures it shows."""
-    parser.add_argument('--sheet', metavar='PNG', help='where to write the sheet (default DIR/contact-sheet.png)')
-    parser.add_argument('--sheet-seed', type=int, default=0, metavar='N', help='another seed shows other pictures')
+    parser.add_argument(
+        '--sheet', metavar='PNG', help='where to write the sheet (default DIR/contact-sheet.png)'
+    )
+    parser.add_argument(
+        '--sheet-seed', type=int, default=0, metavar='N', help='another seed shows other pictures'
+    )
 
 
 def run(arguments: argparse.Namespace) -> None:

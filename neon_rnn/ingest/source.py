@@ -1,4 +1,5 @@
 """What every data source hands over: the photographs it lists, and what was left out and why."""
+
 import argparse
 import collections
 import csv
@@ -97,7 +98,9 @@ class Source(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """Options beyond the common ones."""
 
-    def listing(self, folders: list[Path], arguments: argparse.Namespace, dropped: Dropped) -> Listing:
+    def listing(
+        self, folders: list[Path], arguments: argparse.Namespace, dropped: Dropped
+    ) -> Listing:
         """Read the metadata of the unpacked distribution."""
 
 

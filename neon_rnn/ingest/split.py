@@ -1,4 +1,5 @@
 """Which photograph goes where: a split that keeps people apart, class balance, and the order in the file."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -6,7 +7,9 @@ import numpy as np
 TRAIN, TEST = 'train', 'test'
 
 
-def split_people(labels: np.ndarray, persons: Sequence[str], test_fraction: float, seed: int) -> np.ndarray:
+def split_people(
+    labels: np.ndarray, persons: Sequence[str], test_fraction: float, seed: int
+) -> np.ndarray:
     """Draw the test part: all photographs of a person fall on one side, each class is represented alike.
 
     People are shuffled class by class (a person counts for the class most of the photographs give) and taken into the
@@ -59,7 +62,7 @@ def balanced(labels: np.ndarray, seed: int) -> np.ndarray:
     random = np.random.RandomState([seed, 2])
     keep = np.zeros(len(labels), dtype=bool)
     for label in present:
-        keep[random.permutation(np.flatnonzero(labels == label))[:counts.min()]] = True
+        keep[random.permutation(np.flatnonzero(labels == label))[: counts.min()]] = True
     return keep
 
 

@@ -1,4 +1,5 @@
 """Unpacks archives of strangers: nothing outside the folder, no links, no devices, no bombs, whole or not at all."""
+
 import shutil
 import tarfile
 import zipfile
@@ -9,8 +10,8 @@ from typing import IO
 
 from tqdm import tqdm
 
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.files import make_folder, read_json, write_error, write_json
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.files import make_folder, read_json, write_error, write_json
 
 #: A member larger than this is no photograph or list; all members together may not be more than `MAX_RATIO` times the
 #: archive and `SPARE` (photographs hardly compress).
@@ -64,11 +65,24 @@ def unpack(archive: Path, folder: Path) -> Path:
         _unpack(archive, partial, MAX_RATIO * status.st_size + SPARE)
         partial.rename(target)
         write_json(note, identity)
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-        raise NeonRnnError(f'{archive}: is truncated or damaged ({error}). Get it again.') from error
+    except (
+        tarfile.TarError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
+        raise NeonRnnError(
+            f'{archive}: is truncated or damaged ({error}). Get it again.'
+        ) from error
     except OSError as error:
-        if error.filename is None and error.errno is None:  # what gzip and lzma raise for damaged data
-            raise NeonRnnError(f'{archive}: is truncated or damaged ({error}). Get it again.') from error
+        if (
+            error.filename is None and error.errno is None
+        ):  # what gzip and lzma raise for damaged data
+            raise NeonRnnError(
+                f'{archive}: is truncated or damaged ({error}). Get it again.'
+            ) from error
         raise write_error(folder, error) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -77,15 +91,23 @@ def unpack(archive: Path, folder: Path) -> Path:
 
 def _unpack(archive: Path, folder: Path, limit: int) -> None:
     folder.mkdir()
-    members = _zip_members if zipfile.is_zipfile(archive) and archive.suffix.lower() == '.zip' else _tar_members
+    members = (
+        _zip_members
+        if zipfile.is_zipfile(archive) and archive.suffix.lower() == '.zip'
+        else _tar_members
+    )
     total = 0
-    with tqdm(unit='B', unit_scale=True, desc=f'unpacking {archive.name}', leave=False, disable=None) as progress:
+    with tqdm(
+        unit='B', unit_scale=True, desc=f'unpacking {archive.name}', leave=False, disable=None
+    ) as progress:
         for name, size, file in members(archive):
             path = folder / _safe(archive, name)
             total += size
             if size > MAX_MEMBER or total > limit:
-                raise NeonRnnError(f'{archive}: {name!r} brings it to {total:,} bytes unpacked, more than photographs '
-                                   'can be. Nothing was kept.')
+                raise NeonRnnError(
+                    f'{archive}: {name!r} brings it to {total:,} bytes unpacked, more than photographs '
+                    'can be. Nothing was kept.'
+                )
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, 'wb') as output:
                 written = 0
@@ -95,16 +117,20 @@ def _unpack(archive: Path, folder: Path, limit: int) -> None:
                     if written > size:
                         break
             if written != size:
-                raise NeonRnnError(f'{archive}: is truncated or damaged ({name!r} has {written:,} of {size:,} bytes). '
-                                   'Get it again.')
+                raise NeonRnnError(
+                    f'{archive}: is truncated or damaged ({name!r} has {written:,} of {size:,} bytes). '
+                    'Get it again.'
+                )
             progress.update(size)
 
 
 def _safe(archive: Path, name: str) -> PurePosixPath:
     path = PurePosixPath(name)
     if path.is_absolute() or '..' in path.parts or '\\' in name or '\0' in name or not path.parts:
-        raise NeonRnnError(f'{archive}: has a member {name!r}, which points outside its folder. Nothing was kept; do not '
-                           'trust this archive.')
+        raise NeonRnnError(
+            f'{archive}: has a member {name!r}, which points outside its folder. Nothing was kept; do not '
+            'trust this archive.'
+        )
     return path
 
 
@@ -117,8 +143,10 @@ def _tar_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
                 continue
             file = archive.extractfile(member) if member.isreg() else None
             if file is None:
-                raise NeonRnnError(f'{path}: {member.name!r} is a link or a device. Nothing was kept; do not trust this '
-                                   'archive.')
+                raise NeonRnnError(
+                    f'{path}: {member.name!r} is a link or a device. Nothing was kept; do not trust this '
+                    'archive.'
+                )
             yield member.name, member.size, file
         # A tar ends with blocks of zeros; without them it was cut between two members.
         assert archive.fileobj is not None
@@ -137,7 +165,9 @@ def _zip_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
                 continue
             kind = member.external_attr >> 16 & 0o170000
             if kind not in (0, 0o100000):
-                raise NeonRnnError(f'{path}: {member.filename!r} is a link or a device. Nothing was kept; do not trust '
-                                   'this archive.')
+                raise NeonRnnError(
+                    f'{path}: {member.filename!r} is a link or a device. Nothing was kept; do not trust '
+                    'this archive.'
+                )
             with archive.open(member) as file:
                 yield member.filename, member.file_size, file

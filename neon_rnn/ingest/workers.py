@@ -1,4 +1,5 @@
 """A pool of worker processes that ends with its parent, however the parent ends."""
+
 import concurrent.futures
 import concurrent.futures.process
 import contextlib
@@ -10,14 +11,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.support.errors import NeonRnnError
 
 
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[concurrent.futures.Executor]:
     """Worker processes, started afresh (no threads or open files are inherited)."""
     executor = concurrent.futures.ProcessPoolExecutor(
-        workers, mp_context=multiprocessing.get_context('spawn'), initializer=_start_worker)
+        workers, mp_context=multiprocessing.get_context('spawn'), initializer=_start_worker
+    )
     try:
         yield executor
     finally:
@@ -63,5 +65,7 @@ def ordered_map(function: Callable, items: Iterable[tuple], workers: int) -> Ite
             while pending:
                 yield pending.pop(0).result()
         except concurrent.futures.process.BrokenProcessPool as error:
-            raise NeonRnnError('a worker process was ended from outside (out of memory?). Run the command again to go '
-                               'on, with fewer --workers if it happens again.') from error
+            raise NeonRnnError(
+                'a worker process was ended from outside (out of memory?). Run the command again to go '
+                'on, with fewer --workers if it happens again.'
+            ) from error

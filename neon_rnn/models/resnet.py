@@ -6,6 +6,7 @@ bottleneck's first 1x1 convolution strides (the paper's way, and neon's) and a 1
 which is a SkipNode everywhere else. Our choices: the first two layers, which are those of the published recurrent
 network, and the output layer with a bias.
 """
+
 from neon_rnn import engines
 from neon_rnn.models.inputs import check_sides, normalised
 
@@ -16,8 +17,10 @@ STAGES_50 = (3, 4, 6, 3)
 
 def _convolution(nn, size, maps, strides=1, rectified=True, eps=1e-3):
     """Convolution that keeps the side (apart from the stride), batch norm and, unless it ends a pathway, Rectlin."""
-    layers = [nn.Conv(fshape=(size, size, maps), init=nn.Kaiming(), strides=strides, padding=size // 2),
-              nn.BatchNorm(eps=eps)]
+    layers = [
+        nn.Conv(fshape=(size, size, maps), init=nn.Kaiming(), strides=strides, padding=size // 2),
+        nn.BatchNorm(eps=eps),
+    ]
     return layers + ([nn.Activation(transform=nn.Rectlin())] if rectified else [])
 
 
@@ -25,12 +28,21 @@ def _block(nn, maps, strides, project, bottleneck, stride_in_first, eps):
     """One residual block: the sum of its pathways, then Rectlin."""
     if bottleneck:
         first, second = (strides, 1) if stride_in_first else (1, strides)
-        pathway = (_convolution(nn, 1, maps, first, eps=eps) + _convolution(nn, 3, maps, second, eps=eps) +
-                   _convolution(nn, 1, 4 * maps, rectified=False, eps=eps))
+        pathway = (
+            _convolution(nn, 1, maps, first, eps=eps)
+            + _convolution(nn, 3, maps, second, eps=eps)
+            + _convolution(nn, 1, 4 * maps, rectified=False, eps=eps)
+        )
     else:
-        pathway = _convolution(nn, 3, maps, strides, eps=eps) + _convolution(nn, 3, maps, rectified=False, eps=eps)
+        pathway = _convolution(nn, 3, maps, strides, eps=eps) + _convolution(
+            nn, 3, maps, rectified=False, eps=eps
+        )
     width = 4 * maps if bottleneck else maps
-    shortcut = _convolution(nn, 1, width, strides, rectified=False, eps=eps) if project else [nn.SkipNode()]
+    shortcut = (
+        _convolution(nn, 1, width, strides, rectified=False, eps=eps)
+        if project
+        else [nn.SkipNode()]
+    )
     return [nn.MergeSum([pathway, shortcut]), nn.Activation(transform=nn.Rectlin())]
 
 
@@ -63,16 +75,22 @@ def residual_layers(nn, stages, bottleneck, stride_in_first=True, pool_padding=1
         for block in range(count):
             strides = 2 if block == 0 and stage > 0 else 1
             project = block == 0 and (stage > 0 or bottleneck)
-            layers += _block(nn, 64 * 2 ** stage, strides, project, bottleneck, stride_in_first, eps)
+            layers += _block(nn, 64 * 2**stage, strides, project, bottleneck, stride_in_first, eps)
     return layers + [nn.Pooling(fshape='all', op='avg')]
 
 
 def _classifier(row, input_shape, nn, stages, bottleneck):
     nn = nn or engines.current()
     check_sides(row, input_shape, 32)
-    layers = normalised(nn) + residual_layers(nn, stages, bottleneck) + [
-        nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()),
-    ]
+    layers = (
+        normalised(nn)
+        + residual_layers(nn, stages, bottleneck)
+        + [
+            nn.Affine(
+                nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()
+            ),
+        ]
+    )
     return nn.Model(layers=layers), nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())
 
 

@@ -16,10 +16,11 @@ stand for the mean colour, not for black; batch norm would use the minibatch's c
 convolution of three maps behind x / 128 is exact in both engines: `neon_rnn.pretrained` sets its matrix to
 128 / (255 * deviation) on the diagonal and its bias to -mean / deviation. It is trained like every other layer.
 """
+
 from neon_rnn import engines
-from neon_rnn.errors import UsageError
 from neon_rnn.models.inputs import check_sides
 from neon_rnn.models.resnet import STAGES_50, residual_layers
+from neon_rnn.support.errors import UsageError
 
 #: layout -> the arguments of `residual_layers`.
 LAYOUTS = {
@@ -32,17 +33,28 @@ def _transfer(input_shape, nn, layout, hidden):
     nn = nn or engines.current()
     check_sides('TL', input_shape, 32)
     if layout not in LAYOUTS:
-        raise UsageError('there is no layout {!r} of ResNet-50; the layouts are {}.'.format(
-            layout, ' and '.join(sorted(LAYOUTS))))
+        raise UsageError(
+            'there is no layout {!r} of ResNet-50; the layouts are {}.'.format(
+                layout, ' and '.join(sorted(LAYOUTS))
+            )
+        )
     layers = [
         nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
         nn.Conv(fshape=(1, 1, 3), init=nn.Kaiming(), bias=nn.Constant(0)),
     ]
     layers += residual_layers(nn, STAGES_50, bottleneck=True, **LAYOUTS[layout])
     if hidden:
-        layers.append(nn.Affine(nout=hidden, init=nn.Kaiming(local=False), bias=nn.Constant(0),
-                                activation=nn.Rectlin()))
-    layers.append(nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax()))
+        layers.append(
+            nn.Affine(
+                nout=hidden,
+                init=nn.Kaiming(local=False),
+                bias=nn.Constant(0),
+                activation=nn.Rectlin(),
+            )
+        )
+    layers.append(
+        nn.Affine(nout=2, init=nn.GlorotUniform(), bias=nn.Constant(0), activation=nn.Softmax())
+    )
     return nn.Model(layers=layers), nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())
 
 

@@ -4,9 +4,10 @@
 `build` does all of it. Nothing here reads a clock or looks at the machine, so the same records always give the same
 bytes.
 """
+
 import importlib
 
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 
 def check_matplotlib() -> None:
@@ -20,4 +21,6 @@ def check_matplotlib() -> None:
     try:
         importlib.import_module('matplotlib')
     except ImportError as error:
-        raise UsageError(f"plots need matplotlib ({error}); ./run.sh installs it, or 'pip install matplotlib'.")
+        raise UsageError(
+            f"plots need matplotlib ({error}); ./run.sh installs it, or 'pip install matplotlib'."
+        )

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from neon_rnn.files import atomic_file, make_folder
 from neon_rnn.report import page, plots, table
 from neon_rnn.report.choose import Choice, choose
 from neon_rnn.report.collect import collect
+from neon_rnn.support.files import atomic_file, make_folder
 
 #: Greatest difference of a pixel that `differences` takes for another processor's rounding, of 255.
 PIXEL_TOLERANCE = 8
@@ -39,8 +39,12 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
     choice = choose(collect(runs))
     data = table.table_data(choice)
     way = os.path.relpath(runs.resolve(), out.resolve()).replace(os.sep, '/')
-    files = {'TABLE.md': table.to_markdown(data, way).encode(), 'table.csv': table.to_csv(data).encode(),
-             'table.json': table.to_json(data).encode(), 'report.html': page.page(choice, data, way, runs).encode()}
+    files = {
+        'TABLE.md': table.to_markdown(data, way).encode(),
+        'table.csv': table.to_csv(data).encode(),
+        'table.json': table.to_json(data).encode(),
+        'report.html': page.page(choice, data, way, runs).encode(),
+    }
     return choice, files | plots.all_plots(choice)
 
 
@@ -69,9 +73,19 @@ def differences(files: dict[str, bytes], out: Path) -> list[str]:
                 if not _same_picture(old, content):
                     found.append(f'{path} shows something else')
             else:
-                number = next((number for number, (before, after) in enumerate(
-                    zip(old.split(b'\n'), content.split(b'\n'), strict=False), 1) if before != after), None)
-                found.append(f'{path} differs' + (f' from line {number} on' if number else ' at its end'))
+                number = next(
+                    (
+                        number
+                        for number, (before, after) in enumerate(
+                            zip(old.split(b'\n'), content.split(b'\n'), strict=False), 1
+                        )
+                        if before != after
+                    ),
+                    None,
+                )
+                found.append(
+                    f'{path} differs' + (f' from line {number} on' if number else ' at its end')
+                )
     return found
 
 

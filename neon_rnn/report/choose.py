@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any
 
 from neon_rnn import published
-from neon_rnn.evaluation import wilson_interval
 from neon_rnn.published import Published
 from neon_rnn.report.collect import Collection, Run
+from neon_rnn.runs.evaluation import wilson_interval
 
 #: The rules as the table and the page print them.
 RULES = (
@@ -87,10 +87,16 @@ class Configuration:
         reasons: list[str] = []
         for run in self.finished or self.runs:
             record = run.record
-            found = published.protocol(record['model'], record['hyperparameters'], record['dataset'],
-                                       record['options'])['reasons']
-            if run in self.finished and len(record['epochs']) != record['hyperparameters']['epochs']:
-                found.append(f'{len(record["epochs"])} of {record["hyperparameters"]["epochs"]} epochs recorded')
+            found = published.protocol(
+                record['model'], record['hyperparameters'], record['dataset'], record['options']
+            )['reasons']
+            if (
+                run in self.finished
+                and len(record['epochs']) != record['hyperparameters']['epochs']
+            ):
+                found.append(
+                    f'{len(record["epochs"])} of {record["hyperparameters"]["epochs"]} epochs recorded'
+                )
             said = record['protocol']['reasons']
             if not record['protocol']['complete'] and not said and not found:
                 said = ['marked incomplete by the training']
@@ -114,13 +120,18 @@ class Configuration:
             parts = [] if network in ('published', 'standard') else [f'{network} network']
         else:
             parts = [', '.join(self.reasons)] if self.finished else []
-        return '; '.join(parts + [_unfinished(run) for run in self.runs if run not in self.finished])
+        return '; '.join(
+            parts + [_unfinished(run) for run in self.runs if run not in self.finished]
+        )
 
     @property
     def status(self) -> str:
         """The state in words, with every shortfall named."""
-        word = {COMPLETE: 'complete protocol', OTHER_DATA: 'not comparable',
-                SHORTENED: 'not the published protocol' if self.is_row else ''}.get(self.state, '')
+        word = {
+            COMPLETE: 'complete protocol',
+            OTHER_DATA: 'not comparable',
+            SHORTENED: 'not the published protocol' if self.is_row else '',
+        }.get(self.state, '')
         return ': '.join(part for part in (word, self.detail) if part)
 
     @property
@@ -139,7 +150,11 @@ class Configuration:
         if not self.finished:
             return None
         count = self.test_images
-        correct = sum(run.record['final']['accuracy'] for run in self.finished) / len(self.finished) * count
+        correct = (
+            sum(run.record['final']['accuracy'] for run in self.finished)
+            / len(self.finished)
+            * count
+        )
         return [100 * bound for bound in wilson_interval(min(correct, count), count)]
 
     @property
@@ -168,7 +183,9 @@ class Configuration:
     @property
     def seconds_per_epoch(self) -> float | None:
         """Median time of an epoch over all epochs of the finished runs; of the others, where none has finished."""
-        epochs = [row['seconds'] for run in self.finished or self.runs for row in run.record['epochs']]
+        epochs = [
+            row['seconds'] for run in self.finished or self.runs for row in run.record['epochs']
+        ]
         return statistics.median(epochs) if epochs else None
 
     @property
@@ -181,7 +198,11 @@ class Configuration:
     def projected_seconds(self) -> float | None:
         """Time of the published number of epochs at this speed, on this data set."""
         seconds = self.seconds_per_epoch
-        return None if seconds is None or self.row is None or not self.is_row else seconds * self.row.epochs
+        return (
+            None
+            if seconds is None or self.row is None or not self.is_row
+            else seconds * self.row.epochs
+        )
 
     @property
     def epochs(self) -> int:
@@ -192,13 +213,23 @@ class Configuration:
     def confusion(self) -> list[list[int]] | None:
         """The confusion matrix, added up over the finished seeds."""
         matrices = [run.record['final']['confusion'] for run in self.finished]
-        return [[sum(cells) for cells in zip(*rows, strict=True)] for rows in zip(*matrices, strict=True)] or None
+        return [
+            [sum(cells) for cells in zip(*rows, strict=True)]
+            for rows in zip(*matrices, strict=True)
+        ] or None
 
     def preference(self) -> tuple[Any, ...]:
         """Sorts the configuration to be shown first."""
         newest = max(run.record['started'] for run in self.runs)
-        return (_ORDER.index(self.state), -self.epochs, -len(self.finished), -self.test_images,
-                self.first['engine'], [-ord(letter) for letter in newest], self.runs[0].folder)
+        return (
+            _ORDER.index(self.state),
+            -self.epochs,
+            -len(self.finished),
+            -self.test_images,
+            self.first['engine'],
+            [-ord(letter) for letter in newest],
+            self.runs[0].folder,
+        )
 
 
 @dataclass(frozen=True)
@@ -237,12 +268,19 @@ def choose(collection: Collection) -> Choice:
     for row in table.values():
         candidates = [each for each in configurations if each.is_row and each.row is row]
         rows.append((row, candidates[0] if candidates else None))
-    for each in sorted((each for each in configurations if not each.is_row), key=lambda each: each.name):
+    for each in sorted(
+        (each for each in configurations if not each.is_row), key=lambda each: each.name
+    ):
         if each.name not in {other.name for other in beside}:
             beside.append(each)
     shown = {id(each) for _, each in rows} | {id(each) for each in beside}
-    others = sorted((each for each in configurations if id(each) not in shown),
-                    key=lambda each: (list(table).index(each.first['model']) if each.row else len(table), each.name))
+    others = sorted(
+        (each for each in configurations if id(each) not in shown),
+        key=lambda each: (
+            list(table).index(each.first['model']) if each.row else len(table),
+            each.name,
+        ),
+    )
     return Choice(rows, beside, others, collection)
 
 
@@ -255,7 +293,9 @@ def _configurations(runs: Iterable[Run], table: dict[str, Published]) -> list[Co
     for seeds in groups.values():
         latest = tuple(seeds[seed][-1] for seed in sorted(seeds))
         superseded = tuple(run for seed in sorted(seeds) for run in seeds[seed][:-1])
-        configurations.append(Configuration(latest, superseded, table.get(latest[0].record['model'])))
+        configurations.append(
+            Configuration(latest, superseded, table.get(latest[0].record['model']))
+        )
     return configurations
 
 
@@ -267,10 +307,22 @@ def _is_finished(run: Run) -> bool:
 def _key(record: dict[str, Any]) -> str:
     """What the runs of one configuration share."""
     dataset = record['dataset']
-    settings = {name: value for name, value in record['hyperparameters'].items() if name not in _NO_SETTINGS}
-    return json.dumps([record['model'], record['options'], record['engine'], record['backend'], record['precision'],
-                       settings, dataset['kind'], dataset['sha256'] or dataset['folder']],
-                      sort_keys=True)
+    settings = {
+        name: value for name, value in record['hyperparameters'].items() if name not in _NO_SETTINGS
+    }
+    return json.dumps(
+        [
+            record['model'],
+            record['options'],
+            record['engine'],
+            record['backend'],
+            record['precision'],
+            settings,
+            dataset['kind'],
+            dataset['sha256'] or dataset['folder'],
+        ],
+        sort_keys=True,
+    )
 
 
 def _unfinished(run: Run) -> str:

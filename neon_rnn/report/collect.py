@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from neon_rnn import records
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.runs import records
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,12 @@ def collect(folder: Path) -> Collection:
     """
     if not folder.is_dir():
         raise UsageError(
-            f'{folder}: there is no such folder of runs. Train a network first, or name another with --runs.')
+            f'{folder}: there is no such folder of runs. Train a network first, or name another with --runs.'
+        )
     collection = Collection()
-    names = sorted(each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith('.'))
+    names = sorted(
+        each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith('.')
+    )
     by_id: dict[str, list[Run]] = {}
     for name in names:
         path = folder / name / records.RECORD
@@ -80,7 +83,11 @@ def collect(folder: Path) -> Collection:
         for run in runs:
             if run is not kept:
                 collection.duplicates.append(
-                    (run.folder, f'has the run id {run_id} of the record in {kept.folder} and is left out'))
+                    (
+                        run.folder,
+                        f'has the run id {run_id} of the record in {kept.folder} and is left out',
+                    )
+                )
     collection.runs.sort(key=lambda run: run.folder)
     collection.duplicates.sort()
     return collection

@@ -4,6 +4,7 @@ Every run is a process of its own (``python -m neon_rnn train ...``), so a row t
 nothing with it. What was done is read off the run records: runs of the same configuration that are finished are not
 repeated, those that broke off go on from their last checkpoint.
 """
+
 from neon_rnn.reproduce.execution import execute
 from neon_rnn.reproduce.jobs import Job, Settings, plan, summary
 

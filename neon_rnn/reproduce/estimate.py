@@ -1,12 +1,13 @@
 """How long a training will take: from the records of earlier runs on this machine, or from a few steps measured now."""
+
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from neon_rnn import environment
-from neon_rnn.bench.variants import Variant, Worker
+from benchmarks.variants import Variant, Worker
+from neon_rnn.support import machine
 
 #: Images of the first minibatches measured: even the largest network takes seconds for so many.
 _FEW = 16
@@ -14,8 +15,15 @@ _FEW = 16
 _LONG_STEP = 5.0
 
 
-def recorded_rate(records: Iterable[dict[str, Any]], row: str, engine: str, backend: str, precision: str,
-                  batch_size: int, shape: Sequence[int]) -> float | None:
+def recorded_rate(
+    records: Iterable[dict[str, Any]],
+    row: str,
+    engine: str,
+    backend: str,
+    precision: str,
+    batch_size: int,
+    shape: Sequence[int],
+) -> float | None:
     """Seconds an image in earlier runs of a row on this machine, with as many cores.
 
     Parameters
@@ -30,18 +38,32 @@ def recorded_rate(records: Iterable[dict[str, Any]], row: str, engine: str, back
     float or None
         Of the fastest run's last epoch; None without any.
     """
-    machine = {'cpu': environment.cpu_model(), 'cores': environment.cores()}
-    rates = [record['epochs'][-1]['seconds'] / sum(record['dataset']['counts']['train'].values())
-             for record in records
-             if record['epochs'] and record['model'] == row and record['engine'] == engine
-             and record['backend'] == backend and record['precision'] == precision
-             and record['dataset']['shape'] == list(shape) and record['hyperparameters']['batch_size'] == batch_size
-             and machine.items() <= ([record] + record['resumed'])[-1].get('machine', record['machine']).items()]
+    here = {'cpu': machine.cpu_model(), 'cores': machine.cores()}
+    rates = [
+        record['epochs'][-1]['seconds'] / sum(record['dataset']['counts']['train'].values())
+        for record in records
+        if record['epochs']
+        and record['model'] == row
+        and record['engine'] == engine
+        and record['backend'] == backend
+        and record['precision'] == precision
+        and record['dataset']['shape'] == list(shape)
+        and record['hyperparameters']['batch_size'] == batch_size
+        and here.items()
+        <= ([record] + record['resumed'])[-1].get('machine', record['machine']).items()
+    ]
     return min(rates, default=None)
 
 
-def measured_rate(row: str, engine: str, backend: str, precision: str, batch_size: int,
-                  shape: Sequence[int], python: str = sys.executable) -> float:
+def measured_rate(
+    row: str,
+    engine: str,
+    backend: str,
+    precision: str,
+    batch_size: int,
+    shape: Sequence[int],
+    python: str = sys.executable,
+) -> float:
     """Seconds an image, from a few steps in a process of its own: small minibatches, then whole ones if those are quick.
 
     Raises
@@ -49,8 +71,15 @@ def measured_rate(row: str, engine: str, backend: str, precision: str, batch_siz
     NeonRnnError
         The network cannot be trained so; names the row and says why.
     """
-    spec = {'kind': 'engine', 'engine': engine, 'backend': backend, 'precision': precision, 'threads': None,
-            'model': row, 'side': shape[1]}
+    spec = {
+        'kind': 'engine',
+        'engine': engine,
+        'backend': backend,
+        'precision': precision,
+        'threads': None,
+        'model': row,
+        'side': shape[1],
+    }
     few = min(batch_size, _FEW)
     rate = _step_seconds(row, dict(spec, batch=few), python) / few
     if few < batch_size and rate * batch_size < _LONG_STEP:

@@ -1,4 +1,5 @@
 """Doing what there is to do: one process after another, with progress; what fails does not stop the rest."""
+
 from __future__ import annotations
 
 import ctypes
@@ -15,10 +16,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from neon_rnn import files, paths, records
-from neon_rnn.errors import NeonRnnError
 from neon_rnn.reproduce.estimate import duration
 from neon_rnn.reproduce.jobs import Job
+from neon_rnn.runs import records
+from neon_rnn.support import files, processes
+from neon_rnn.support.errors import NeonRnnError
 
 _LOOK = 1.0  # seconds between two looks at a training's log
 _TAIL = 4096  # bytes of a log that are read for its last line
@@ -60,14 +62,16 @@ def execute(jobs: Iterable[Job], runs: Path, logs: Path, program: Sequence[str])
     expected = taken = 0.0  # seconds of the trainings that have ended well
     waiting = [job for job in jobs if job.waiting]
     files.make_folder(logs)
-    with _interrupted_by(signal.SIGTERM, signal.SIGHUP), tqdm(
-            waiting, disable=None, bar_format='{n_fmt}/{total_fmt} |{bar:10}| {desc}') as bar:
+    with (
+        _interrupted_by(signal.SIGTERM, signal.SIGHUP),
+        tqdm(waiting, disable=None, bar_format='{n_fmt}/{total_fmt} |{bar:10}| {desc}') as bar,
+    ):
         for index, job in enumerate(bar):
             log = logs / (job.name + '.log')
             if bar.disable:
                 print(f'{job.name}: run {index + 1} of {len(waiting)}, log: {log}', flush=True)
             pace = taken / expected if expected else 1.0
-            status, seconds = _train(job, program, log, bar, waiting[index + 1:], pace)
+            status, seconds = _train(job, program, log, bar, waiting[index + 1 :], pace)
             outcome = _outcome(job, status, seconds, runs, log)
             if job.seconds and not outcome.failed:
                 expected, taken = expected + job.seconds, taken + seconds
@@ -91,8 +95,9 @@ def _interrupted_by(*signals: signal.Signals) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[Job],
-           pace: float) -> tuple[int, float]:
+def _train(
+    job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[Job], pace: float
+) -> tuple[int, float]:
     """One training, its output in a log: its exit status and the seconds it took."""
     started = time.monotonic()
     try:
@@ -100,12 +105,19 @@ def _train(job: Job, program: Sequence[str], log: Path, bar: tqdm, later: list[J
             output.write('$ neon_rnn {}\n'.format(' '.join(job.argv)))
             output.flush()
             # A session of its own: the terminal's Ctrl-C reaches this process alone, which passes it on in order.
-            process = subprocess.Popen([*program, *job.argv], stdout=output,
-                                       stderr=subprocess.STDOUT, env=paths.child_environment(), start_new_session=True,
-                                       preexec_fn=_end_with_parent)
+            process = subprocess.Popen(
+                [*program, *job.argv],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=processes.child_environment(),
+                start_new_session=True,
+                preexec_fn=_end_with_parent,
+            )
             try:
                 while True:
-                    bar.set_description_str(_progress(job, log, time.monotonic() - started, later, pace))
+                    bar.set_description_str(
+                        _progress(job, log, time.monotonic() - started, later, pace)
+                    )
                     try:
                         status = process.wait(timeout=_LOOK)
                         break
@@ -129,12 +141,20 @@ def _outcome(job: Job, status: int, seconds: float, runs: Path, log: Path) -> Ou
     if status:
         signalled = f'status {status}'
         if status < 0:
-            signalled = f'killed by signal {-status}' + (', perhaps for memory' if -status == signal.SIGKILL else '')
-        return Outcome(job, True, f'failed after {duration(seconds)} ({signalled}): {last_line(log)} (log: {log})')
+            signalled = f'killed by signal {-status}' + (
+                ', perhaps for memory' if -status == signal.SIGKILL else ''
+            )
+        return Outcome(
+            job,
+            True,
+            f'failed after {duration(seconds)} ({signalled}): {last_line(log)} (log: {log})',
+        )
     try:
         return Outcome(job, False, f'accuracy {_accuracy(log, runs):.1%} after {duration(seconds)}')
     except NeonRnnError as error:
-        return Outcome(job, True, f'ended without a result after {duration(seconds)}: {error} (log: {log})')
+        return Outcome(
+            job, True, f'ended without a result after {duration(seconds)}: {error} (log: {log})'
+        )
 
 
 def _end_with_parent() -> None:
@@ -149,11 +169,15 @@ def _progress(job: Job, log: Path, seconds: float, later: list[Job], pace: float
     `pace` is what the trainings before took, as a multiple of what was estimated.
     """
     said = last_line(log)
-    text = f'{job.name}: ' + (', '.join(re.split(' {2,}', said)[:3]) if said.startswith('epoch') else 'starting')
+    text = f'{job.name}: ' + (
+        ', '.join(re.split(' {2,}', said)[:3]) if said.startswith('epoch') else 'starting'
+    )
     estimates = [each.seconds for each in (job, *later)]
     if None in estimates:
         return text
-    left = max(0.0, (job.seconds or 0) * pace - seconds) + pace * sum(each.seconds or 0 for each in later)
+    left = max(0.0, (job.seconds or 0) * pace - seconds) + pace * sum(
+        each.seconds or 0 for each in later
+    )
     return f'about {duration(left)} left; {text}'
 
 
@@ -162,7 +186,9 @@ def last_line(log: Path) -> str:
     with log.open('rb') as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
         text = file.read().decode('utf-8', 'replace')
-    return next((line.strip() for line in reversed(re.split('[\r\n]', text)) if line.strip()), 'no output')
+    return next(
+        (line.strip() for line in reversed(re.split('[\r\n]', text)) if line.strip()), 'no output'
+    )
 
 
 def _accuracy(log: Path, runs: Path) -> float:
@@ -173,7 +199,9 @@ def _accuracy(log: Path, runs: Path) -> float:
     NeonRnnError
         There is no such line, no such record, or no result in it.
     """
-    folders = re.findall('^record and checkpoint: (.+)$', log.read_text(encoding='utf-8', errors='replace'), re.M)
+    folders = re.findall(
+        '^record and checkpoint: (.+)$', log.read_text(encoding='utf-8', errors='replace'), re.M
+    )
     if not folders:
         raise NeonRnnError('it named no record')
     folder = runs / Path(folders[-1]).name

@@ -1,4 +1,5 @@
 """What there is to do: one job a row and seed, read off the run records, with the time it will take."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -8,13 +9,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from neon_rnn import engines, pretrained, published
-from neon_rnn.dataset import Dataset, open_dataset
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.inference import checkpoint_path
+from neon_rnn import engines, published
+from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.report.collect import Collection, collect
 from neon_rnn.reproduce import estimate
-from neon_rnn.wording import counted
+from neon_rnn.runs.trained_run import checkpoint_path
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.wording import counted
+from neon_rnn.weights import pretrained
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +51,11 @@ class Settings:
 
     def data_of(self, row: str) -> str:
         """The data set of a row: that of its image size, where there is one."""
-        return self.data_224 if self.data_224 and published.rows()[row].input_side == 224 else self.data
+        return (
+            self.data_224
+            if self.data_224 and published.rows()[row].input_side == 224
+            else self.data
+        )
 
 
 @dataclasses.dataclass
@@ -105,15 +111,24 @@ def plan(settings: Settings, progress: Callable[[str], None] = lambda text: None
     """
     unknown = [row for row in settings.rows if row not in published.rows()]
     if unknown:
-        raise UsageError('there is no row {}; the rows are {}.'.format(', '.join(unknown), ', '.join(published.rows())))
-    datasets = {folder: open_dataset(folder) for folder in sorted({settings.data_of(row) for row in settings.rows})}
+        raise UsageError(
+            'there is no row {}; the rows are {}.'.format(
+                ', '.join(unknown), ', '.join(published.rows())
+            )
+        )
+    datasets = {
+        folder: open_dataset(folder)
+        for folder in sorted({settings.data_of(row) for row in settings.rows})
+    }
     past = collect(Path(settings.out)) if os.path.isdir(settings.out) else Collection()
     source = _pretrained_sha256(settings)
     jobs = []
     for row in settings.rows:
         dataset = datasets[settings.data_of(row)]
-        ours = [_job(settings, row, seed, dataset, past, source if pretrained.takes(row) else None)
-                for seed in range(settings.seeds)]
+        ours = [
+            _job(settings, row, seed, dataset, past, source if pretrained.takes(row) else None)
+            for seed in range(settings.seeds)
+        ]
         if any(job.waiting for job in ours):
             rate = _rate(settings, row, dataset, past, progress)
             for job in ours:
@@ -131,46 +146,111 @@ def _pretrained_sha256(settings: Settings) -> str | None:
     return source.description['sha256'] if source else None
 
 
-def _rate(settings: Settings, row: str, dataset: Dataset, past: Collection,
-          progress: Callable[[str], None]) -> float | None:
+def _rate(
+    settings: Settings,
+    row: str,
+    dataset: Dataset,
+    past: Collection,
+    progress: Callable[[str], None],
+) -> float | None:
     """Seconds an image, recorded or else measured; None where neither can be had."""
-    rate = estimate.recorded_rate((run.record for run in past.runs), row, settings.engine, settings.recorded_backend,
-                                  settings.precision, settings.batch_size, dataset.shape)
+    rate = estimate.recorded_rate(
+        (run.record for run in past.runs),
+        row,
+        settings.engine,
+        settings.recorded_backend,
+        settings.precision,
+        settings.batch_size,
+        dataset.shape,
+    )
     if rate is None and settings.python is not None:
         progress(f'measuring {row}')
         try:
-            rate = estimate.measured_rate(row, settings.engine, settings.backend, settings.precision,
-                                          settings.batch_size, dataset.shape, settings.python)
+            rate = estimate.measured_rate(
+                row,
+                settings.engine,
+                settings.backend,
+                settings.precision,
+                settings.batch_size,
+                dataset.shape,
+                settings.python,
+            )
         except NeonRnnError as error:
             progress(f'no estimate of {error}')
     return rate
 
 
-def _job(settings: Settings, row: str, seed: int, dataset: Dataset, past: Collection, source: str | None) -> Job:
+def _job(
+    settings: Settings, row: str, seed: int, dataset: Dataset, past: Collection, source: str | None
+) -> Job:
     """What is left to do of a row with a seed; `source` is the sha256 of the pretrained weights, if any are read."""
     epochs = settings.epochs_of(row)
-    argv = ['train', '--model', row, '--data', settings.data_of(row), '--engine', settings.engine, '-b',
-            settings.backend, '-z', str(settings.batch_size), '-e', str(epochs), '-r', str(seed), '--precision',
-            settings.precision, '--out', settings.out]
+    argv = [
+        'train',
+        '--model',
+        row,
+        '--data',
+        settings.data_of(row),
+        '--engine',
+        settings.engine,
+        '-b',
+        settings.backend,
+        '-z',
+        str(settings.batch_size),
+        '-e',
+        str(epochs),
+        '-r',
+        str(seed),
+        '--precision',
+        settings.precision,
+        '--out',
+        settings.out,
+    ]
     if pretrained.takes(row):
         if settings.pretrained is None:
-            return Job(row, seed, epochs, 'cannot', argv, reason='needs --pretrained FILE (or none)')
+            return Job(
+                row, seed, epochs, 'cannot', argv, reason='needs --pretrained FILE (or none)'
+            )
         argv += ['--pretrained', settings.pretrained]
     job = Job(row, seed, epochs, 'new', argv, epochs_left=epochs)
-    wanted = {'model': row, 'engine': settings.engine, 'backend': settings.recorded_backend,
-              'precision': settings.precision, 'seed': seed, 'batch_size': settings.batch_size, 'epochs': epochs,
-              'shuffle': True, 'data': dataset.sha256(), 'pretrained': source, 'variant': ''}
+    wanted = {
+        'model': row,
+        'engine': settings.engine,
+        'backend': settings.recorded_backend,
+        'precision': settings.precision,
+        'seed': seed,
+        'batch_size': settings.batch_size,
+        'epochs': epochs,
+        'shuffle': True,
+        'data': dataset.sha256(),
+        'pretrained': source,
+        'variant': '',
+    }
     for run in past.runs:
         record, folder = run.record, os.path.join(settings.out, run.folder)
         if _configuration(record) != wanted:
             continue
         if record['status'] in ('finished', 'diverged'):
-            return dataclasses.replace(job, state='done', folder=folder, reason=record['status'], epochs_left=0)
+            return dataclasses.replace(
+                job, state='done', folder=folder, reason=record['status'], epochs_left=0
+            )
         if os.path.isfile(checkpoint_path(folder)):
             # the backend is in the record; it stands here for docker/run-in-compose.sh, which picks the container by it
-            job = dataclasses.replace(job, state='resume', folder=folder, epochs_left=epochs - len(record['epochs']),
-                                      argv=['train', '--resume', folder, '--data', settings.data_of(row), '-b',
-                                            settings.backend])
+            job = dataclasses.replace(
+                job,
+                state='resume',
+                folder=folder,
+                epochs_left=epochs - len(record['epochs']),
+                argv=[
+                    'train',
+                    '--resume',
+                    folder,
+                    '--data',
+                    settings.data_of(row),
+                    '-b',
+                    settings.backend,
+                ],
+            )
     return job
 
 
@@ -178,23 +258,42 @@ def _configuration(record: dict[str, Any]) -> dict[str, Any]:
     """What makes two runs the same, of a record."""
     hyperparameters = record['hyperparameters']
     source = record['options'].get('pretrained') or {}
-    return {**{name: record[name] for name in ('model', 'engine', 'backend', 'precision', 'seed')},
-            **{name: hyperparameters[name] for name in ('batch_size', 'epochs', 'shuffle')},
-            'data': record['dataset']['sha256'], 'pretrained': source.get('sha256'),
-            'variant': published.variant(record['options'])}
+    return {
+        **{name: record[name] for name in ('model', 'engine', 'backend', 'precision', 'seed')},
+        **{name: hyperparameters[name] for name in ('batch_size', 'epochs', 'shuffle')},
+        'data': record['dataset']['sha256'],
+        'pretrained': source.get('sha256'),
+        'variant': published.variant(record['options']),
+    }
 
 
 def summary(jobs: Sequence[Job]) -> str:
     """The plan as lines for a terminal."""
-    words = {'new': 'to train', 'resume': 'to resume', 'done': 'done', 'cannot': 'cannot be trained'}
+    words = {
+        'new': 'to train',
+        'resume': 'to resume',
+        'done': 'done',
+        'cannot': 'cannot be trained',
+    }
     lines = [f'{"row":<12}{"seed":>5}{"epochs":>8}{"estimate":>12}  what']
     for job in jobs:
-        time = '' if not job.waiting else 'unknown' if job.seconds is None else estimate.duration(job.seconds)
-        shortened = '' if job.state == 'cannot' or job.epochs == published.rows()[job.row].epochs else \
-            f' ({job.epochs} of {published.rows()[job.row].epochs} published epochs)'
+        time = (
+            ''
+            if not job.waiting
+            else 'unknown'
+            if job.seconds is None
+            else estimate.duration(job.seconds)
+        )
+        shortened = (
+            ''
+            if job.state == 'cannot' or job.epochs == published.rows()[job.row].epochs
+            else f' ({job.epochs} of {published.rows()[job.row].epochs} published epochs)'
+        )
         went = f' after epoch {job.epochs - job.epochs_left}' if job.state == 'resume' else ''
         note = f': {job.reason}' if job.reason and job.reason != 'finished' else ''
-        lines.append(f'{job.row:<12}{job.seed:>5}{job.epochs:>8}{time:>12}  {words[job.state]}{went}{note}{shortened}')
+        lines.append(
+            f'{job.row:<12}{job.seed:>5}{job.epochs:>8}{time:>12}  {words[job.state]}{went}{note}{shortened}'
+        )
     known = [job.seconds for job in jobs if job.seconds is not None]
     unknown = sum(1 for job in jobs if job.waiting and job.seconds is None)
     parts = [estimate.duration(sum(known))] if known or not unknown else []

@@ -2,6 +2,7 @@
 
 Needs Chromium (Debian: apt-get install chromium); without it these tests are skipped.
 """
+
 import functools
 import http.server
 import json
@@ -19,11 +20,15 @@ import synthetic_records as synthetic  # noqa: E402
 
 from neon_rnn.report import build  # noqa: E402
 
-CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium here: apt-get install chromium')
+CHROMIUM = (
+    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason='no Chromium here: apt-get install chromium'
+)
 
 #: Measures the page within a frame of the width to test: a headless window cannot be as narrow as a phone.
-FRAME = '''<!DOCTYPE html><style>* { margin: 0 } iframe { border: 0; width: %dpx; height: 3000px }</style>
+FRAME = """<!DOCTYPE html><style>* { margin: 0 } iframe { border: 0; width: %dpx; height: 3000px }</style>
 <iframe src="/report.html"></iframe><pre></pre>
 <script>
 addEventListener('load', () => {
@@ -44,7 +49,7 @@ addEventListener('load', () => {
     smallest: Math.min(...[...page.querySelectorAll('svg text')].filter(element => element.getClientRects().length)
       .map(element => parseFloat(styles(element).fontSize) * element.getScreenCTM().a))}) + 'END';
 });
-</script>'''
+</script>"""
 
 
 @pytest.fixture(scope='module')
@@ -54,14 +59,28 @@ def address(tmp_path_factory):
     runs = out / 'runs'
     demo = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo')
     date = '20261123-101500'
-    for record in (
-            [synthetic.record(f'rnn-torch-cpu-s{seed}-{date}', seed=seed, seconds=99.0 + seed) for seed in range(3)]
-            + [synthetic.record(f'fcnn-1-torch-cpu-s0-{date}', model='fcnn-1', row='FCNN-1', dataset=demo),
-               synthetic.record(f'cnn-1-torch-cpu-s0-{date}', model='cnn-1', row='CNN-1', epochs=3, correct=None,
-                                status='failed', error='NeonRnnError: /a/long/path/without/any/place/to/break/the/line/'
-                                'results/runs/record.json: the disk is full'),
-               synthetic.record(f'efficientnet-lite0-torch-cpu-s0-{date}', row=None, epochs=5,
-                                model='efficientnet-lite0-with-a-long-name')]):
+    for record in [
+        synthetic.record(f'rnn-torch-cpu-s{seed}-{date}', seed=seed, seconds=99.0 + seed)
+        for seed in range(3)
+    ] + [
+        synthetic.record(f'fcnn-1-torch-cpu-s0-{date}', model='fcnn-1', row='FCNN-1', dataset=demo),
+        synthetic.record(
+            f'cnn-1-torch-cpu-s0-{date}',
+            model='cnn-1',
+            row='CNN-1',
+            epochs=3,
+            correct=None,
+            status='failed',
+            error='NeonRnnError: /a/long/path/without/any/place/to/break/the/line/'
+            'results/runs/record.json: the disk is full',
+        ),
+        synthetic.record(
+            f'efficientnet-lite0-torch-cpu-s0-{date}',
+            row=None,
+            epochs=5,
+            model='efficientnet-lite0-with-a-long-name',
+        ),
+    ]:
         synthetic.write(runs, record)
     (runs / 'a-broken-record-with-a-long-name-0123456789').mkdir()
     files = build.build(runs, out)[1]
@@ -81,7 +100,9 @@ def address(tmp_path_factory):
             self.wfile.write(content)
 
     build.write(files, out)
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), functools.partial(Handler, directory=str(out)))
+    server = http.server.ThreadingHTTPServer(
+        ('127.0.0.1', 0), functools.partial(Handler, directory=str(out))
+    )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f'http://127.0.0.1:{server.server_port}'
@@ -92,11 +113,28 @@ def address(tmp_path_factory):
 
 def measured(address, width, theme, profile):
     """What the page measures in a frame of so many pixels."""
-    flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-sync',
-             '--disable-background-networking', '--disable-component-update', '--hide-scrollbars', '--dump-dom',
-             '--window-size=1400,1000', f'--user-data-dir={profile}', f'--blink-settings=preferredColorScheme={theme}']
-    done = subprocess.run([CHROMIUM, *flags, f'{address}/frame-{width}'], check=True, capture_output=True, text=True,
-                          timeout=120)
+    flags = [
+        '--headless',
+        '--no-sandbox',
+        '--disable-gpu',
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-sync',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--hide-scrollbars',
+        '--dump-dom',
+        '--window-size=1400,1000',
+        f'--user-data-dir={profile}',
+        f'--blink-settings=preferredColorScheme={theme}',
+    ]
+    done = subprocess.run(
+        [CHROMIUM, *flags, f'{address}/frame-{width}'],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     found = re.search('MEASURED(.*)END', done.stdout)
     assert found, done.stderr[-2000:]
     return json.loads(found[1].replace('&gt;', '>').replace('&lt;', '<').replace('&amp;', '&'))

@@ -1,4 +1,5 @@
 """What the tests of the container share: the repository's files and how they are read."""
+
 import os
 import re
 import shutil
@@ -11,8 +12,16 @@ DOCKER = ROOT / 'docker'
 DOCKERFILE = (ROOT / 'Dockerfile').read_text()
 NEON_2_6_0 = 'f9d771bbb5f5fa3ae129748596d0ced5389c7f88'
 #: The compose file's own variables; a test starts without them.
-VARIABLES = ('ENGINE', 'BACKEND', 'NVIDIA_DRIVER', 'NEON_RNN_UID', 'NEON_RNN_GID', 'COMPOSE_FILE', 'DOCKER_HOST',
-             'DOCKER_CONTEXT')
+VARIABLES = (
+    'ENGINE',
+    'BACKEND',
+    'NVIDIA_DRIVER',
+    'NEON_RNN_UID',
+    'NEON_RNN_GID',
+    'COMPOSE_FILE',
+    'DOCKER_HOST',
+    'DOCKER_CONTEXT',
+)
 
 
 def pins(name):
@@ -44,10 +53,14 @@ def clean_environment(**more):
 
 def run(*command, **options):
     """Run a command; the result has its output as text."""
-    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, **options)
+    return subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, check=False, **options
+    )
 
 
 def instructions():
     """The Dockerfile's instructions, continuation lines joined and comments left out."""
     text = '\n'.join(line for line in DOCKERFILE.splitlines() if not line.lstrip().startswith('#'))
-    return [' '.join(line.split()) for line in re.sub(r'\\\n', ' ', text).splitlines() if line.strip()]
+    return [
+        ' '.join(line.split()) for line in re.sub(r'\\\n', ' ', text).splitlines() if line.strip()
+    ]

@@ -1,4 +1,5 @@
 """The project on a real Docker engine, as its caller uses it."""
+
 from container_files import compose_binary, run
 
 #: The user who calls: neither root nor the images' default.
@@ -20,12 +21,23 @@ class Project:
 
     def build(self, target, *words):
         """Build a target of the Dockerfile from sources that can be had here."""
-        return self.docker('build', '--network=host', f'--target={target}', '--build-arg=PYTHON_IMAGE=base:torch',
-                           f'--build-arg=TORCH_INDEX_URL={self.torch_index}', *words, '.')
+        return self.docker(
+            'build',
+            '--network=host',
+            f'--target={target}',
+            '--build-arg=PYTHON_IMAGE=base:torch',
+            f'--build-arg=TORCH_INDEX_URL={self.torch_index}',
+            *words,
+            '.',
+        )
 
     def compose(self, *words, binary=None, **variables):
         """Run Compose in the tree; a variable that is None is taken from the environment."""
-        environment = {name: value for name, value in {**self.environment, **variables}.items() if value is not None}
+        environment = {
+            name: value
+            for name, value in {**self.environment, **variables}.items()
+            if value is not None
+        }
         return run(binary or compose_binary(), *words, cwd=self.tree, env=environment)
 
     def run(self, *words, **options):
@@ -40,7 +52,19 @@ class Project:
         """Train one epoch on the demo portraits; the new run folder."""
         runs = self.tree / 'results/runs'
         before = set(runs.iterdir())  # the repository comes with records
-        done = self.run('train', '--model', 'rnn', '--data', 'data/demo', '-e', '1', '-z', '8', *words, **options)
+        done = self.run(
+            'train',
+            '--model',
+            'rnn',
+            '--data',
+            'data/demo',
+            '-e',
+            '1',
+            '-z',
+            '8',
+            *words,
+            **options,
+        )
         assert done.returncode == 0, done.stderr
         (folder,) = set(runs.iterdir()) - before
         return folder

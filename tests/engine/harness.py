@@ -1,4 +1,5 @@
 """How the engine tests drive layers: build, forward, gradients in neon's layout, finite differences."""
+
 import numpy as np
 import torch
 
@@ -16,7 +17,9 @@ def randomise(nn, model, seed=1, scale=0.5):
     weights = nn.get_weights(model)
     for name, values in weights.items():
         drawn = rng.normal(0, scale, values.shape)
-        weights[name] = (np.abs(drawn) + 0.1 if name.endswith('gvar') else drawn).astype(values.dtype)
+        weights[name] = (np.abs(drawn) + 0.1 if name.endswith('gvar') else drawn).astype(
+            values.dtype
+        )
     nn.set_weights(model, weights)
     return weights
 
@@ -40,9 +43,18 @@ def gradients(model, x, error, training=True):
 
 def packed_gradients(model):
     """Name -> gradient of every trained parameter, in neon's shape; zero where autograd left none."""
-    return {weight.name: weight.pack([torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
-                                      for tensor in weight.tensors]).numpy().copy()
-            for weight in model.weights if weight.trained}
+    return {
+        weight.name: weight.pack(
+            [
+                torch.zeros_like(tensor) if tensor.grad is None else tensor.grad
+                for tensor in weight.tensors
+            ]
+        )
+        .numpy()
+        .copy()
+        for weight in model.weights
+        if weight.trained
+    }
 
 
 def differences(function, values, step=1e-6):
@@ -78,4 +90,6 @@ def check_gradients(nn, model, x, tolerance=1e-7, skip=()):
             expected = differences(objective, weights[name])
             scale = np.abs(expected).max()
             assert scale > 0, name
-            np.testing.assert_allclose(gradient, expected, atol=tolerance * scale, rtol=0, err_msg=name)
+            np.testing.assert_allclose(
+                gradient, expected, atol=tolerance * scale, rtol=0, err_msg=name
+            )

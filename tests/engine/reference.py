@@ -3,6 +3,7 @@
 Written out from what was measured on neon and from the formulas in its documentation, never from the engines. Slow and
 obvious on purpose; float64 throughout. Batch-first, as the torch engine is.
 """
+
 import itertools
 import math
 
@@ -18,6 +19,7 @@ def logistic(x):
 
 
 # Initial draws -------------------------------------------------------------------------------------------------------
+
 
 def kaiming(rng, shape, local=True):
     """Normal of standard deviation sqrt(2 / fan in); a convolution's weight is (C*R*S, K), a linear layer's (nout, nin)."""
@@ -53,14 +55,19 @@ def draw_recurrent(rng, features, units, gates=1, directions=1):
 
 # Feed-forward layers -------------------------------------------------------------------------------------------------
 
+
 def convolution(x, weight, window, bias=None, padding=(0, 0), strides=(1, 1), dilation=(1, 1)):
     """Cross-correlation of images (N, C, H, W) with neon's weight (C*R*S, K)."""
     count, channels, height, width = x.shape
     rows, columns = window
     maps = weight.shape[1]
     kernel = weight.reshape(channels, rows, columns, maps)
-    out_height = math.floor((height - (dilation[0] * (rows - 1) + 1) + 2 * padding[0]) / strides[0]) + 1
-    out_width = math.floor((width - (dilation[1] * (columns - 1) + 1) + 2 * padding[1]) / strides[1]) + 1
+    out_height = (
+        math.floor((height - (dilation[0] * (rows - 1) + 1) + 2 * padding[0]) / strides[0]) + 1
+    )
+    out_width = (
+        math.floor((width - (dilation[1] * (columns - 1) + 1) + 2 * padding[1]) / strides[1]) + 1
+    )
     y = np.zeros((count, maps, out_height, out_width))
     for n, k, p, q in np.ndindex(*y.shape):
         total = 0.0 if bias is None else float(bias[k, 0])
@@ -107,11 +114,14 @@ class BatchNorm:
                 variance = ((values - mean) ** 2).sum() / values.size
                 self.gmean[channel] = self.rho * self.gmean[channel] + (1 - self.rho) * mean
                 self.gvar[channel] = self.rho * self.gvar[channel] + (1 - self.rho) * variance
-            y[:, channel] = gamma[channel] * (values - mean) / math.sqrt(variance + self.eps) + beta[channel]
+            y[:, channel] = (
+                gamma[channel] * (values - mean) / math.sqrt(variance + self.eps) + beta[channel]
+            )
         return y
 
 
 # Recurrent layers ----------------------------------------------------------------------------------------------------
+
 
 def unpack(weight, features, units, gates, directions):
     """neon's packed W -> a list of (input weights, recurrent weights, bias), one a direction."""
@@ -121,7 +131,7 @@ def unpack(weight, features, units, gates, directions):
     for size in (features, units, 1):
         row = []
         for _ in range(directions):
-            row.append(values[taken:taken + gates * units * size].reshape(gates * units, size))
+            row.append(values[taken : taken + gates * units * size].reshape(gates * units, size))
             taken += gates * units * size
         parts.append(row)
     assert taken == values.size
@@ -156,9 +166,12 @@ def gru(x, state, w, r, b):
 
 #: Class name -> (step, gates, directions, vectors of state).
 CELLS = {
-    'Recurrent': (elman, 1, 1, 1), 'BiRNN': (elman, 1, 2, 1),
-    'LSTM': (lstm, 4, 1, 2), 'BiLSTM': (lstm, 4, 2, 2),
-    'GRU': (gru, 3, 1, 1), 'BiGRU': (gru, 3, 2, 1),
+    'Recurrent': (elman, 1, 1, 1),
+    'BiRNN': (elman, 1, 2, 1),
+    'LSTM': (lstm, 4, 1, 2),
+    'BiLSTM': (lstm, 4, 2, 2),
+    'GRU': (gru, 3, 1, 1),
+    'BiGRU': (gru, 3, 2, 1),
 }
 
 
@@ -187,8 +200,12 @@ def spatial_rnn(cell, vertical, horizontal, x, block, units):
     for n in range(count):
         swept = [[None] * across for _ in range(down)]
         for j in range(across):
-            column = [x[n, :, i * block[0]:(i + 1) * block[0], j * block[1]:(j + 1) * block[1]].ravel()
-                      for i in range(down)]
+            column = [
+                x[
+                    n, :, i * block[0] : (i + 1) * block[0], j * block[1] : (j + 1) * block[1]
+                ].ravel()
+                for i in range(down)
+            ]
             for i, output in enumerate(recurrent(cell, vertical, column, units)):
                 swept[i][j] = output
         rows = [recurrent(cell, horizontal, swept[i], units) for i in range(down)]
@@ -198,6 +215,7 @@ def spatial_rnn(cell, vertical, horizontal, x, block, units):
 
 # Training ------------------------------------------------------------------------------------------------------------
 
+
 def softmax(x):
     """Of each row."""
     shifted = np.exp(x - x.max(axis=1, keepdims=True))
@@ -206,7 +224,9 @@ def softmax(x):
 
 def cross_entropy(y, labels):
     """Mean over the minibatch of -log of the probability of the right class, never below exp(-50)."""
-    return sum(-math.log(max(row[label], math.exp(-50))) for row, label in zip(y, labels, strict=True)) / len(y)
+    return sum(
+        -math.log(max(row[label], math.exp(-50))) for row, label in zip(y, labels, strict=True)
+    ) / len(y)
 
 
 def momentum_step(parameter, velocity, gradient, learning_rate, momentum_coef, wdecay):

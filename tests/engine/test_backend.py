@@ -1,10 +1,11 @@
 """Starting the torch engine: backends, precisions, what is missing, what the record gets."""
+
 import numpy as np
 import pytest
 import torch
 
 from neon_rnn.engines.torch import backend
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 
 def test_an_unknown_backend_is_an_error_that_names_those_there_are(nn):
@@ -21,7 +22,9 @@ def test_a_missing_gpu_is_an_error_never_a_substitute(nn, monkeypatch):
 
 
 def test_an_unknown_precision_is_an_error(nn):
-    with pytest.raises(UsageError, match="no precision 'float16'; choose float32, float64, bf16, tf32"):
+    with pytest.raises(
+        UsageError, match="no precision 'float16'; choose float32, float64, bf16, tf32"
+    ):
         nn.start('cpu', batch_size=4, rng_seed=0, precision='float16')
 
 
@@ -36,13 +39,17 @@ def test_a_layer_before_start_says_so(nn, monkeypatch):
 def test_what_the_record_gets(nn, name):
     description = nn.start(name, batch_size=4, rng_seed=0, threads=1)
     assert description['backend'] == 'cpu'
-    assert (description['precision'], description['threads'], description['deterministic']) == ('float32', 1, False)
+    assert (description['precision'], description['threads'], description['deterministic']) == (
+        'float32',
+        1,
+        False,
+    )
     assert description['torch'] == torch.__version__
     assert torch.get_num_threads() == 1
 
 
 def test_the_default_is_all_the_cores_the_process_may_use(nn, monkeypatch):
-    monkeypatch.setattr(backend.environment, 'cores', lambda: 3)
+    monkeypatch.setattr(backend.machine, 'cores', lambda: 3)
     try:
         assert nn.start('cpu', batch_size=4, rng_seed=0)['threads'] == 3
     finally:
@@ -51,22 +58,38 @@ def test_the_default_is_all_the_cores_the_process_may_use(nn, monkeypatch):
 
 def test_deterministic_kernels_on_request(nn):
     try:
-        assert nn.start('cpu', batch_size=4, rng_seed=0, threads=1, deterministic=True)['deterministic'] is True
+        assert (
+            nn.start('cpu', batch_size=4, rng_seed=0, threads=1, deterministic=True)[
+                'deterministic'
+            ]
+            is True
+        )
         assert torch.are_deterministic_algorithms_enabled()
     finally:
         nn.start('cpu', batch_size=4, rng_seed=0, threads=1)
     assert not torch.are_deterministic_algorithms_enabled()
 
 
-@pytest.mark.parametrize(('precision', 'dtype'), [('float32', np.float32), ('float64', np.float64), ('bf16', np.float32)])
+@pytest.mark.parametrize(
+    ('precision', 'dtype'), [('float32', np.float32), ('float64', np.float64), ('bf16', np.float32)]
+)
 def test_precisions_hold_weights_as_they_say(nn, precision, dtype):
     nn.start('cpu', batch_size=4, rng_seed=0, precision=precision, threads=1)
     model = nn.Model(nn.Affine(2, init=nn.Gaussian(), activation=nn.Softmax()))
     model.initialize((300,), nn.GeneralizedCost(nn.CrossEntropyMulti()))
     assert nn.get_weights(model)['0.W'].dtype == dtype
     assert nn.predict(model, np.zeros((3, 300), np.uint8)).dtype == np.float32
-    assert np.isfinite(float(nn.train_step(model, np.ones((4, 300), np.uint8), np.array([0, 1, 0, 1]),
-                                           nn.GradientDescentMomentum(0.1, 0.9), 0)))
+    assert np.isfinite(
+        float(
+            nn.train_step(
+                model,
+                np.ones((4, 300), np.uint8),
+                np.array([0, 1, 0, 1]),
+                nn.GradientDescentMomentum(0.1, 0.9),
+                0,
+            )
+        )
+    )
 
 
 def test_bf16_rounds_the_products_and_float32_does_not(nn):

@@ -1,4 +1,5 @@
 """The cells that neon does not have: against one step at a time in NumPy, and gradients against finite differences."""
+
 import harness
 import numpy as np
 import pytest
@@ -30,20 +31,24 @@ CELLS = {'BiJordan': jordan, 'BiDeepTransition': deep_transition, 'BiDeepOutput'
 def expected_outputs(cell, weights, sequence):
     """Both directions over one sequence (steps, features): (steps, 2 * units)."""
     packed = weights['0.V'].ravel()
-    second = packed[:2 * UNITS * UNITS].reshape(2, UNITS, UNITS)
-    second_bias = packed[2 * UNITS * UNITS:].reshape(2, UNITS)
+    second = packed[: 2 * UNITS * UNITS].reshape(2, UNITS, UNITS)
+    second_bias = packed[2 * UNITS * UNITS :].reshape(2, UNITS)
     outputs = np.zeros((len(sequence), 2 * UNITS))
     for direction, first in enumerate(reference.unpack(weights['0.W'], FEATURES, UNITS, 1, 2)):
         state = np.zeros(UNITS)
         steps = range(len(sequence))
         for step in steps if direction == 0 else reversed(steps):
-            output, state = CELLS[cell](sequence[step], state, *first, second[direction], second_bias[direction])
-            outputs[step, direction * UNITS:(direction + 1) * UNITS] = output
+            output, state = CELLS[cell](
+                sequence[step], state, *first, second[direction], second_bias[direction]
+            )
+            outputs[step, direction * UNITS : (direction + 1) * UNITS] = output
     return outputs
 
 
 def build(nn, cell):
-    layer = getattr(nn, cell)(output_size=UNITS, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True)
+    layer = getattr(nn, cell)(
+        output_size=UNITS, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True
+    )
     model = harness.build(nn, [layer], (FEATURES, STEPS))
     return model, harness.randomise(nn, model)
 
@@ -57,7 +62,9 @@ def sequences():
 def test_sequences_are_the_reference(nn, cell):
     model, weights = build(nn, cell)
     assert {name: values.shape for name, values in weights.items()} == {
-        '0.W': (2 * (FEATURES + UNITS + 1), UNITS), '0.V': (2 * (UNITS + 1), UNITS)}
+        '0.W': (2 * (FEATURES + UNITS + 1), UNITS),
+        '0.V': (2 * (UNITS + 1), UNITS),
+    }
     assert model.layers.out_shape == (2 * UNITS, STEPS)
     x = sequences()
     expected = [expected_outputs(cell, weights, each.T).T for each in x]
@@ -71,7 +78,9 @@ def test_stacked_is_one_network_over_the_other(nn):
     expected = []
     for each in x:
         first = reference.recurrent('BiRNN', weights['0.first.W'], list(each.T), UNITS)
-        expected.append(np.transpose(reference.recurrent('BiRNN', weights['0.second.W'], first, UNITS)))
+        expected.append(
+            np.transpose(reference.recurrent('BiRNN', weights['0.second.W'], first, UNITS))
+        )
     np.testing.assert_allclose(harness.forward(model, x), expected, atol=1e-14)
 
 
@@ -84,18 +93,30 @@ def test_gradients_are_the_finite_differences(nn, cell):
 @pytest.mark.parametrize('cell', [*sorted(CELLS), 'StackedBiRNN'])
 def test_in_a_spatial_rnn_the_block_is_flattened_channel_by_channel(nn, cell):
     """SpatialRNN reads blocks place by place and turns the input weights: the output has to be that of (C, row, column)."""
-    params = dict(output_size=UNITS, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True)
-    model = harness.build(nn, [nn.SpatialRNN((2, 4, 2), (2, 2, 2), getattr(nn, cell), params)], (2, 4, 2))
+    params = dict(
+        output_size=UNITS, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True
+    )
+    model = harness.build(
+        nn, [nn.SpatialRNN((2, 4, 2), (2, 2, 2), getattr(nn, cell), params)], (2, 4, 2)
+    )
     weights = harness.randomise(nn, model)
     across = harness.build(nn, [getattr(nn, cell)(**params)], (2 * UNITS, 1))
     down = harness.build(nn, [getattr(nn, cell)(**params)], (8, 2))
     for single, part in ((down, '0.vertical.'), (across, '0.horizontal.')):
-        nn.set_weights(single, {'0.' + name[len(part):]: values for name, values in weights.items()
-                                if name.startswith(part)})
+        nn.set_weights(
+            single,
+            {
+                '0.' + name[len(part) :]: values
+                for name, values in weights.items()
+                if name.startswith(part)
+            },
+        )
     x = np.random.RandomState(6).normal(size=(BATCH, 2, 4, 2))
     blocks = np.stack([x[:, :, :2].reshape(BATCH, 8), x[:, :, 2:].reshape(BATCH, 8)], axis=2)
     swept = harness.forward(down, blocks)
-    expected = np.stack([harness.forward(across, swept[:, :, row:row + 1])[:, :, 0] for row in range(2)], axis=2)
+    expected = np.stack(
+        [harness.forward(across, swept[:, :, row : row + 1])[:, :, 0] for row in range(2)], axis=2
+    )
     np.testing.assert_allclose(harness.forward(model, x)[..., 0], expected, atol=1e-14)
 
 

@@ -1,4 +1,5 @@
 """Both engines export exactly the contract, sorted, and what they declare beyond it."""
+
 import ast
 import importlib
 import importlib.util
@@ -7,16 +8,28 @@ import inspect
 import pytest
 
 from neon_rnn import engines
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 
 def exports(name):
     """``__all__`` and ``EXTRAS`` of an engine, read from its source: neon need not be installed."""
-    with open(importlib.util.find_spec('neon_rnn.engines.' + name).origin, encoding='utf-8') as file:
+    with open(
+        importlib.util.find_spec('neon_rnn.engines.' + name).origin, encoding='utf-8'
+    ) as file:
         tree = ast.parse(file.read())
-    values = {target.id: ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign)
-              for target in node.targets if target.id in ('__all__', 'EXTRAS')}
-    imported = [alias.asname or alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    values = {
+        target.id: ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if target.id in ('__all__', 'EXTRAS')
+    }
+    imported = [
+        alias.asname or alias.name
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    ]
     return values['__all__'], values['EXTRAS'], imported
 
 

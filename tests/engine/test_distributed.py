@@ -1,4 +1,5 @@
 """Two ranks (gloo, on the CPU) compute what one computes."""
+
 import json
 import os
 import pathlib
@@ -12,9 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from neon_rnn import paths
 from neon_rnn.engines.torch import distributed
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.support import paths
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 SCRIPT = pathlib.Path(__file__).with_name('two_ranks.py')
 
@@ -39,10 +40,20 @@ def part(tmp_path_factory):
 
 def trained(part, out, model, ranks):
     """What `two_ranks` writes with so many ranks."""
-    launcher = [] if ranks == 1 else ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
+    launcher = (
+        []
+        if ranks == 1
+        else ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
+    )
     environment = dict(os.environ, PYTHONPATH=paths.ROOT, OMP_NUM_THREADS='1')
-    done = subprocess.run([sys.executable, *launcher, SCRIPT, part, out, model], env=environment, capture_output=True,
-                          text=True, timeout=240, check=False)
+    done = subprocess.run(
+        [sys.executable, *launcher, SCRIPT, part, out, model],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     return dict(np.load(out))
 
@@ -58,7 +69,9 @@ def test_two_ranks_train_as_one(part, tmp_path, model):
     assert two['probabilities'].shape == (7, 2)
     for name in set(one) - {'costs', 'probabilities', 'ranks'}:
         weights = one[name]
-        np.testing.assert_allclose(two[name], weights, atol=2e-3 * max(1.0, np.abs(weights).max()), err_msg=name)
+        np.testing.assert_allclose(
+            two[name], weights, atol=2e-3 * max(1.0, np.abs(weights).max()), err_msg=name
+        )
 
 
 def test_each_rank_drops_its_part_of_the_minibatch(nn, monkeypatch):
@@ -90,23 +103,40 @@ def test_a_lost_rank_becomes_an_error_that_says_how_to_go_on(monkeypatch):
     monkeypatch.setattr(distributed, '_running', lambda: True)
     monkeypatch.setattr(distributed, 'ranks', lambda: 2)
     monkeypatch.setattr(distributed, 'rank', lambda: 0)
-    with pytest.raises(NeonRnnError, match='rank 0 of 2: another rank has ended.*--resume'), distributed.together():
-        raise RuntimeError('[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1')
+    with (
+        pytest.raises(NeonRnnError, match='rank 0 of 2: another rank has ended.*--resume'),
+        distributed.together(),
+    ):
+        raise RuntimeError(
+            '[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1'
+        )
     with pytest.raises(RuntimeError, match='a bug'), distributed.together():
         raise RuntimeError('a bug')
 
 
 def launch(*arguments, ranks=2):
     """`neon_rnn` in several ranks."""
-    launcher = ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)] if ranks > 1 else []
+    launcher = (
+        ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
+        if ranks > 1
+        else []
+    )
     environment = dict(os.environ, PYTHONPATH=paths.ROOT, OMP_NUM_THREADS='1', PYTHONUNBUFFERED='1')
-    return subprocess.Popen([sys.executable, *launcher, '-m', 'neon_rnn', *map(str, arguments)], env=environment,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, *launcher, '-m', 'neon_rnn', *map(str, arguments)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def children(pid):
     """The processes that a process has started."""
-    return [int(child) for child in pathlib.Path('/proc/{0}/task/{0}/children'.format(pid)).read_text().split()]
+    return [
+        int(child)
+        for child in pathlib.Path('/proc/{0}/task/{0}/children'.format(pid)).read_text().split()
+    ]
 
 
 @pytest.mark.slow
@@ -115,8 +145,21 @@ def test_a_killed_rank_leaves_a_run_that_one_rank_can_finish(part, tmp_path):
     data.mkdir()
     for name in ('train', 'test'):
         shutil.copy(part, data / (name + '.h5'))
-    training = launch('train', '--engine', 'torch', '--model', 'rnn', '--data', data, '-z', 4, '-e', 1000,
-                      '--out', runs)
+    training = launch(
+        'train',
+        '--engine',
+        'torch',
+        '--model',
+        'rnn',
+        '--data',
+        data,
+        '-z',
+        4,
+        '-e',
+        1000,
+        '--out',
+        runs,
+    )
     lines = []
     for line in training.stdout:
         lines.append(line)

@@ -1,10 +1,12 @@
 """How minibatches reach the device; what a GPU would do is done with tensors of the CPU."""
+
 import h5py
 import numpy as np
 import pytest
 import torch
 
-from neon_rnn.dataset import Minibatches, Part, epoch_order
+from neon_rnn.data.dataset import Part
+from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.engines.torch import distributed, feeding
 
 
@@ -45,21 +47,29 @@ def test_a_resident_data_set_gives_the_same_minibatches(nn, minibatches, monkeyp
     monkeypatch.setattr(minibatches.part, 'read', None)  # the second epoch reads nothing
     again = Minibatches(minibatches.part, 4, epoch_order(10, seed=1, epoch=2))
     labels = np.concatenate([labels for _, labels, _ in as_arrays(feeding._gathered(again, cpu))])
-    np.testing.assert_array_equal(labels[:10], minibatches.part.labels[epoch_order(10, seed=1, epoch=2)])
+    np.testing.assert_array_equal(
+        labels[:10], minibatches.part.labels[epoch_order(10, seed=1, epoch=2)]
+    )
 
 
-def test_the_ranks_together_get_every_minibatch_and_read_only_their_own(nn, minibatches, monkeypatch):
+def test_the_ranks_together_get_every_minibatch_and_read_only_their_own(
+    nn, minibatches, monkeypatch
+):
     read = []
     original = minibatches.part.read
-    monkeypatch.setattr(minibatches.part, 'read', lambda indices: read.append(len(indices)) or original(indices))
+    monkeypatch.setattr(
+        minibatches.part, 'read', lambda indices: read.append(len(indices)) or original(indices)
+    )
     monkeypatch.setattr(distributed, 'ranks', lambda: 2)
     parts = []
     for rank in (0, 1):
         monkeypatch.setattr(distributed, 'rank', lambda rank=rank: rank)
         parts.append(as_arrays(nn.feed(minibatches)))
     assert read == [2] * 6
-    whole = [(np.concatenate([first, second]), np.concatenate([labels, more]), count)
-             for (first, labels, count), (second, more, _) in zip(*parts, strict=True)]
+    whole = [
+        (np.concatenate([first, second]), np.concatenate([labels, more]), count)
+        for (first, labels, count), (second, more, _) in zip(*parts, strict=True)
+    ]
     check(whole, as_arrays(minibatches))
 
 

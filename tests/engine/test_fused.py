@@ -1,4 +1,5 @@
 """The fused stages give what their layers give one by one: costs, gradients, running statistics, predictions."""
+
 import os
 import subprocess
 import sys
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from neon_rnn import engines, models, paths
-from neon_rnn.engines.torch import fused
-from neon_rnn.engines.torch.fused import Stage
+from neon_rnn import engines, models
+from neon_rnn.engines.torch.fast import stages
+from neon_rnn.engines.torch.fast.stages import Stage
+from neon_rnn.support import paths
 
 
 def images(count, side, seed=0):
@@ -21,7 +23,7 @@ def images(count, side, seed=0):
     width = 0.02 + 0.05 * labels[:, None, None, None]
     blobs = np.exp(-((x - centres[:, :, 0]) ** 2 + (y - centres[:, :, 1]) ** 2) / width)
     noise = rng.uniform(0, 30, blobs.shape)
-    return (220 * blobs + noise).astype(np.uint8).reshape(count, 3 * side ** 2), labels
+    return (220 * blobs + noise).astype(np.uint8).reshape(count, 3 * side**2), labels
 
 
 def train(precision, plain, steps=12, batch=16, side=64, seed=5):
@@ -34,19 +36,28 @@ def train(precision, plain, steps=12, batch=16, side=64, seed=5):
         model.layers.steps = list(model.layers.layers)
     optimizer = nn.GradientDescentMomentum(0.01, momentum_coef=0.9, wdecay=0.0005)
     inputs, labels = images(batch * steps, side)
-    costs = [float(nn.train_step(model, inputs[first:first + batch], labels[first:first + batch], optimizer, 0))
-             for first in range(0, len(inputs), batch)]
+    costs = [
+        float(
+            nn.train_step(
+                model, inputs[first : first + batch], labels[first : first + batch], optimizer, 0
+            )
+        )
+        for first in range(0, len(inputs), batch)
+    ]
     return np.array(costs), nn.get_weights(model), nn.predict(model, inputs[:5])
 
 
 def test_twelve_minibatches_cost_the_same_as_layer_by_layer():
     """In float64 the two ways differ by rounding only, in everything that training leaves behind."""
     (costs, weights, probabilities), (expected, plain, plain_probabilities) = (
-        train('float64', way, side=32) for way in (False, True))
+        train('float64', way, side=32) for way in (False, True)
+    )
     np.testing.assert_allclose(costs, expected, rtol=1e-9)
     np.testing.assert_allclose(probabilities, plain_probabilities, atol=1e-6)
     for name, values in plain.items():
-        np.testing.assert_allclose(weights[name], values, atol=1e-8 * max(1.0, np.abs(values).max()), err_msg=name)
+        np.testing.assert_allclose(
+            weights[name], values, atol=1e-8 * max(1.0, np.abs(values).max()), err_msg=name
+        )
 
 
 def test_float32_costs_stay_with_float64():
@@ -59,10 +70,14 @@ def test_float32_costs_stay_with_float64():
 def test_one_float32_step_is_as_exact_as_that_of_plain_layers():
     """oneDNN's products and the joined statistics lose nothing: every weight after a step, against float64."""
     (_, exact, _), (_, ours, _), (_, plain, _) = (
-        train(precision, way, steps=1) for precision, way in (('float64', True), ('float32', False), ('float32', True)))
+        train(precision, way, steps=1)
+        for precision, way in (('float64', True), ('float32', False), ('float32', True))
+    )
     for name, values in exact.items():
         scale = np.abs(values).max()
-        error, plain_error = (np.abs(weights[name] - values).max() / scale for weights in (ours, plain))
+        error, plain_error = (
+            np.abs(weights[name] - values).max() / scale for weights in (ours, plain)
+        )
         assert error < 3 * max(plain_error, 2e-7), name
 
 
@@ -79,32 +94,64 @@ def test_bf16_stays_near_and_keeps_float32_weights():
 def test_bf16_trains_where_onednn_has_no_bfloat16():
     """As on processors without AVX-512: the ordinary operators take over."""
     code = 'import test_fused; print(*test_fused.train("bf16", plain=False, steps=2, side=32)[0])'
-    found = dict(os.environ, ONEDNN_MAX_CPU_ISA='AVX2', PYTHONPATH=os.pathsep.join([paths.ROOT, os.path.dirname(__file__)]))
-    done = subprocess.run([sys.executable, '-c', code], env=found, capture_output=True, text=True, check=False)
+    found = dict(
+        os.environ,
+        ONEDNN_MAX_CPU_ISA='AVX2',
+        PYTHONPATH=os.pathsep.join([paths.ROOT, os.path.dirname(__file__)]),
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], env=found, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
-    np.testing.assert_allclose([float(cost) for cost in done.stdout.split()],
-                               train('float32', plain=False, steps=2, side=32)[0], rtol=0.02)
+    np.testing.assert_allclose(
+        [float(cost) for cost in done.stdout.split()],
+        train('float32', plain=False, steps=2, side=32)[0],
+        rtol=0.02,
+    )
 
 
 def test_one_bf16_step_is_as_exact_as_that_of_plain_layers():
     """Both are 10 to 25% off in most weights: three digits decide otherwise on many a rectifier and maximum."""
     (_, drawn, _), (_, exact, _), (_, ours, _), (_, plain, _) = (
-        train(precision, way, steps=steps) for precision, way, steps in (
-            ('float64', True, 0), ('float64', True, 1), ('bf16', False, 1), ('bf16', True, 1)))
+        train(precision, way, steps=steps)
+        for precision, way, steps in (
+            ('float64', True, 0),
+            ('float64', True, 1),
+            ('bf16', False, 1),
+            ('bf16', True, 1),
+        )
+    )
     moved = [name for name, values in exact.items() if np.any(values != drawn[name])]
     assert len(moved) >= 35
     errors, plain_errors = (
-        np.array([np.linalg.norm(weights[name] - exact[name]) / np.linalg.norm(exact[name] - drawn[name])
-                  for name in moved]) for weights in (ours, plain))
+        np.array(
+            [
+                np.linalg.norm(weights[name] - exact[name])
+                / np.linalg.norm(exact[name] - drawn[name])
+                for name in moved
+            ]
+        )
+        for weights in (ours, plain)
+    )
     assert np.all(errors < 1.5 * plain_errors + 0.02)
     assert np.median(errors) < 1.1 * np.median(plain_errors)
 
 
 def stage_layers(nn, pooling=True, slope=0):
     """One stage behind a plain convolution, so that a gradient goes through it."""
-    return [nn.Conv((1, 1, 3), init=nn.Kaiming()),
-            nn.Conv((3, 3, 6), init=nn.Kaiming(), bias=nn.Constant(0.1), activation=nn.Rectlin(slope=slope), padding=2,
-                    dilation=2), nn.BatchNorm(), *([nn.Pooling(3, padding=1, strides=2)] if pooling else [])]
+    return [
+        nn.Conv((1, 1, 3), init=nn.Kaiming()),
+        nn.Conv(
+            (3, 3, 6),
+            init=nn.Kaiming(),
+            bias=nn.Constant(0.1),
+            activation=nn.Rectlin(slope=slope),
+            padding=2,
+            dilation=2,
+        ),
+        nn.BatchNorm(),
+        *([nn.Pooling(3, padding=1, strides=2)] if pooling else []),
+    ]
 
 
 def run_both_ways(nn, layers, gamma, x, training):
@@ -126,20 +173,28 @@ def run_both_ways(nn, layers, gamma, x, training):
         for parameter in model.parameters:
             parameter.grad = None
         (y * error).sum().backward()
-        results.append([y.detach(), images.grad, *(parameter.grad for parameter in model.parameters),
-                        *map(torch.from_numpy, nn.get_weights(model).values())])
+        results.append(
+            [
+                y.detach(),
+                images.grad,
+                *(parameter.grad for parameter in model.parameters),
+                *map(torch.from_numpy, nn.get_weights(model).values()),
+            ]
+        )
     assert any(isinstance(step, Stage) for step in steps)
     return results
 
 
 @pytest.mark.parametrize('pooling', [True, False])
 @pytest.mark.parametrize('gamma', [[1, 0.5, 2, 1, 1, 3], [1, -0.5, 2, -1, 1, -3]])
-@pytest.mark.parametrize('piece', [1, 2 ** 30])
+@pytest.mark.parametrize('piece', [1, 2**30])
 def test_a_stage_and_its_layers_agree(nn, monkeypatch, pooling, gamma, piece):
     """Whether gamma is negative or not, image by image or all images at once."""
-    monkeypatch.setattr(fused, 'PIECE', piece)
+    monkeypatch.setattr(stages, 'PIECE', piece)
     x = torch.from_numpy(np.random.RandomState(2).normal(size=(5, 2, 9, 8)))
-    for ours, plain in zip(*run_both_ways(nn, stage_layers(nn, pooling), gamma, x, training=True), strict=True):
+    for ours, plain in zip(
+        *run_both_ways(nn, stage_layers(nn, pooling), gamma, x, training=True), strict=True
+    ):
         torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-10)
 
 
@@ -150,7 +205,11 @@ def test_a_stage_in_inference_agrees(nn):
     weights = nn.get_weights(model)
     rng = np.random.RandomState(4)
     for name, values in weights.items():
-        values[:] = rng.uniform(0.2, 2, values.shape) if name.endswith('gvar') else rng.normal(size=values.shape)
+        values[:] = (
+            rng.uniform(0.2, 2, values.shape)
+            if name.endswith('gvar')
+            else rng.normal(size=values.shape)
+        )
     nn.set_weights(model, weights)
     model.layers.eval()
     with torch.no_grad():
@@ -161,6 +220,7 @@ def test_a_stage_in_inference_agrees(nn):
 
 def test_only_these_groups_are_fused(nn):
     """A leaky rectifier, a convolution without one and average pooling stay single layers."""
+
     def groups(layers):
         model = nn.Model(layers)
         model.initialize((2, 9, 8))
@@ -179,7 +239,8 @@ def test_only_these_groups_are_fused(nn):
 @pytest.mark.parametrize('layout', [torch.channels_last, torch.contiguous_format])
 def test_statistics_in_float32_keep_their_digits(nn32, stored, layout):
     """A large mean, a map of thousands of values; the statistics of a map in bfloat16 are float32, too."""
-    from neon_rnn.engines.torch.normalisation import statistics
+    from neon_rnn.engines.torch.ops.normalisation import statistics
+
     x = torch.from_numpy(np.random.RandomState(0).normal(10, 1, (8, 16, 64, 64))).to(stored)
     pieces = x.contiguous(memory_format=layout).split(3)
     mean, variance = statistics(pieces, x.numel() // 16)
@@ -192,7 +253,8 @@ def test_statistics_in_float32_keep_their_digits(nn32, stored, layout):
 @pytest.mark.parametrize('shape', [(7, 5), (3, 4, 5)])
 def test_products_through_onednn(nn32, shape):
     """Forward and backward, with weights of any strides."""
-    from neon_rnn.engines.torch.products import linear, product
+    from neon_rnn.engines.torch.ops.matmul import linear, product
+
     rng = np.random.RandomState(0)
     x, weight, bias = (torch.from_numpy(rng.normal(size=size)) for size in (shape, (6, 5), (6,)))
     results = []
@@ -208,15 +270,26 @@ def test_products_through_onednn(nn32, shape):
     for gaps in (wide[:, :5], wide[:, ::2][:, :5], wide.t()[:5].t()):
         torch.testing.assert_close(product(flat, gaps), flat @ gaps.t(), rtol=1e-5, atol=1e-5)
         add = torch.ones(len(flat), 6)
-        torch.testing.assert_close(product(flat, gaps, add=add), flat @ gaps.t() + 1, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            product(flat, gaps, add=add), flat @ gaps.t() + 1, rtol=1e-5, atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_weight_gradients_of_rows_with_gaps(nn32, dtype, tolerance):
     """As the two directions of a sweep lie, one behind the other in every row."""
-    from neon_rnn.engines.torch.products import weight_gradient
-    delta, x = (torch.from_numpy(np.random.RandomState(6).normal(size=(40, 2, size))).to(dtype) for size in (8, 16))
-    for ours, exact in ((weight_gradient(delta[8:, 1], x[:-8, 1]), delta[8:, 1].double().t() @ x[:-8, 1].double()),
-                        (weight_gradient(delta[:, 0].contiguous(), x[:, 0]), delta[:, 0].double().t() @ x[:, 0].double())):
+    from neon_rnn.engines.torch.ops.matmul import weight_gradient
+
+    delta, x = (
+        torch.from_numpy(np.random.RandomState(6).normal(size=(40, 2, size))).to(dtype)
+        for size in (8, 16)
+    )
+    for ours, exact in (
+        (weight_gradient(delta[8:, 1], x[:-8, 1]), delta[8:, 1].double().t() @ x[:-8, 1].double()),
+        (
+            weight_gradient(delta[:, 0].contiguous(), x[:, 0]),
+            delta[:, 0].double().t() @ x[:, 0].double(),
+        ),
+    ):
         assert ours.dtype == dtype
         torch.testing.assert_close(ours.double(), exact, rtol=tolerance, atol=tolerance)

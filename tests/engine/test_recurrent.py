@@ -1,17 +1,23 @@
 """The recurrent layers on their own: sequences against the reference, gradients, what neon's BiBNRNN does."""
+
 import harness
 import numpy as np
 import pytest
 import reference
 
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 CELLS = sorted(reference.CELLS)
 FEATURES, STEPS, UNITS, BATCH = 4, 5, 3, 3
 
 
 def layer(nn, cell, **arguments):
-    params = {'output_size': UNITS, 'init': nn.GlorotUniform(), 'activation': nn.Tanh(), 'reset_cells': True}
+    params = {
+        'output_size': UNITS,
+        'init': nn.GlorotUniform(),
+        'activation': nn.Tanh(),
+        'reset_cells': True,
+    }
     if 'LSTM' in cell or 'GRU' in cell:
         params['gate_activation'] = nn.Logistic()
     return getattr(nn, cell)(**dict(params, **arguments))
@@ -28,10 +34,13 @@ def test_sequences_are_the_reference(nn, cell):
     weights = harness.randomise(nn, model)
     _, gates, directions, _ = reference.CELLS[cell]
     assert {name: values.shape for name, values in weights.items()} == {
-        '0.W': (directions * (FEATURES + UNITS + 1), gates * UNITS)}
+        '0.W': (directions * (FEATURES + UNITS + 1), gates * UNITS)
+    }
     assert model.layers.out_shape == (directions * UNITS, STEPS)
     x = sequences()
-    expected = [np.transpose(reference.recurrent(cell, weights['0.W'], list(each.T), UNITS)) for each in x]
+    expected = [
+        np.transpose(reference.recurrent(cell, weights['0.W'], list(each.T), UNITS)) for each in x
+    ]
     np.testing.assert_allclose(harness.forward(model, x), expected, atol=1e-14)
 
 
@@ -43,14 +52,19 @@ def test_gradients_are_the_finite_differences(nn, cell):
 
 
 @pytest.mark.parametrize('cell', ['BiRNN', 'Recurrent'])
-@pytest.mark.parametrize(('name', 'function'), [('Rectlin', lambda x: np.maximum(x, 0)), ('Logistic', reference.logistic)])
+@pytest.mark.parametrize(
+    ('name', 'function'),
+    [('Rectlin', lambda x: np.maximum(x, 0)), ('Logistic', reference.logistic)],
+)
 def test_other_activations(nn, monkeypatch, cell, name, function):
     """The sweep of the plain cells is written out, derivative included: it has to follow the activation given."""
     monkeypatch.setattr(reference, 'tanh', function)
     model = harness.build(nn, [layer(nn, cell, activation=getattr(nn, name)())], (FEATURES, STEPS))
     weights = harness.randomise(nn, model)
     x = sequences()
-    expected = [np.transpose(reference.recurrent(cell, weights['0.W'], list(each.T), UNITS)) for each in x]
+    expected = [
+        np.transpose(reference.recurrent(cell, weights['0.W'], list(each.T), UNITS)) for each in x
+    ]
     np.testing.assert_allclose(harness.forward(model, x), expected, atol=1e-14)
     harness.check_gradients(nn, model, x)
 
@@ -60,7 +74,9 @@ def test_a_single_step(nn):
     weights = harness.randomise(nn, model)
     x = sequences()[:, :, :1]
     (w, _, b), (w_backward, _, b_backward) = reference.unpack(weights['0.W'], FEATURES, UNITS, 1, 2)
-    expected = np.tanh(np.concatenate([x[:, :, 0] @ w.T + b, x[:, :, 0] @ w_backward.T + b_backward], axis=1))
+    expected = np.tanh(
+        np.concatenate([x[:, :, 0] @ w.T + b, x[:, :, 0] @ w_backward.T + b_backward], axis=1)
+    )
     np.testing.assert_allclose(harness.forward(model, x)[:, :, 0], expected, atol=1e-14)
     _, gradients = harness.gradients(model, x, np.ones((BATCH, 2 * UNITS, 1)))
     for _, recurrent, _ in reference.unpack(gradients['0.W'], FEATURES, UNITS, 1, 2):
@@ -114,8 +130,12 @@ class BatchNormalisedReference:
             for position in reversed(range(STEPS)):
                 step = order[position]
                 delta[:, :, step] *= 1 - h[:, :, step] ** 2
-                delta[:, :, order[position - 1]] += delta[:, :, step] @ r  # position 0: wraps around to the last
-            of_recurrent.append(sum(delta[:, :, order[i]].T @ h[:, :, order[i - 1]] for i in range(1, STEPS)))
+                delta[:, :, order[position - 1]] += (
+                    delta[:, :, step] @ r
+                )  # position 0: wraps around to the last
+            of_recurrent.append(
+                sum(delta[:, :, order[i]].T @ h[:, :, order[i - 1]] for i in range(1, STEPS))
+            )
             for unit in range(UNITS):
                 scale = gamma[units][unit]
                 hat = (normal[:, unit] - beta[units][unit]) / scale
@@ -132,8 +152,12 @@ def test_batch_normalised_cell_is_neons_faults_included(nn):
     model = harness.build(nn, [layer(nn, 'BiBNRNN')], (FEATURES, STEPS))
     weights = harness.randomise(nn, model)
     assert {name: values.shape for name, values in weights.items()} == {
-        '0.W': (2 * (FEATURES + UNITS + 1), UNITS), '0.beta': (2 * UNITS, 1), '0.gamma': (2 * UNITS, 1),
-        '0.gmean': (2 * UNITS, 1), '0.gvar': (2 * UNITS, 1)}
+        '0.W': (2 * (FEATURES + UNITS + 1), UNITS),
+        '0.beta': (2 * UNITS, 1),
+        '0.gamma': (2 * UNITS, 1),
+        '0.gmean': (2 * UNITS, 1),
+        '0.gvar': (2 * UNITS, 1),
+    }
     expected = BatchNormalisedReference(weights['0.W'])
     for norm, units in zip(expected.norms, (slice(None, UNITS), slice(UNITS, None)), strict=True):
         norm.gmean[:], norm.gvar[:] = weights['0.gmean'][units, 0], weights['0.gvar'][units, 0]
@@ -151,8 +175,11 @@ def test_batch_normalised_cell_is_neons_faults_included(nn):
         np.testing.assert_allclose(after['0.' + name][:, 0], statistics, atol=1e-14)
     np.testing.assert_allclose(harness.forward(model, sequences(), training=True), y, atol=1e-13)
     nn.set_weights(model, after)
-    np.testing.assert_allclose(harness.forward(model, sequences(8)),
-                               expected(sequences(8), beta, gamma, inference=True)[0], atol=1e-13)
+    np.testing.assert_allclose(
+        harness.forward(model, sequences(8)),
+        expected(sequences(8), beta, gamma, inference=True)[0],
+        atol=1e-13,
+    )
 
 
 def test_only_weight_decay_moves_what_neon_gives_no_gradient(nn):

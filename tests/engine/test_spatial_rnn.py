@@ -1,10 +1,11 @@
 """SpatialRNN against the loop-only reference, its gradients, and which outputs move when one block moves."""
+
 import harness
 import numpy as np
 import pytest
 import reference
 
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 CELLS = sorted(reference.CELLS)
 UNITS = 3
@@ -15,7 +16,9 @@ def spatial(nn, cell, shape, block, units=UNITS):
     params = {'output_size': units, 'init': nn.GlorotUniform(), 'activation': nn.Tanh()}
     if 'LSTM' in cell or 'GRU' in cell:
         params['gate_activation'] = nn.Logistic()
-    return nn.SpatialRNN(input_shape=shape, block_shape=(shape[0], *block), RNN=getattr(nn, cell), RNN_params=params)
+    return nn.SpatialRNN(
+        input_shape=shape, block_shape=(shape[0], *block), RNN=getattr(nn, cell), RNN_params=params
+    )
 
 
 def images(shape, count=3, seed=2):
@@ -23,15 +26,29 @@ def images(shape, count=3, seed=2):
 
 
 @pytest.mark.parametrize('cell', CELLS)
-@pytest.mark.parametrize(('shape', 'block'), [((2, 6, 8), (2, 2)), ((3, 4, 9), (1, 3)), ((1, 6, 4), (3, 1)),
-                                              ((2, 3, 5), (1, 1)), ((2, 4, 6), (4, 6))])
+@pytest.mark.parametrize(
+    ('shape', 'block'),
+    [
+        ((2, 6, 8), (2, 2)),
+        ((3, 4, 9), (1, 3)),
+        ((1, 6, 4), (3, 1)),
+        ((2, 3, 5), (1, 1)),
+        ((2, 4, 6), (4, 6)),
+    ],
+)
 def test_forward_is_the_reference(nn, cell, shape, block):
     model = harness.build(nn, [spatial(nn, cell, shape, block)], shape)
     weights = harness.randomise(nn, model)
     x = images(shape)
-    expected = reference.spatial_rnn(cell, weights['0.vertical.W'], weights['0.horizontal.W'], x, block, UNITS)
+    expected = reference.spatial_rnn(
+        cell, weights['0.vertical.W'], weights['0.horizontal.W'], x, block, UNITS
+    )
     directions = 2 if cell.startswith('Bi') else 1
-    assert model.layers.out_shape == (directions * UNITS, shape[1] // block[0], shape[2] // block[1])
+    assert model.layers.out_shape == (
+        directions * UNITS,
+        shape[1] // block[0],
+        shape[2] // block[1],
+    )
     for training in (True, False):
         y = harness.forward(model, x, training)
         assert y.shape == (3, *model.layers.out_shape)
@@ -51,7 +68,7 @@ def moved(nn, model, shape, block, which):
     x = images(shape, count=2)
     changed = x.copy()
     i, j = which
-    changed[0, :, i * block[0]:(i + 1) * block[0], j * block[1]:(j + 1) * block[1]] += 0.5
+    changed[0, :, i * block[0] : (i + 1) * block[0], j * block[1] : (j + 1) * block[1]] += 0.5
     difference = harness.forward(model, changed) - harness.forward(model, x)
     assert not difference[1].any(), 'the other image moved'
     half = difference.shape[1] // 2
@@ -79,8 +96,10 @@ def test_the_vertical_units_sweep_down_first_then_up(nn, which, direction):
     """With the horizontal network deaf to half of the vertical units, only one vertical direction is left."""
     model = harness.build(nn, [spatial(nn, 'BiRNN', SHAPE, BLOCK)], SHAPE)
     weights = harness.randomise(nn, model)
-    packed = weights['0.horizontal.W']  # W forward and backward, (UNITS, 2 * UNITS) each, come first
-    input_weights = packed.ravel()[:2 * UNITS * 2 * UNITS].reshape(2, UNITS, 2, UNITS)
+    packed = weights[
+        '0.horizontal.W'
+    ]  # W forward and backward, (UNITS, 2 * UNITS) each, come first
+    input_weights = packed.ravel()[: 2 * UNITS * 2 * UNITS].reshape(2, UNITS, 2, UNITS)
     input_weights[:, :, 1 if direction == 'down' else 0] = 0
     nn.set_weights(model, weights)
     rows, columns = np.indices((3, 5))
@@ -105,8 +124,10 @@ def test_each_network_owns_its_axis(nn, cut):
     """Without the recurrent weights of a network nothing travels along its axis."""
     model = harness.build(nn, [spatial(nn, 'Recurrent', SHAPE, BLOCK)], SHAPE)
     weights = harness.randomise(nn, model)
-    packed = weights['0.{}.W'.format(cut)]  # (features + units + 1, units), the recurrent weights before the last row
-    packed[-1 - UNITS:-1] = 0
+    packed = weights[
+        '0.{}.W'.format(cut)
+    ]  # (features + units + 1, units), the recurrent weights before the last row
+    packed[-1 - UNITS : -1] = 0
     nn.set_weights(model, weights)
     rows, columns = np.indices((3, 5))
     expected = (rows == 1) & (columns >= 2) if cut == 'vertical' else (rows >= 1) & (columns == 2)
@@ -135,7 +156,9 @@ def test_an_image_does_not_depend_on_its_neighbours(nn, cell):
     one, others = images(shape, count=1), images(shape, count=3, seed=9)
     for training in (True, False):
         among = harness.forward(model, np.concatenate([others[:2], one, others[2:]]), training)[2]
-        np.testing.assert_allclose(among, harness.forward(model, one, training)[0], atol=1e-15, rtol=0)
+        np.testing.assert_allclose(
+            among, harness.forward(model, one, training)[0], atol=1e-15, rtol=0
+        )
 
 
 def test_nothing_is_carried_from_one_minibatch_to_the_next(nn):
@@ -149,37 +172,74 @@ def test_nothing_is_carried_from_one_minibatch_to_the_next(nn):
 
 def test_several_in_one_model_and_as_the_first_layer(nn):
     shape = (2, 8, 12)
-    model = harness.build(nn, [spatial(nn, 'BiRNN', shape, (2, 3)), spatial(nn, 'BiLSTM', (6, 4, 4), (2, 1)),
-                               spatial(nn, 'GRU', (6, 2, 4), (1, 2))], shape)
+    model = harness.build(
+        nn,
+        [
+            spatial(nn, 'BiRNN', shape, (2, 3)),
+            spatial(nn, 'BiLSTM', (6, 4, 4), (2, 1)),
+            spatial(nn, 'GRU', (6, 2, 4), (1, 2)),
+        ],
+        shape,
+    )
     weights = harness.randomise(nn, model)
-    assert list(weights) == ['{}.{}.W'.format(position, axis) for position in range(3)
-                             for axis in ('vertical', 'horizontal')]
+    assert list(weights) == [
+        '{}.{}.W'.format(position, axis)
+        for position in range(3)
+        for axis in ('vertical', 'horizontal')
+    ]
     y = images(shape)
-    for position, (cell, block) in enumerate([('BiRNN', (2, 3)), ('BiLSTM', (2, 1)), ('GRU', (1, 2))]):
-        y = reference.spatial_rnn(cell, weights['{}.vertical.W'.format(position)],
-                                  weights['{}.horizontal.W'.format(position)], y, block, UNITS)
+    for position, (cell, block) in enumerate(
+        [('BiRNN', (2, 3)), ('BiLSTM', (2, 1)), ('GRU', (1, 2))]
+    ):
+        y = reference.spatial_rnn(
+            cell,
+            weights['{}.vertical.W'.format(position)],
+            weights['{}.horizontal.W'.format(position)],
+            y,
+            block,
+            UNITS,
+        )
     np.testing.assert_allclose(harness.forward(model, images(shape)), y, atol=1e-13, rtol=0)
 
 
 def test_gradients_through_several_and_a_pathway(nn):
     """At the head of a nested container, where neon's own BiRNN loses a direction."""
     shape = (1, 4, 4)
-    pathway = nn.Sequential([spatial(nn, 'BiRNN', shape, (1, 2), units=1), spatial(nn, 'BiGRU', (2, 4, 2), (2, 1), units=1)])
-    model = harness.build(nn, [nn.MergeSum([pathway, [spatial(nn, 'BiRNN', shape, (2, 2), units=1)]])], shape)
-    assert list(harness.randomise(nn, model)) == ['0.{}.{}.W'.format(position, axis) for position in ('0.0', '0.1', '1.0')
-                                                  for axis in ('vertical', 'horizontal')]
+    pathway = nn.Sequential(
+        [
+            spatial(nn, 'BiRNN', shape, (1, 2), units=1),
+            spatial(nn, 'BiGRU', (2, 4, 2), (2, 1), units=1),
+        ]
+    )
+    model = harness.build(
+        nn, [nn.MergeSum([pathway, [spatial(nn, 'BiRNN', shape, (2, 2), units=1)]])], shape
+    )
+    assert list(harness.randomise(nn, model)) == [
+        '0.{}.{}.W'.format(position, axis)
+        for position in ('0.0', '0.1', '1.0')
+        for axis in ('vertical', 'horizontal')
+    ]
     harness.check_gradients(nn, model, images(shape, count=2))
 
 
-@pytest.mark.parametrize(('block', 'numbers'), [((2, 4, 2), r'\(2, 4, 2\).*\(2, 6, 8\).*6.*8'),
-                                                ((2, 2, 3), r'\(2, 2, 3\).*\(2, 6, 8\)'),
-                                                ((3, 2, 2), r'\(3, 2, 2\).*\(2, 6, 8\).*channels'),
-                                                ((2, 0, 2), r'\(2, 0, 2\)'),
-                                                ((2, 12, 2), r'\(2, 12, 2\)')])
+@pytest.mark.parametrize(
+    ('block', 'numbers'),
+    [
+        ((2, 4, 2), r'\(2, 4, 2\).*\(2, 6, 8\).*6.*8'),
+        ((2, 2, 3), r'\(2, 2, 3\).*\(2, 6, 8\)'),
+        ((3, 2, 2), r'\(3, 2, 2\).*\(2, 6, 8\).*channels'),
+        ((2, 0, 2), r'\(2, 0, 2\)'),
+        ((2, 12, 2), r'\(2, 12, 2\)'),
+    ],
+)
 def test_blocks_that_do_not_divide_are_an_error_with_the_numbers(nn, block, numbers):
     with pytest.raises(UsageError, match=numbers):
-        nn.SpatialRNN(input_shape=(2, 6, 8), block_shape=block, RNN=nn.BiRNN,
-                      RNN_params={'output_size': 2, 'init': nn.GlorotUniform(), 'activation': nn.Tanh()})
+        nn.SpatialRNN(
+            input_shape=(2, 6, 8),
+            block_shape=block,
+            RNN=nn.BiRNN,
+            RNN_params={'output_size': 2, 'init': nn.GlorotUniform(), 'activation': nn.Tanh()},
+        )
 
 
 def test_another_map_than_announced_is_an_error(nn):

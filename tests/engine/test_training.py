@@ -1,4 +1,5 @@
 """Cost, optimiser, schedule, the training step, and the gradient of the whole published network."""
+
 import math
 
 import harness
@@ -8,21 +9,27 @@ import reference
 import torch
 
 from neon_rnn.engines.torch import step as engine_step
-from neon_rnn.engines.torch.graph import recordable
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.engines.torch.fast.cuda_graph import recordable
 from neon_rnn.models.rnn import generate_rnn_cls_model
+from neon_rnn.support.errors import NeonRnnError
 
 SHAPE = (3, 32, 64)
 
 
 def batch(count=4, shape=SHAPE, seed=3):
     rng = np.random.RandomState(seed)
-    return rng.randint(0, 256, size=(count, math.prod(shape))).astype(np.uint8), rng.randint(0, 2, size=count)
+    return rng.randint(0, 256, size=(count, math.prod(shape))).astype(np.uint8), rng.randint(
+        0, 2, size=count
+    )
 
 
 def small_model(nn, classes=3):
     """A linear classifier of 5 features with its cost."""
-    model = nn.Model(nn.Affine(classes, init=nn.Gaussian(scale=0.01), bias=nn.Constant(0), activation=nn.Softmax()))
+    model = nn.Model(
+        nn.Affine(
+            classes, init=nn.Gaussian(scale=0.01), bias=nn.Constant(0), activation=nn.Softmax()
+        )
+    )
     model.initialize((5,), nn.GeneralizedCost(nn.CrossEntropyMulti()))
     return model
 
@@ -36,10 +43,13 @@ def published(nn, shape=SHAPE, seed=0, threads=1, precision='float32', batch_siz
 
 # Cost ----------------------------------------------------------------------------------------------------------------
 
+
 def test_cost_is_the_mean_of_minus_log_p(nn):
     y = torch.tensor([[0.2, 0.8], [0.9, 0.1], [0.5, 0.5]], dtype=torch.float64)
     cost = nn.GeneralizedCost(nn.CrossEntropyMulti())(y, torch.tensor([1, 1, 0]))
-    assert float(cost) == pytest.approx(-(math.log(0.8) + math.log(0.1) + math.log(0.5)) / 3, rel=1e-15)
+    assert float(cost) == pytest.approx(
+        -(math.log(0.8) + math.log(0.1) + math.log(0.5)) / 3, rel=1e-15
+    )
 
 
 def test_cost_of_a_certain_mistake_is_finite_as_neons_safelog_makes_it(nn):
@@ -71,11 +81,20 @@ def test_the_shortcut_is_the_gradient_of_the_cost(nn):
 
 # Optimiser and schedule ----------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(('steps', 'change', 'rates'), [
-    (None, 1.0, [0.8, 0.8, 0.8, 0.8, 0.8]), ([2, 4], 0.5, [0.8, 0.8, 0.4, 0.4, 0.2]), ([0, 1], 0.1, [0.08] + [0.008] * 4)])
+
+@pytest.mark.parametrize(
+    ('steps', 'change', 'rates'),
+    [
+        (None, 1.0, [0.8, 0.8, 0.8, 0.8, 0.8]),
+        ([2, 4], 0.5, [0.8, 0.8, 0.4, 0.4, 0.2]),
+        ([0, 1], 0.1, [0.08] + [0.008] * 4),
+    ],
+)
 def test_schedule(nn, steps, change, rates):
     schedule = nn.Schedule(step_config=steps, change=change)
-    assert [schedule.get_learning_rate(0.8, epoch) for epoch in range(5)] == pytest.approx(rates, rel=1e-14)
+    assert [schedule.get_learning_rate(0.8, epoch) for epoch in range(5)] == pytest.approx(
+        rates, rel=1e-14
+    )
 
 
 def parameters_with(gradients, seed=5):
@@ -95,13 +114,16 @@ def test_momentum_and_weight_decay_over_several_steps(nn):
     gradients = [[rng.normal(size=(3, 2)), rng.normal(size=4)] for _ in range(4)]
     values, parameters = parameters_with(gradients[0])
     velocities = [0, 0]
-    optimizer = nn.GradientDescentMomentum(0.1, momentum_coef=0.9, wdecay=0.05, schedule=nn.Schedule([2], 0.5))
+    optimizer = nn.GradientDescentMomentum(
+        0.1, momentum_coef=0.9, wdecay=0.05, schedule=nn.Schedule([2], 0.5)
+    )
     for epoch, given in enumerate(gradients):
         give(parameters, given)
         optimizer.optimize(parameters, epoch)
         for i, gradient in enumerate(given):
-            values[i], velocities[i] = reference.momentum_step(values[i], velocities[i], gradient, 0.1 if epoch < 2 else 0.05,
-                                                               0.9, 0.05)
+            values[i], velocities[i] = reference.momentum_step(
+                values[i], velocities[i], gradient, 0.1 if epoch < 2 else 0.05, 0.9, 0.05
+            )
             np.testing.assert_allclose(parameters[i].detach().numpy(), values[i], atol=1e-15)
 
 
@@ -112,8 +134,11 @@ def test_without_a_gradient_weight_decay_and_momentum_go_on(nn):
     first, velocity = reference.momentum_step(values[0], 0, 0, 0.1, 0.5, 0.2)
     np.testing.assert_allclose(parameter.detach().numpy(), first, atol=1e-16)
     optimizer.optimize([parameter], 0)
-    np.testing.assert_allclose(parameter.detach().numpy(),
-                               reference.momentum_step(first, velocity, 0, 0.1, 0.5, 0.2)[0], atol=1e-16)
+    np.testing.assert_allclose(
+        parameter.detach().numpy(),
+        reference.momentum_step(first, velocity, 0, 0.1, 0.5, 0.2)[0],
+        atol=1e-16,
+    )
 
 
 @pytest.mark.parametrize(('norm', 'value'), [(2.0, None), (100.0, None), (None, 0.5), (2.0, 0.5)])
@@ -122,25 +147,36 @@ def test_clipping(nn, norm, value):
     gradients = [np.array([3.0, -0.2]), np.array([[-4.0], [0.1]])]
     values, parameters = parameters_with(gradients)
     give(parameters, gradients)
-    nn.GradientDescentMomentum(0.1, 0.9, gradient_clip_norm=norm, gradient_clip_value=value).optimize(parameters, 0)
+    nn.GradientDescentMomentum(
+        0.1, 0.9, gradient_clip_norm=norm, gradient_clip_value=value
+    ).optimize(parameters, 0)
     total = math.sqrt(9 + 0.04 + 16 + 0.01)
     scale = norm / max(total, norm) if norm else 1
     for parameter, before, gradient in zip(parameters, values, gradients, strict=True):
         clipped = np.clip(gradient, -value, value) if value else gradient
-        np.testing.assert_allclose(parameter.detach().numpy(), before - 0.1 * scale * clipped, atol=1e-15)
+        np.testing.assert_allclose(
+            parameter.detach().numpy(), before - 0.1 * scale * clipped, atol=1e-15
+        )
 
 
 # Training step -------------------------------------------------------------------------------------------------------
 
+
 def test_train_step_is_the_written_out_step(nn):
     """Three steps of a linear classifier: costs and weights."""
-    model, optimizer = small_model(nn), nn.GradientDescentMomentum(0.001, momentum_coef=0.9, wdecay=0.1)
+    model, optimizer = (
+        small_model(nn),
+        nn.GradientDescentMomentum(0.001, momentum_coef=0.9, wdecay=0.1),
+    )
     weights = nn.get_weights(model)
     w, b = weights['0.W'], weights['1.W'][:, 0]
     velocity = [0, 0]
     for step in range(3):
         rng = np.random.RandomState(step)
-        inputs, labels = rng.randint(0, 256, size=(4, 5)).astype(np.uint8), rng.randint(0, 3, size=4)
+        inputs, labels = (
+            rng.randint(0, 256, size=(4, 5)).astype(np.uint8),
+            rng.randint(0, 3, size=4),
+        )
         y = reference.softmax(inputs @ w.T + b)
         error = (y - np.eye(3)[labels]) / 4
         cost = nn.train_step(model, inputs, labels, optimizer, epoch=0)
@@ -183,14 +219,22 @@ def test_want_of_memory_names_the_batch_size(nn32, monkeypatch):
     """PyTorch's allocator says on a processor that it cannot, and on a GPU raises an error of its own; others pass through."""
     model, optimizer = published(nn32, (3, 32, 32)), nn32.GradientDescentMomentum(0.01, 0.9)
     inputs, labels = batch(4, (3, 32, 32))
-    for error in (lambda: torch.empty(2 ** 60), torch.OutOfMemoryError('CUDA out of memory.')):
+    for error in (lambda: torch.empty(2**60), torch.OutOfMemoryError('CUDA out of memory.')):
+
         def forward(x, error=error):
             if callable(error):
                 return error()
             raise error
+
         monkeypatch.setattr(model.layers, 'forward', forward)
-        for call in (lambda: nn32.train_step(model, inputs, labels, optimizer, 0), lambda: nn32.predict(model, inputs)):
-            with pytest.raises(NeonRnnError, match='not enough memory for minibatches of .* on cpu; choose a smaller -z'):
+        for call in (
+            lambda: nn32.train_step(model, inputs, labels, optimizer, 0),
+            lambda: nn32.predict(model, inputs),
+        ):
+            with pytest.raises(
+                NeonRnnError,
+                match='not enough memory for minibatches of .* on cpu; choose a smaller -z',
+            ):
                 call()
     monkeypatch.setattr(model.layers, 'forward', lambda x: torch.zeros(2) + torch.zeros(3))
     with pytest.raises(RuntimeError, match='must match'):
@@ -200,8 +244,14 @@ def test_want_of_memory_names_the_batch_size(nn32, monkeypatch):
 @pytest.mark.parametrize('threads', [1, 2])
 def test_the_same_seed_gives_the_same_bits(nn32, threads):
     def run():
-        model, optimizer = published(nn32, (3, 32, 32), 1, threads), nn32.GradientDescentMomentum(0.01, 0.9, wdecay=0.0005)
-        costs = [float(nn32.train_step(model, *batch(4, (3, 32, 32), step), optimizer, 0)) for step in range(2)]
+        model, optimizer = (
+            published(nn32, (3, 32, 32), 1, threads),
+            nn32.GradientDescentMomentum(0.01, 0.9, wdecay=0.0005),
+        )
+        costs = [
+            float(nn32.train_step(model, *batch(4, (3, 32, 32), step), optimizer, 0))
+            for step in range(2)
+        ]
         return costs, nn32.get_weights(model), nn32.predict(model, batch(5, (3, 32, 32))[0])
 
     costs, weights, probabilities = run()
@@ -213,6 +263,7 @@ def test_the_same_seed_gives_the_same_bits(nn32, threads):
 
 
 # The whole network ---------------------------------------------------------------------------------------------------
+
 
 def test_gradient_of_the_whole_network_is_the_finite_difference(nn):
     """Float64, a map that is not square: the derivative of the cost along a random direction of every parameter.
@@ -226,7 +277,11 @@ def test_gradient_of_the_whole_network_is_the_finite_difference(nn):
     rng = np.random.RandomState(4)
     weights = nn.get_weights(model)
     for name, values in weights.items():
-        if name.split('.')[-1] in ('weight_bias', 'beta', 'gamma'):  # away from 0 and 1, where they start
+        if name.split('.')[-1] in (
+            'weight_bias',
+            'beta',
+            'gamma',
+        ):  # away from 0 and 1, where they start
             values += rng.normal(0, 0.1, values.shape)
     nn.set_weights(model, weights)
 
@@ -236,7 +291,9 @@ def test_gradient_of_the_whole_network_is_the_finite_difference(nn):
 
     cost().backward()
     gradients = harness.packed_gradients(model)
-    assert len(gradients) == 10 + 2 * 7 + 4  # five convolutions with bias, seven batch norms, four networks
+    assert (
+        len(gradients) == 10 + 2 * 7 + 4
+    )  # five convolutions with bias, seven batch norms, four networks
     step = 1e-7
     for name, gradient in gradients.items():
         kept = weights[name]
@@ -250,7 +307,9 @@ def test_gradient_of_the_whole_network_is_the_finite_difference(nn):
         size = np.linalg.norm(gradient) / math.sqrt(kept.size)
         assert size > 0, name
         # 1e-15 / step is what rounding of the cost leaves in the quotient.
-        assert (gradient * direction).sum() == pytest.approx(expected, rel=1e-5, abs=1e-5 * size + 1e-8), name
+        assert (gradient * direction).sum() == pytest.approx(
+            expected, rel=1e-5, abs=1e-5 * size + 1e-8
+        ), name
 
 
 def test_train_step_uses_that_gradient(nn):
@@ -259,13 +318,18 @@ def test_train_step_uses_that_gradient(nn):
     inputs, labels = batch()
     before = nn.get_weights(model)
     model.layers.train()
-    model.cost(model.layers(torch.tensor(inputs.reshape(-1, *SHAPE), dtype=torch.float64)), torch.tensor(labels)).backward()
+    model.cost(
+        model.layers(torch.tensor(inputs.reshape(-1, *SHAPE), dtype=torch.float64)),
+        torch.tensor(labels),
+    ).backward()
     gradients = harness.packed_gradients(model)
     nn.set_weights(model, before)
     nn.train_step(model, inputs, labels, nn.GradientDescentMomentum(0.01, 0.9), 0)
     after = nn.get_weights(model)
     for name, gradient in gradients.items():
-        np.testing.assert_allclose(after[name] - before[name], -0.01 * gradient, atol=1e-15, err_msg=name)
+        np.testing.assert_allclose(
+            after[name] - before[name], -0.01 * gradient, atol=1e-15, err_msg=name
+        )
 
 
 def test_each_optimiser_gets_a_step_graph_of_its_own(nn32, monkeypatch):
@@ -288,7 +352,12 @@ def test_each_optimiser_gets_a_step_graph_of_its_own(nn32, monkeypatch):
     assert graphs[0] is graphs[1]
     assert graphs[1] is not graphs[2]
     assert graphs[2] is graphs[3]
-    assert lengths == (1, 3, 1, 3)  # the rate, and the addresses of two velocities from the second step on
+    assert lengths == (
+        1,
+        3,
+        1,
+        3,
+    )  # the rate, and the addresses of two velocities from the second step on
 
 
 def test_a_step_is_recorded_on_a_gpu_only(nn32):

@@ -1,22 +1,41 @@
 """Weights, optimiser state and random state: names, shapes, round trips, and what is refused."""
+
 import numpy as np
 import pytest
 
-from neon_rnn.errors import NeonRnnError
 from neon_rnn.models.rnn import generate_rnn_cls_model
+from neon_rnn.support.errors import NeonRnnError
 
 SHAPE = (3, 32, 32)
 
 #: Of the published network: name -> shape, written down from its layer list; a compound layer counts one position a part.
 PUBLISHED = {
-    **{'{}.{}'.format(position, name): (channels, 1)
-       for position, channels in ((1, 3), (4, 32), (8, 64), (12, 128), (16, 256), (18, 512), (20, 1024))
-       for name in ('beta', 'gamma', 'gmean', 'gvar')},
-    **{'{}.weight_bias'.format(position): (maps, 1)
-       for position, maps in ((2, 32), (6, 64), (10, 128), (14, 256), (21, 2))},
-    '2.W': (27, 32), '6.W': (288, 64), '10.W': (576, 128), '14.W': (1152, 256), '21.W': (1024, 2),
-    '17.vertical.W': (2 * (1024 + 256 + 1), 256), '17.horizontal.W': (2 * (512 + 256 + 1), 256),
-    '19.vertical.W': (2 * (2048 + 512 + 1), 512), '19.horizontal.W': (2 * (1024 + 512 + 1), 512),
+    **{
+        '{}.{}'.format(position, name): (channels, 1)
+        for position, channels in (
+            (1, 3),
+            (4, 32),
+            (8, 64),
+            (12, 128),
+            (16, 256),
+            (18, 512),
+            (20, 1024),
+        )
+        for name in ('beta', 'gamma', 'gmean', 'gvar')
+    },
+    **{
+        '{}.weight_bias'.format(position): (maps, 1)
+        for position, maps in ((2, 32), (6, 64), (10, 128), (14, 256), (21, 2))
+    },
+    '2.W': (27, 32),
+    '6.W': (288, 64),
+    '10.W': (576, 128),
+    '14.W': (1152, 256),
+    '21.W': (1024, 2),
+    '17.vertical.W': (2 * (1024 + 256 + 1), 256),
+    '17.horizontal.W': (2 * (512 + 256 + 1), 256),
+    '19.vertical.W': (2 * (2048 + 512 + 1), 512),
+    '19.horizontal.W': (2 * (1024 + 512 + 1), 512),
 }
 
 
@@ -29,12 +48,26 @@ def published(nn32):
 
 def small(nn):
     """One of each kind of weight: convolution, batch norm, SpatialRNN, linear, bias."""
-    model = nn.Model([nn.Conv((3, 3, 2), init=nn.Kaiming(), bias=nn.Constant(0), activation=nn.Rectlin(), padding=1),
-                      nn.BatchNorm(),
-                      nn.SpatialRNN((2, 4, 4), (2, 2, 2), nn.BiBNRNN, {
-                          'output_size': 2, 'init': nn.GlorotUniform(), 'activation': nn.Tanh()}),
-                      nn.Dropout(keep=0.8),
-                      nn.Affine(2, init=nn.Gaussian(), bias=nn.Constant(0), activation=nn.Softmax())])
+    model = nn.Model(
+        [
+            nn.Conv(
+                (3, 3, 2),
+                init=nn.Kaiming(),
+                bias=nn.Constant(0),
+                activation=nn.Rectlin(),
+                padding=1,
+            ),
+            nn.BatchNorm(),
+            nn.SpatialRNN(
+                (2, 4, 4),
+                (2, 2, 2),
+                nn.BiBNRNN,
+                {'output_size': 2, 'init': nn.GlorotUniform(), 'activation': nn.Tanh()},
+            ),
+            nn.Dropout(keep=0.8),
+            nn.Affine(2, init=nn.Gaussian(), bias=nn.Constant(0), activation=nn.Softmax()),
+        ]
+    )
     model.initialize((1, 4, 4), nn.GeneralizedCost(nn.CrossEntropyMulti()))
     return model
 
@@ -54,8 +87,20 @@ def test_names_shapes_and_number_of_the_published_parameters(nn32, published):
     weights = nn32.get_weights(published)
     assert {name: values.shape for name, values in weights.items()} == PUBLISHED
     assert {values.dtype for values in weights.values()} == {np.dtype(np.float32)}
-    assert sum(values.size for name, values in weights.items() if not name.endswith(('gmean', 'gvar'))) == 5640456
-    assert list(weights)[:8] == ['1.beta', '1.gamma', '1.gmean', '1.gvar', '2.W', '2.weight_bias', '4.beta', '4.gamma']
+    assert (
+        sum(values.size for name, values in weights.items() if not name.endswith(('gmean', 'gvar')))
+        == 5640456
+    )
+    assert list(weights)[:8] == [
+        '1.beta',
+        '1.gamma',
+        '1.gmean',
+        '1.gvar',
+        '2.W',
+        '2.weight_bias',
+        '4.beta',
+        '4.gamma',
+    ]
 
 
 def test_a_round_trip_changes_no_bit(nn32):
@@ -65,7 +110,9 @@ def test_a_round_trip_changes_no_bit(nn32):
     assert not (nn32.get_weights(second)['0.W'] == weights['0.W']).all()
     nn32.set_weights(second, weights)
     same(nn32.get_weights(second), weights)
-    np.testing.assert_array_equal(nn32.predict(first, batch(1)[0]), nn32.predict(second, batch(1)[0]))
+    np.testing.assert_array_equal(
+        nn32.predict(first, batch(1)[0]), nn32.predict(second, batch(1)[0])
+    )
 
 
 def test_what_get_weights_returns_is_a_copy(nn32):
@@ -75,18 +122,29 @@ def test_what_get_weights_returns_is_a_copy(nn32):
     nn32.train_step(model, *batch(0), nn32.GradientDescentMomentum(0.1, 0.9, wdecay=0.1), 0)
     same(before, kept)
     after = nn32.get_weights(model)
-    assert all((after[name] != kept[name]).any() for name in ('0.W', '2.gmean', '3.vertical.W', '5.W'))
+    assert all(
+        (after[name] != kept[name]).any() for name in ('0.W', '2.gmean', '3.vertical.W', '5.W')
+    )
     for values in after.values():
         values[:] = 9
     assert not (nn32.get_weights(model)['0.W'] == 9).any()
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (lambda weights: weights.pop('3.vertical.gamma'), '3.vertical.gamma is missing'),
-    (lambda weights: weights.update({'9.W': np.zeros((2, 2), np.float32)}), '9.W has no place in the model'),
-    (lambda weights: weights.update({'0.W': weights['0.W'].T.copy()}), r'0.W is \(2, 9\), the model has \(9, 2\)'),
-    (lambda weights: weights.clear(), 'and 1[0-9] more'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda weights: weights.pop('3.vertical.gamma'), '3.vertical.gamma is missing'),
+        (
+            lambda weights: weights.update({'9.W': np.zeros((2, 2), np.float32)}),
+            '9.W has no place in the model',
+        ),
+        (
+            lambda weights: weights.update({'0.W': weights['0.W'].T.copy()}),
+            r'0.W is \(2, 9\), the model has \(9, 2\)',
+        ),
+        (lambda weights: weights.clear(), 'and 1[0-9] more'),
+    ],
+)
 def test_weights_of_another_model_are_refused_and_nothing_is_changed(nn32, change, message):
     model = small(nn32)
     before = nn32.get_weights(model)
@@ -108,7 +166,10 @@ def test_training_goes_on_bit_for_bit_from_all_that_is_saved(nn32):
     weights, state = nn32.get_weights(first), nn32.get_optimizer_state(first, optimizer)
     random = nn32.get_random_state()
     assert list(state) == [name for name in weights if not name.endswith(('gmean', 'gvar'))]
-    assert all(len(arrays) == 1 and arrays[0].shape == weights[name].shape for name, arrays in state.items())
+    assert all(
+        len(arrays) == 1 and arrays[0].shape == weights[name].shape
+        for name, arrays in state.items()
+    )
     cost = float(nn32.train_step(first, *batch(7), optimizer, 0))
 
     nn32.start('cpu', batch_size=4, rng_seed=99, threads=1)
@@ -128,7 +189,11 @@ def test_each_part_of_that_matters(nn32, lost):
     model, optimizer = small(nn32), nn32.GradientDescentMomentum(0.1, 0.9)
     for seed in range(3):
         nn32.train_step(model, *batch(seed), optimizer, 0)
-    weights, state, random = nn32.get_weights(model), nn32.get_optimizer_state(model, optimizer), nn32.get_random_state()
+    weights, state, random = (
+        nn32.get_weights(model),
+        nn32.get_optimizer_state(model, optimizer),
+        nn32.get_random_state(),
+    )
     for seed in (7, 8):
         nn32.train_step(model, *batch(seed), optimizer, 0)
     expected = nn32.get_weights(model)['5.W']
@@ -144,10 +209,17 @@ def test_each_part_of_that_matters(nn32, lost):
     assert (nn32.get_weights(model)['5.W'] != expected).any()
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (lambda state: state.pop('3.horizontal.W'), r'3\.horizontal\.W is missing'),
-    (lambda state: state.update({'9.W': state['5.W']}), r'9\.W has no place in the model'),
-    (lambda state: state.update({'5.W': [state['5.W'][0].T]}), r'5\.W is \(\d+, 2\), the model has \(2, \d+\)')])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda state: state.pop('3.horizontal.W'), r'3\.horizontal\.W is missing'),
+        (lambda state: state.update({'9.W': state['5.W']}), r'9\.W has no place in the model'),
+        (
+            lambda state: state.update({'5.W': [state['5.W'][0].T]}),
+            r'5\.W is \(\d+, 2\), the model has \(2, \d+\)',
+        ),
+    ],
+)
 def test_an_optimiser_state_of_another_model_is_refused_and_changes_nothing(nn32, change, message):
     model, optimizer = small(nn32), nn32.GradientDescentMomentum(0.1, 0.9)
     nn32.train_step(model, *batch(0), optimizer, 0)
@@ -157,7 +229,10 @@ def test_an_optimiser_state_of_another_model_is_refused_and_changes_nothing(nn32
     with pytest.raises(NeonRnnError, match='the optimiser states are of another model: ' + message):
         nn32.set_optimizer_state(model, optimizer, given)
     after = nn32.get_optimizer_state(model, optimizer)
-    same({name: arrays[0] for name, arrays in after.items()}, {name: arrays[0] for name, arrays in before.items()})
+    same(
+        {name: arrays[0] for name, arrays in after.items()},
+        {name: arrays[0] for name, arrays in before.items()},
+    )
 
 
 def test_the_random_state_is_numpys(nn32):

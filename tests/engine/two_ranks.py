@@ -1,10 +1,12 @@
 """Trains 12 minibatches and writes costs, weights and probabilities: run alone, or by torchrun as several ranks."""
+
 import sys
 
 import numpy as np
 
 from neon_rnn import engines, models
-from neon_rnn.dataset import Minibatches, Part, epoch_order
+from neon_rnn.data.dataset import Part
+from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.engines.torch import distributed
 
 
@@ -18,13 +20,20 @@ def main(part_path, out, model_name, steps=12, batch=8):
     costs, epoch = [], 0
     while len(costs) < steps:
         epoch += 1
-        for inputs, labels, _ in nn.feed(Minibatches(part, batch, epoch_order(part.count, 0, epoch))):
+        for inputs, labels, _ in nn.feed(
+            Minibatches(part, batch, epoch_order(part.count, 0, epoch))
+        ):
             assert len(inputs) == len(labels) == batch // distributed.ranks()
             costs.append(float(nn.train_step(model, inputs, labels, optimizer, 0)))
     probabilities = nn.predict(model, part.read(np.arange(7)))
     if distributed.rank() == 0:
-        np.savez(out, costs=costs[:steps], probabilities=probabilities, ranks=distributed.ranks(),
-                 **nn.get_weights(model))
+        np.savez(
+            out,
+            costs=costs[:steps],
+            probabilities=probabilities,
+            ranks=distributed.ranks(),
+            **nn.get_weights(model),
+        )
 
 
 if __name__ == '__main__':

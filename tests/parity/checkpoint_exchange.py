@@ -11,6 +11,7 @@ checkpoints give the same float32 numbers, so it is rounding alone. Smaller pict
 one pixel, batch norm over a few of them drives the softmax of the deep networks to 0 and 1, and saturated probabilities agree
 whatever the engine does.
 """
+
 import json
 import os
 import sys
@@ -18,7 +19,8 @@ import sys
 import numpy as np
 from network_costs import whole_statistics
 
-from neon_rnn import checkpoint, engines, models
+from neon_rnn import engines, models
+from neon_rnn.runs import checkpoint
 
 #: tl-3 is tl-1's network.
 NETWORKS = tuple(name for name in models.ROWS if name != 'tl-3')
@@ -36,7 +38,12 @@ def pixels():
     channels, height, width = SHAPE
     tiles = np.random.RandomState(1).randint(0, 256, (IMAGES, channels, 8, 8))
     tiles = np.concatenate([tiles, (tiles[:2] + tiles[2:4]) // 2])
-    return tiles.repeat(height // 8, axis=2).repeat(width // 8, axis=3).astype(np.uint8).reshape(len(tiles), -1)
+    return (
+        tiles.repeat(height // 8, axis=2)
+        .repeat(width // 8, axis=3)
+        .astype(np.uint8)
+        .reshape(len(tiles), -1)
+    )
 
 
 def initialised(nn, engine, name):
@@ -55,8 +62,13 @@ def train_and_save(engine, name, path):
     weights = nn.get_weights(model)
     weights.update(whole_statistics(weights))
     nn.set_weights(model, weights)
-    checkpoint.save(path, nn.get_weights(model), nn.get_optimizer_state(model, optimizer), nn.get_random_state(),
-                    {'probabilities': nn.predict(model, pixels()).tolist()})
+    checkpoint.save(
+        path,
+        nn.get_weights(model),
+        nn.get_optimizer_state(model, optimizer),
+        nn.get_random_state(),
+        {'probabilities': nn.predict(model, pixels()).tolist()},
+    )
 
 
 def load_and_predict(engine, name, path):
@@ -75,7 +87,11 @@ def load_and_predict(engine, name, path):
     nn.set_weights(model, saved.weights)
     nn.set_optimizer_state(model, optimizer, saved.optimizer_state)
     nn.set_random_state(saved.random_state)
-    return nn.predict(model, pixels()), nn.get_weights(model), nn.get_optimizer_state(model, optimizer)
+    return (
+        nn.predict(model, pixels()),
+        nn.get_weights(model),
+        nn.get_optimizer_state(model, optimizer),
+    )
 
 
 def main(action, folder):
@@ -87,15 +103,31 @@ def main(action, folder):
         else:
             probabilities, weights, states = load_and_predict('neon', name, path)
             saved = checkpoint.load(path)
-            with open(path[:-len('npz')] + 'json', 'w') as file:
-                json.dump({'probabilities': probabilities.tolist(), 'changed': changed(saved, weights, states)}, file)
+            with open(path[: -len('npz')] + 'json', 'w') as file:
+                json.dump(
+                    {
+                        'probabilities': probabilities.tolist(),
+                        'changed': changed(saved, weights, states),
+                    },
+                    file,
+                )
 
 
 def changed(saved, weights, states):
     """The names of what an engine does not hand back as it was in the checkpoint."""
-    names = [name for name in saved.weights if not np.array_equal(weights.get(name), saved.weights[name])]
-    names += [name for name in saved.optimizer_state if not np.array_equal(states.get(name), saved.optimizer_state[name])]
-    return sorted(set(names) | (set(weights) ^ set(saved.weights)) | (set(states) ^ set(saved.optimizer_state)))
+    names = [
+        name for name in saved.weights if not np.array_equal(weights.get(name), saved.weights[name])
+    ]
+    names += [
+        name
+        for name in saved.optimizer_state
+        if not np.array_equal(states.get(name), saved.optimizer_state[name])
+    ]
+    return sorted(
+        set(names)
+        | (set(weights) ^ set(saved.weights))
+        | (set(states) ^ set(saved.optimizer_state))
+    )
 
 
 if __name__ == '__main__':

@@ -1,7 +1,8 @@
 """What SpatialRNN's own work, blocks to sequences and back, costs of the layer's time on real neon.
 
-    PYTHONPATH=. /path/to/neon/python tests/parity/neon_cost_checks.py
+PYTHONPATH=. /path/to/neon/python tests/parity/neon_cost_checks.py
 """
+
 import contextlib
 import time
 
@@ -28,7 +29,9 @@ def timed_sweeps():
             result = method(*arguments)
             seconds[0] += time.perf_counter() - begin
             return result
+
         return call
+
     Sweep.fprop, Sweep.bprop = (timed(method) for method in plain)
     try:
         yield seconds
@@ -55,8 +58,15 @@ def own_share(layer, inputs, error):
 def published(backend, shape, block, units):
     """A layer of the published network, with input and error."""
     be = start(backend, 'float32', BATCH)
-    layer, x, e = standing_alone(be, layer=nn.SpatialRNN(shape, block, nn.BiRNN, dict(
-        output_size=units, init=nn.GlorotUniform(), activation=nn.Tanh())))
+    layer, x, e = standing_alone(
+        be,
+        layer=nn.SpatialRNN(
+            shape,
+            block,
+            nn.BiRNN,
+            dict(output_size=units, init=nn.GlorotUniform(), activation=nn.Tanh()),
+        ),
+    )
     return layer, be.array(x), be.array(e)
 
 
@@ -76,6 +86,7 @@ def test_the_limit_would_be_exceeded():
     def slow(be, *arguments):
         for _ in range(10):
             copy(be, *arguments)
+
     kind.copy_transpose = slow
     try:
         assert own_share(layer, inputs, error) > LIMIT

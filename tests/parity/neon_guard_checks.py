@@ -4,13 +4,24 @@
 
 The names are read from neon's source, so that CUDA is not imported. The guard stands on neon's NumPy backend, which has more.
 """
+
 import ast
 import contextlib
 import os
 import sys
 
 import numpy as np
-from neon_layers import CELLS, SHAPE, layer_of, nn, params, refused, run_checks, standing_alone, start
+from neon_layers import (
+    CELLS,
+    SHAPE,
+    layer_of,
+    nn,
+    params,
+    refused,
+    run_checks,
+    standing_alone,
+    start,
+)
 
 from neon_rnn.engines.neon import library, spatial_rnn
 
@@ -26,20 +37,34 @@ def names_of_gpu_classes():
     """The names of NervanaGPU, those of GPUTensor, both with what they inherit, and the rule of GPUTensor.reshape."""
     classes, functions = {}, []
     for name in ('abstract_backend', 'backend', 'nervanagpu'):
-        for node in source_of(os.path.join(os.path.dirname(library.neon.backends.__file__), name + '.py')).body:
+        for node in source_of(
+            os.path.join(os.path.dirname(library.neon.backends.__file__), name + '.py')
+        ).body:
             if isinstance(node, ast.ClassDef):
                 classes[node.name] = node
-            elif isinstance(node, ast.FunctionDef) and node.name in ('_contiguous_strides', '_reshape_strides'):
+            elif isinstance(node, ast.FunctionDef) and node.name in (
+                '_contiguous_strides',
+                '_reshape_strides',
+            ):
                 functions.append(node)
 
     def names(name):
         node = classes[name]
-        found = {target.id for part in node.body if isinstance(part, ast.Assign) for target in part.targets}
+        found = {
+            target.id
+            for part in node.body
+            if isinstance(part, ast.Assign)
+            for target in part.targets
+        }
         for part in ast.walk(node):
             if isinstance(part, ast.FunctionDef):
                 found.add(part.name)
-            elif isinstance(part, ast.Attribute) and isinstance(part.ctx, ast.Store) and \
-                    isinstance(part.value, ast.Name) and part.value.id == 'self':
+            elif (
+                isinstance(part, ast.Attribute)
+                and isinstance(part.ctx, ast.Store)
+                and isinstance(part.value, ast.Name)
+                and part.value.id == 'self'
+            ):
                 found.add(part.attr)
         for base in node.bases:
             if isinstance(base, ast.Name) and base.id in classes:
@@ -87,11 +112,15 @@ class Guard(object):
             if os.path.dirname(file) == ENGINE:
                 self.used.add(name)
                 if name not in names and not name.startswith('__'):
-                    self.missing.append('{}.{} ({}, line {})'.format(kind.__name__, name, os.path.basename(file),
-                                                                     caller.f_lineno))
+                    self.missing.append(
+                        '{}.{} ({}, line {})'.format(
+                            kind.__name__, name, os.path.basename(file), caller.f_lineno
+                        )
+                    )
                 if name == 'reshape':
                     return lambda *shape: self._reshape(asked, *shape)
             return plain(asked, name)
+
         return look
 
     def _reshape(self, tensor, *shape):
@@ -124,16 +153,27 @@ def test_every_cell_forward_and_backward():
 def test_a_training_step_prediction_and_everything_saved():
     """The rest of the engine: inputs and labels, weights, the optimiser's state, random numbers."""
     be = start('numpy', 'float32')
-    model = nn.Model([nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
-                      nn.Conv((3, 3, 2), init=nn.Kaiming(), bias=nn.Constant(0), padding=1, activation=nn.Rectlin()),
-                      nn.BatchNorm(), nn.Sequential([layer_of(), nn.SpatialRNN((6, 3, 2), (6, 1, 1), nn.GRU, params('GRU'))]),
-                      nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax())])
+    model = nn.Model(
+        [
+            nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
+            nn.Conv(
+                (3, 3, 2),
+                init=nn.Kaiming(),
+                bias=nn.Constant(0),
+                padding=1,
+                activation=nn.Rectlin(),
+            ),
+            nn.BatchNorm(),
+            nn.Sequential([layer_of(), nn.SpatialRNN((6, 3, 2), (6, 1, 1), nn.GRU, params('GRU'))]),
+            nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax()),
+        ]
+    )
     optimizer = nn.GradientDescentMomentum(0.01, momentum_coef=0.9)
     images = np.random.RandomState(1).randint(0, 256, (7, int(np.prod(SHAPE)))).astype(np.uint8)
     with Guard().over(be) as guard:
         model.initialize(SHAPE, nn.GeneralizedCost(nn.CrossEntropyMulti()))
         for _ in range(2):
-            nn.train_step(model, images[:be.bsz], np.arange(be.bsz) % 2, optimizer, 0)
+            nn.train_step(model, images[: be.bsz], np.arange(be.bsz) % 2, optimizer, 0)
         nn.predict(model, images)
         nn.set_weights(model, nn.get_weights(model))
         nn.set_optimizer_state(model, optimizer, nn.get_optimizer_state(model, optimizer))
@@ -159,7 +199,7 @@ def test_operators_and_imports():
 def test_the_guard_notices():
     """What only the NumPy backend can do, asked from the engine's folder: private arrays, reshapes that copy, other names."""
     be = start('numpy', 'float32')
-    names = {'be': be, 'tensor': be.array(np.arange(6.).reshape(2, 3))}
+    names = {'be': be, 'tensor': be.array(np.arange(6.0).reshape(2, 3))}
 
     def ask(expression, file='spatial_rnn.py'):
         return eval(compile(expression, os.path.join(ENGINE, file), 'eval'), names)

@@ -1,7 +1,8 @@
 """The SpatialRNN layer of the neon engine, on real neon.
 
-    PYTHONPATH=. /path/to/neon/python tests/parity/neon_layer_checks.py
+PYTHONPATH=. /path/to/neon/python tests/parity/neon_layer_checks.py
 """
+
 import unittest
 
 import numpy as np
@@ -22,9 +23,11 @@ from neon_layers import (
 )
 
 from neon_rnn.engines.neon import library
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
-EXACT = tuple(cell for cell in CELLS if cell != 'BiBNRNN')  # neon's own gradient of BiBNRNN is not exact, see the records
+EXACT = tuple(
+    cell for cell in CELLS if cell != 'BiBNRNN'
+)  # neon's own gradient of BiBNRNN is not exact, see the records
 
 
 def test_birnn_against_numpy():
@@ -39,9 +42,11 @@ def test_birnn_against_numpy():
     def sweep(weights, sequence):
         result = np.zeros((len(sequence), 6))
         for half, suffix in ((slice(0, 3), 'f'), (slice(3, 6), 'b')):
-            w, r, b = (getattr(weights, name + suffix).get() for name in ('W_input_', 'W_recur_', 'b_'))
+            w, r, b = (
+                getattr(weights, name + suffix).get() for name in ('W_input_', 'W_recur_', 'b_')
+            )
             h = np.zeros(3)
-            for step in (range(len(sequence)) if suffix == 'f' else reversed(range(len(sequence)))):
+            for step in range(len(sequence)) if suffix == 'f' else reversed(range(len(sequence))):
                 h = np.tanh(w.dot(sequence[step]) + r.dot(h) + b[:, 0])
                 result[step, half] = h
         return result
@@ -50,10 +55,15 @@ def test_birnn_against_numpy():
     for image in range(IMAGES):
         middle = np.zeros((3, 2, 6))
         for column in range(2):
-            blocks = [images[:, 2 * row:2 * row + 2, 4 * column:4 * column + 4, image].ravel() for row in range(3)]
+            blocks = [
+                images[:, 2 * row : 2 * row + 2, 4 * column : 4 * column + 4, image].ravel()
+                for row in range(3)
+            ]
             middle[:, column] = sweep(layer.vertical, blocks)
         for row in range(3):
-            np.testing.assert_allclose(found[:, row, :, image], sweep(layer.horizontal, middle[row]).T, atol=1e-12)
+            np.testing.assert_allclose(
+                found[:, row, :, image], sweep(layer.horizontal, middle[row]).T, atol=1e-12
+            )
 
 
 def test_gradients_are_finite_differences():
@@ -82,8 +92,13 @@ def test_gradients_are_finite_differences():
                     tensor.set(moved)
                     costs.append(cost())
                 tensor.set(values)
-                np.testing.assert_allclose(gradient[place], (costs[0] - costs[1]) / 2e-5, rtol=1e-5, atol=1e-8,
-                                           err_msg=cell)
+                np.testing.assert_allclose(
+                    gradient[place],
+                    (costs[0] - costs[1]) / 2e-5,
+                    rtol=1e-5,
+                    atol=1e-8,
+                    err_msg=cell,
+                )
 
 
 def test_alpha_and_beta():
@@ -106,7 +121,9 @@ def test_the_error_is_left_alone():
     error = be.array(e)
     first = layer.bprop(error).get()
     np.testing.assert_array_equal(error.get(), e)
-    np.testing.assert_array_equal(layer.bprop(be.array(e)).get(), first)  # another tensor: neon keeps views of the first
+    np.testing.assert_array_equal(
+        layer.bprop(be.array(e)).get(), first
+    )  # another tensor: neon keeps views of the first
 
 
 def test_an_image_does_not_depend_on_others():
@@ -122,12 +139,17 @@ def test_an_image_does_not_depend_on_others():
             other[:, 0] = x[:, 1]
             layer.fprop(be.array(other))
             inputs.set(other.astype(np.float32))
-            np.testing.assert_allclose(layer.fprop(inputs).get()[:, 0], first[:, 1], atol=1e-6, err_msg=cell)
+            np.testing.assert_allclose(
+                layer.fprop(inputs).get()[:, 0], first[:, 1], atol=1e-6, err_msg=cell
+            )
 
 
 def test_carried_state_is_refused():
     start()
-    for RNN, more, words in ((nn.BiRNN, {'reset_cells': False}, 'reset_cells'), (nn.Affine, {}, 'recurrent layers')):
+    for RNN, more, words in (
+        (nn.BiRNN, {'reset_cells': False}, 'reset_cells'),
+        (nn.Affine, {}, 'recurrent layers'),
+    ):
         with refused(UsageError, words):
             nn.SpatialRNN(SHAPE, BLOCK, RNN, dict(params('BiRNN'), **more))
 
@@ -145,9 +167,12 @@ def test_shapes_that_come_out():
 
 def test_shapes_that_do_not_fit():
     start()
-    for shape, block, words in ((SHAPE, (2, 4, 4), 'height 4 does not divide the map height 6'),
-                                (SHAPE, (1, 2, 4), 'all channels'), ((6, 8), BLOCK, 'three sizes'),
-                                (SHAPE, (2, 0, 4), 'positive')):
+    for shape, block, words in (
+        (SHAPE, (2, 4, 4), 'height 4 does not divide the map height 6'),
+        (SHAPE, (1, 2, 4), 'all channels'),
+        ((6, 8), BLOCK, 'three sizes'),
+        (SHAPE, (2, 0, 4), 'positive'),
+    ):
         with refused(UsageError, words):
             layer_of(shape=shape, block=block)
     with refused(UsageError, '(2, 6, 8)', '(2, 8, 8)'):
@@ -165,11 +190,19 @@ def test_mkl_against_numpy_and_one_step():
                 be = start(backend, 'float32')
                 layer, x, e = standing_alone(be, cell, block=block)
                 out = layer.fprop(be.array(x)).get()
-                results.append([out, layer.bprop(be.array(e)).get()] + [g.get() for (_, g), _ in layer.get_params()])
+                results.append(
+                    [out, layer.bprop(be.array(e)).get()]
+                    + [g.get() for (_, g), _ in layer.get_params()]
+                )
             for expected, found in zip(results[0], results[-1]):
                 assert np.all(np.isfinite(expected))
-                np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * np.abs(expected).max(),
-                                           err_msg='{} {}'.format(cell, block))
+                np.testing.assert_allclose(
+                    found,
+                    expected,
+                    rtol=0,
+                    atol=1e-5 * np.abs(expected).max(),
+                    err_msg='{} {}'.format(cell, block),
+                )
 
 
 def test_layouts_of_mkl():
@@ -178,7 +211,9 @@ def test_layouts_of_mkl():
         raise unittest.SkipTest(library.why_no_mkl())
     be = start('mkl', 'float32')
     shape, out_shape = (16, 6, 8), (16, 3, 4)
-    layer, x, e = standing_alone(be, layer=nn.SpatialRNN(shape, (16, 2, 2), nn.BiRNN, dict(params('BiRNN'), output_size=8)))
+    layer, x, e = standing_alone(
+        be, layer=nn.SpatialRNN(shape, (16, 2, 2), nn.BiRNN, dict(params('BiRNN'), output_size=8))
+    )
     size = (int(np.prod(shape)), be.bsz), (int(np.prod(out_shape)), be.bsz)
 
     def plain(tensor):

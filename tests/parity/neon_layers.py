@@ -1,4 +1,5 @@
 """What the checks on real neon share: small layers and models, and the runner (Python 3.5 or 3.6)."""
+
 import contextlib
 import json
 import sys
@@ -29,7 +30,9 @@ def params(cell):
 
 
 def layer_of(cell='BiRNN', shape=SHAPE, block=BLOCK):
-    return nn.SpatialRNN(input_shape=shape, block_shape=block, RNN=getattr(nn, cell), RNN_params=params(cell))
+    return nn.SpatialRNN(
+        input_shape=shape, block_shape=block, RNN=getattr(nn, cell), RNN_params=params(cell)
+    )
 
 
 def standing_alone(be, cell='BiRNN', shape=SHAPE, block=BLOCK, layer=None):
@@ -52,7 +55,9 @@ def in_mkls_layout(be, tensor, shape):
     """Have a convolution write random numbers into a tensor, in a layout of MKL's own; returns them in neon's."""
     channels, height, width = shape
     values = np.random.RandomState(8).randn(channels * height * width, be.bsz).astype(np.float32)
-    identity = be.conv_layer(be.default_dtype, N=be.bsz, C=channels, K=channels, H=height, W=width, R=1, S=1)
+    identity = be.conv_layer(
+        be.default_dtype, N=be.bsz, C=channels, K=channels, H=height, W=width, R=1, S=1
+    )
     be.fprop_conv(identity, be.array(values), be.array(np.eye(channels, dtype=np.float32)), tensor)
     assert np.abs(tensor._tensor - values).max() > 0.1  # else it is neon's own layout
     return values
@@ -76,17 +81,24 @@ class Training(object):
 
     def __init__(self, layers, backend='numpy', steps=0):
         start(backend, 'float32')
-        self.model = nn.Model(layers() + [nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax())])
+        self.model = nn.Model(
+            layers() + [nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax())]
+        )
         self.model.initialize(SHAPE, nn.GeneralizedCost(nn.CrossEntropyMulti()))
         self.optimizer = nn.GradientDescentMomentum(0.001, momentum_coef=0.9, wdecay=0.0005)
-        self.images = np.random.RandomState(2).randint(0, 256, (IMAGES, int(np.prod(SHAPE)))).astype(np.uint8)
+        self.images = (
+            np.random.RandomState(2).randint(0, 256, (IMAGES, int(np.prod(SHAPE)))).astype(np.uint8)
+        )
         self.costs = []
         self.train(steps)
 
     def train(self, steps):
         """The costs of that many steps more; all of them are in `costs`."""
-        self.costs += [nn.train_step(self.model, self.images, np.arange(IMAGES) % 2, self.optimizer, 0) for _ in range(steps)]
-        return self.costs[len(self.costs) - steps:]
+        self.costs += [
+            nn.train_step(self.model, self.images, np.arange(IMAGES) % 2, self.optimizer, 0)
+            for _ in range(steps)
+        ]
+        return self.costs[len(self.costs) - steps :]
 
 
 def run_checks(namespace):

@@ -5,6 +5,7 @@
 In 2.6.0 MergeSum is not right everywhere on mkl (`neon_rnn.engines.neon.merge_sum`): here is where it is, and that the rest
 is refused.
 """
+
 import collections
 import itertools
 import unittest
@@ -14,15 +15,20 @@ from neon_layers import BACKENDS, layer_of, nn, refused, run_checks, start
 
 from neon_rnn import models
 from neon_rnn.engines.neon import library, weights
-from neon_rnn.errors import UsageError
 from neon_rnn.models import resnet
+from neon_rnn.support.errors import UsageError
 
 IMAGES, SHAPE = 8, (3, 16, 16)
 #: maps, strides, a projection on the shortcut, a bottleneck
-BLOCKS = collections.OrderedDict([
-    ('identity', (16, 1, False, False)), ('projection', (32, 2, True, False)), ('bottleneck', (16, 1, False, True)),
-    ('bottleneck projection', (16, 1, True, True)), ('striding bottleneck projection', (32, 2, True, True)),
-])
+BLOCKS = collections.OrderedDict(
+    [
+        ('identity', (16, 1, False, False)),
+        ('projection', (32, 2, True, False)),
+        ('bottleneck', (16, 1, False, True)),
+        ('bottleneck projection', (16, 1, True, True)),
+        ('striding bottleneck projection', (32, 2, True, True)),
+    ]
+)
 #: What stands before the block, or behind it.
 NEIGHBOURS = ('rectifier', 'pooling', 'block')
 
@@ -42,9 +48,16 @@ def rectifier():
 
 def around(layers, maps=16):
     """Layers on `maps` feature maps between a convolution and a classifier."""
-    model = nn.Model(layers=[nn.DataTransform(transform=nn.Normalizer(divisor=128.0)), nn.BatchNorm()] + pathway(maps)
-                     + [rectifier()] + layers + [nn.Pooling('all', op='avg'),
-                                                 nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax())])
+    model = nn.Model(
+        layers=[nn.DataTransform(transform=nn.Normalizer(divisor=128.0)), nn.BatchNorm()]
+        + pathway(maps)
+        + [rectifier()]
+        + layers
+        + [
+            nn.Pooling('all', op='avg'),
+            nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax()),
+        ]
+    )
     return model, nn.GeneralizedCost(costfunc=nn.CrossEntropyMulti())
 
 
@@ -66,12 +79,17 @@ def trained(build, backend, precision, shape=SHAPE, images=IMAGES, steps=1, watc
     model, cost = build()
     model.initialize(shape, cost)
     optimizer = nn.GradientDescentMomentum(0.001, momentum_coef=0.9, wdecay=0.0005)
-    inputs = np.random.RandomState(5).randint(0, 256, (images, int(np.prod(shape)))).astype(np.uint8)
+    inputs = (
+        np.random.RandomState(5).randint(0, 256, (images, int(np.prod(shape)))).astype(np.uint8)
+    )
     for step in range(steps):
         nn.train_step(model, inputs, np.arange(images) % 2, optimizer, 0)
         if step == 0:
-            gradients = {parameter.name: parameter.gradient.get().astype(np.float64)
-                         for parameter in weights.parameters(model) if parameter.gradient is not None}
+            gradients = {
+                parameter.name: parameter.gradient.get().astype(np.float64)
+                for parameter in weights.parameters(model)
+                if parameter.gradient is not None
+            }
     nn.predict(model, inputs)
     return gradients
 
@@ -90,22 +108,39 @@ def watch_sums(be, found):
     now = {}
 
     def watched_forward(state, inputs, inference, layers, outputs, out_shape):
-        now.update(pathways=layers, entered=in_numpys_order(be, inputs),
-                   result=lambda pathway: [layer for layer in pathway.layers if layer.owns_output][-1].outputs)
+        now.update(
+            pathways=layers,
+            entered=in_numpys_order(be, inputs),
+            result=lambda pathway: (
+                [layer for layer in pathway.layers if layer.owns_output][-1].outputs
+            ),
+        )
         forward(state, inputs, inference, layers, outputs, out_shape)
 
     def watched_backward(state, alpha, beta, layers, error, deltas):
-        now.update(pathways=layers[::-1], entered=in_numpys_order(be, error), result=lambda pathway: pathway.layers[0].deltas)
+        now.update(
+            pathways=layers[::-1],
+            entered=in_numpys_order(be, error),
+            result=lambda pathway: pathway.layers[0].deltas,
+        )
         deltas.shape5D = state.shape5D  # neon says so after the sum
         backward(state, alpha, beta, layers, error, deltas)
 
     def watched_sum(primitives, count, tensors, output):
-        expected = sum(now['entered'] if isinstance(pathway.layers[-1], nn.SkipNode)
-                       else in_numpys_order(be, now['result'](pathway)) for pathway in now['pathways'])
+        expected = sum(
+            now['entered']
+            if isinstance(pathway.layers[-1], nn.SkipNode)
+            else in_numpys_order(be, now['result'](pathway))
+            for pathway in now['pathways']
+        )
         add(primitives, count, tensors, output)
         found.append(np.abs(in_numpys_order(be, output) - expected).max() / np.abs(expected).max())
 
-    be.fprop_mergesum, be.bprop_mergesum, be.sum_tensor = watched_forward, watched_backward, watched_sum
+    be.fprop_mergesum, be.bprop_mergesum, be.sum_tensor = (
+        watched_forward,
+        watched_backward,
+        watched_sum,
+    )
 
 
 def test_every_sum_of_the_residual_networks():
@@ -113,8 +148,19 @@ def test_every_sum_of_the_residual_networks():
     needs_mkl()
     for name, side, merges in (('resnet-18', 32, 8), ('resnet-50', 32, 16), ('tl-1', 32, 16)):
         found, shape = [], (3, side, side)
-        trained(lambda name=name, shape=shape: models.build(name, nn, shape), 'mkl', 'float32', shape, 4, 2, found)
-        assert len(found) == 5 * merges, (name, len(found))  # two steps there and back, one prediction
+        trained(
+            lambda name=name, shape=shape: models.build(name, nn, shape),
+            'mkl',
+            'float32',
+            shape,
+            4,
+            2,
+            found,
+        )
+        assert len(found) == 5 * merges, (
+            name,
+            len(found),
+        )  # two steps there and back, one prediction
         assert max(found) < 1e-6, (name, max(found))
 
 
@@ -122,7 +168,10 @@ def gradient_errors(build):
     """Of every parameter under mkl, relative to neon in float64, by the Euclidean norm."""
     exact, found = trained(build, 'numpy', 'float64'), trained(build, 'mkl', 'float32')
     assert set(found) == set(exact)
-    return [np.linalg.norm(found[name] - values) / np.linalg.norm(values) for name, values in exact.items()]
+    return [
+        np.linalg.norm(found[name] - values) / np.linalg.norm(values)
+        for name, values in exact.items()
+    ]
 
 
 def test_gradients_of_every_kind_of_block():
@@ -151,7 +200,10 @@ def test_a_missing_summand_would_be_noticed():
     backend.sum_tensor = forgetful
     try:
         trained(lambda: blocks('identity', 'block'), 'mkl', 'float32', watched=found)
-        errors = [np.median(gradient_errors(lambda name=name: blocks(name, 'rectifier'))) for name in BLOCKS]
+        errors = [
+            np.median(gradient_errors(lambda name=name: blocks(name, 'rectifier')))
+            for name in BLOCKS
+        ]
     finally:
         backend.sum_tensor = add
     assert len(found) == 6
@@ -160,14 +212,46 @@ def test_a_missing_summand_would_be_noticed():
 
 
 #: Where neon's mkl backend is wrong: layers, and words of the message.
-WRONG = collections.OrderedDict([
-    ('a rectifier ends a pathway', (lambda: [nn.MergeSum([pathway() + [rectifier()], [nn.SkipNode()]])], 'Activation')),
-    ('the error has no layout', (lambda: [nn.MergeSum([pathway(), [nn.SkipNode()]]), nn.Activation(nn.Tanh())], 'summand 1')),
-    ('a layer that is not MKL\'s', (lambda: [nn.MergeSum([[layer_of(shape=(16, 16, 16), block=(16, 1, 1))],
-                                                         [layer_of(shape=(16, 16, 16), block=(16, 1, 1))]])], 'SpatialRNN')),
-    ('nested', (lambda: [nn.Sequential([nn.MergeSum([[nn.Sequential(pathway() + [rectifier()])], [nn.SkipNode()]])])],
-                'Activation')),
-])
+WRONG = collections.OrderedDict(
+    [
+        (
+            'a rectifier ends a pathway',
+            (lambda: [nn.MergeSum([pathway() + [rectifier()], [nn.SkipNode()]])], 'Activation'),
+        ),
+        (
+            'the error has no layout',
+            (
+                lambda: [nn.MergeSum([pathway(), [nn.SkipNode()]]), nn.Activation(nn.Tanh())],
+                'summand 1',
+            ),
+        ),
+        (
+            "a layer that is not MKL's",
+            (
+                lambda: [
+                    nn.MergeSum(
+                        [
+                            [layer_of(shape=(16, 16, 16), block=(16, 1, 1))],
+                            [layer_of(shape=(16, 16, 16), block=(16, 1, 1))],
+                        ]
+                    )
+                ],
+                'SpatialRNN',
+            ),
+        ),
+        (
+            'nested',
+            (
+                lambda: [
+                    nn.Sequential(
+                        [nn.MergeSum([[nn.Sequential(pathway() + [rectifier()])], [nn.SkipNode()]])]
+                    )
+                ],
+                'Activation',
+            ),
+        ),
+    ]
+)
 
 
 def test_what_mkl_gets_wrong_is_refused():

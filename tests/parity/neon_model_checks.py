@@ -1,7 +1,8 @@
 """Models with SpatialRNN, and what the training loop calls, on real neon.
 
-    PYTHONPATH=. /path/to/neon/python tests/parity/neon_model_checks.py
+PYTHONPATH=. /path/to/neon/python tests/parity/neon_model_checks.py
 """
+
 import collections
 import contextlib
 import os
@@ -27,9 +28,11 @@ from neon_layers import (
     start,
 )
 
-from neon_rnn import checkpoint, engines, models, neon_file, published
+from neon_rnn import engines, models, published
 from neon_rnn.engines.neon import library, selftest, weights
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.runs import checkpoint
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.weights import neon_prm
 
 
 def scale():
@@ -48,25 +51,43 @@ def convolution(**bias):
 
 def between_convolutions():
     """Without a bias where two channels come in: there neon's mkl backend gets its gradient wrong (docs/models.md)."""
-    return [scale(), convolution(), layer_of(shape=(16, 6, 8), block=(16, 2, 4)), convolution(), nn.BatchNorm(),
-            convolution(bias=nn.Constant(0)), nn.SpatialRNN((16, 3, 2), (16, 1, 1), nn.BiRNN, params('BiRNN'))]
+    return [
+        scale(),
+        convolution(),
+        layer_of(shape=(16, 6, 8), block=(16, 2, 4)),
+        convolution(),
+        nn.BatchNorm(),
+        convolution(bias=nn.Constant(0)),
+        nn.SpatialRNN((16, 3, 2), (16, 1, 1), nn.BiRNN, params('BiRNN')),
+    ]
 
 
-PLACES = collections.OrderedDict([
-    ('first', lambda: [layer_of()]),
-    ('several', lambda: [scale(), layer_of(), second(), nn.BatchNorm(), second()]),
-    ('between convolutions', between_convolutions),
-    ('nested', lambda: [scale(), nn.Sequential([layer_of(), second()]), nn.BatchNorm()]),
-    ('nested deeper', lambda: [scale(), nn.Sequential([nn.Sequential([layer_of(), second()]), nn.BatchNorm()])]),
-    ('sum', lambda: [scale(), nn.MergeSum([[layer_of()], [layer_of('BiLSTM')]])]),
-])
+PLACES = collections.OrderedDict(
+    [
+        ('first', lambda: [layer_of()]),
+        ('several', lambda: [scale(), layer_of(), second(), nn.BatchNorm(), second()]),
+        ('between convolutions', between_convolutions),
+        ('nested', lambda: [scale(), nn.Sequential([layer_of(), second()]), nn.BatchNorm()]),
+        (
+            'nested deeper',
+            lambda: [
+                scale(),
+                nn.Sequential([nn.Sequential([layer_of(), second()]), nn.BatchNorm()]),
+            ],
+        ),
+        ('sum', lambda: [scale(), nn.MergeSum([[layer_of()], [layer_of('BiLSTM')]])]),
+    ]
+)
 
 
 def test_where_it_can_stand():
     """First, several times, at the head of nested containers, in a sum (numpy only); mkl as numpy, and the costs fall."""
     for name, layers in PLACES.items():
         # in a sum, neon 2.6.0's mkl backend is wrong and refused (neon_merge_checks.py)
-        costs = [Training(layers, backend).train(4) for backend in (BACKENDS if name != 'sum' else ('numpy',))]
+        costs = [
+            Training(layers, backend).train(4)
+            for backend in (BACKENDS if name != 'sum' else ('numpy',))
+        ]
         assert costs[0][-1] < costs[0][0], (name, costs)
         np.testing.assert_allclose(costs[-1], costs[0], rtol=1e-3, err_msg=name)
 
@@ -104,7 +125,11 @@ def test_no_network_meets_the_wrong_bias_gradient_of_mkl():
         side = published.rows()[name].input_side
         model.layers.configure((3, side, side))
         for channels, filters, dilated in biased_convolutions(model.layers):
-            assert dilated or filters % 8 or channels in (1, 3) or channels % 8 == 0, (name, channels, filters)
+            assert dilated or filters % 8 or channels in (1, 3) or channels % 8 == 0, (
+                name,
+                channels,
+                filters,
+            )
             seen += 1
     assert seen >= 9, seen
 
@@ -116,8 +141,11 @@ def test_words_for_a_layer():
     assert '2 x (6x8) inputs, 2x4 blocks, not configured' in str(layer)
     model = nn.Model([layer])
     model.initialize(SHAPE)
-    for words in ('2 x (6x8) inputs, 3 x (3x2) outputs, 2x4 blocks', 'vertical GRU 16 -> 3, 3 steps',
-                  'horizontal GRU 3 -> 3, 2 steps'):
+    for words in (
+        '2 x (6x8) inputs, 3 x (3x2) outputs, 2x4 blocks',
+        'vertical GRU 16 -> 3, 3 steps',
+        'horizontal GRU 3 -> 3, 2 steps',
+    ):
         assert words in str(model), str(model)
 
 
@@ -129,7 +157,7 @@ def test_serialised_and_loaded():
         expected = nn.predict(model, trained.images)
         path = os.path.join(tempfile.mkdtemp(), 'model.prm')
         model.serialize(path)
-        read = neon_file.read(path)
+        read = neon_prm.read(path)
         assert list(read.weights) == list(kept)
         for name in kept:
             np.testing.assert_array_equal(read.weights[name], kept[name])
@@ -141,11 +169,15 @@ def test_serialised_and_loaded():
         start('numpy', 'float32', seed=9)
         again = nn.Model(path)
         again.initialize(SHAPE)
-        np.testing.assert_allclose(nn.predict(again, trained.images), expected, atol=1e-6, err_msg=cell)
+        np.testing.assert_allclose(
+            nn.predict(again, trained.images), expected, atol=1e-6, err_msg=cell
+        )
         loaded = nn.get_optimizer_state(again, None)
         assert set(loaded) == set(states)
         for name in states:
-            np.testing.assert_array_equal(loaded[name][0], states[name][0], err_msg='{} {}'.format(cell, name))
+            np.testing.assert_array_equal(
+                loaded[name][0], states[name][0], err_msg='{} {}'.format(cell, name)
+            )
         assert 'vertical {} 16 -> '.format(cell) in str(again)
 
 
@@ -179,8 +211,12 @@ def test_checkpoint_and_resume():
     whole = Training(between_convolutions, BACKENDS[-1], steps=6)
     half = Training(between_convolutions, BACKENDS[-1], steps=3)
     path = os.path.join(tempfile.mkdtemp(), 'checkpoint.npz')
-    checkpoint.save(path, nn.get_weights(half.model), nn.get_optimizer_state(half.model, half.optimizer),
-                    nn.get_random_state())
+    checkpoint.save(
+        path,
+        nn.get_weights(half.model),
+        nn.get_optimizer_state(half.model, half.optimizer),
+        nn.get_random_state(),
+    )
     saved = checkpoint.load(path)
     fresh = Training(between_convolutions, BACKENDS[-1], steps=1)
     nn.set_weights(fresh.model, saved.weights)
@@ -238,8 +274,16 @@ def test_an_mkl_that_computes_wrongly_is_refused():
     be = start('mkl', 'float32')
     assert selftest.convolution_error(be) < 1e-5
     for name in ('fprop_conv', 'bprop_conv', 'update_conv'):
-        with spoilt_convolution(type(be), name), refused(NeonRnnError, '1x1 convolutions wrongly', '1.0e-02', 'Version 2018',
-                                                         'install mkl 2018.0.3'):
+        with (
+            spoilt_convolution(type(be), name),
+            refused(
+                NeonRnnError,
+                '1x1 convolutions wrongly',
+                '1.0e-02',
+                'Version 2018',
+                'install mkl 2018.0.3',
+            ),
+        ):
             start('mkl', 'float32')
     start('mkl', 'float32')
 
@@ -257,6 +301,7 @@ def spoilt_convolution(kind, name):
         values.flat[values.size // 2] += 0.01 * np.abs(values).max()
         be.clean_data(result, True)
         result.set(values)
+
     setattr(kind, name, wrong)
     try:
         yield

@@ -5,6 +5,7 @@
 In float64 on neon's numpy backend, since rounding decides what deep networks do after a step at the published learning
 rate: in float32 ResNet-50's second cost already differs by some per cent between two machines.
 """
+
 import hashlib
 import json
 import os
@@ -12,12 +13,24 @@ import platform
 
 import numpy as np
 
-from neon_rnn import engines, environment, models, published
+from neon_rnn import engines, models, published
+from neon_rnn.support import machine
 
-PATH = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'fixtures', 'network_costs.json')
+PATH = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'fixtures', 'network_costs.json'
+)
 #: network -> (side of the images, steps); tl-3 is tl-1's network.
-CASES = {'fcnn-1': (16, 4), 'fcnn-2': (16, 4), 'fcnn-3': (16, 4), 'cnn-1': (32, 4), 'cnn-2': (32, 4),
-         'resnet-18': (64, 3), 'resnet-50': (64, 2), 'tl-1': (64, 2), 'tl-2': (64, 2)}
+CASES = {
+    'fcnn-1': (16, 4),
+    'fcnn-2': (16, 4),
+    'fcnn-3': (16, 4),
+    'cnn-1': (32, 4),
+    'cnn-2': (32, 4),
+    'resnet-18': (64, 3),
+    'resnet-50': (64, 2),
+    'tl-1': (64, 2),
+    'tl-2': (64, 2),
+}
 BATCH, SEED = 4, 3
 
 
@@ -37,8 +50,9 @@ def costs(nn, backend, name):
     model, cost = models.build(name, nn, shape)
     model.initialize(shape, cost)
     initial = nn.get_weights(model)
-    optimizer = nn.GradientDescentMomentum(published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF,
-                                           wdecay=published.WDECAY)
+    optimizer = nn.GradientDescentMomentum(
+        published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
+    )
     rng = np.random.RandomState(5)
     inputs = rng.randint(0, 256, (BATCH, 3 * side * side)).astype(np.uint8)
     labels = np.array([0, 1, 1, 0])
@@ -46,7 +60,11 @@ def costs(nn, backend, name):
     statistics = whole_statistics(nn.get_weights(model))
     found += [float(nn.train_step(model, inputs, labels, optimizer, 0)) for _ in range(steps - 1)]
     nn.set_weights(model, dict(initial, **statistics))
-    return {'costs': found, 'weights': digest(initial), 'probabilities': nn.predict(model, inputs).astype(np.float64).tolist()}
+    return {
+        'costs': found,
+        'weights': digest(initial),
+        'probabilities': nn.predict(model, inputs).astype(np.float64).tolist(),
+    }
 
 
 def whole_statistics(weights):
@@ -55,13 +73,21 @@ def whole_statistics(weights):
     They start at 0 and take in a tenth of each minibatch's. A tenth of a variance drives the softmax of a deep network to 0
     and 1, where any two engines agree.
     """
-    return {name: values * 10 for name, values in weights.items() if name.endswith(('.gmean', '.gvar'))}
+    return {
+        name: values * 10 for name, values in weights.items() if name.endswith(('.gmean', '.gvar'))
+    }
 
 
 def digest(weights):
     """The sha256 of a line for each weight, sorted: name, sha256 of the values in float32, shape."""
-    lines = ['{} {} {}\n'.format(name, hashlib.sha256(np.ascontiguousarray(values, dtype=np.float32).tobytes()).hexdigest(),
-                                 list(values.shape)) for name, values in weights.items()]
+    lines = [
+        '{} {} {}\n'.format(
+            name,
+            hashlib.sha256(np.ascontiguousarray(values, dtype=np.float32).tobytes()).hexdigest(),
+            list(values.shape),
+        )
+        for name, values in weights.items()
+    ]
     return hashlib.sha256(''.join(sorted(lines)).encode('ascii')).hexdigest()
 
 
@@ -70,9 +96,14 @@ def record():
     nn = engines.load('neon')
     found = {name: costs(nn, 'numpy', name) for name in sorted(CASES)}
     device = nn.start('numpy', BATCH, SEED, precision='float64')
-    found['provenance'] = {'neon': device['neon'], 'numpy': np.__version__, 'python': platform.python_version(),
-                           'backend': 'numpy, float64', 'cpu': environment.cpu_model(),
-                           'command': 'tests/parity/network_costs.py'}
+    found['provenance'] = {
+        'neon': device['neon'],
+        'numpy': np.__version__,
+        'python': platform.python_version(),
+        'backend': 'numpy, float64',
+        'cpu': machine.cpu_model(),
+        'command': 'tests/parity/network_costs.py',
+    }
     with open(PATH, 'w') as file:
         json.dump(found, file, indent=1, sort_keys=True)
         file.write('\n')

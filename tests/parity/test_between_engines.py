@@ -2,6 +2,7 @@
 
 Both directions with real neon; `checkpoint_exchange` says how.
 """
+
 import json
 import os
 import subprocess
@@ -11,16 +12,26 @@ import numpy as np
 import pytest
 from test_live_neon import ROOT, neon_python
 
-from neon_rnn import checkpoint, models
+from neon_rnn import models
+from neon_rnn.runs import checkpoint
 
 
 def on_neon(action, folder):
     """Run `checkpoint_exchange` with neon's Python."""
     python = neon_python()
     if python is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)')
-    done = subprocess.run([python, checkpoint_exchange.__file__, action, str(folder)], cwd=ROOT, text=True, timeout=900,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)), check=False, capture_output=True)
+        pytest.skip(
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+        )
+    done = subprocess.run(
+        [python, checkpoint_exchange.__file__, action, str(folder)],
+        cwd=ROOT,
+        text=True,
+        timeout=900,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
 
 
@@ -64,7 +75,12 @@ def test_torch_predicts_what_neon_saved(saved_by_neon, name):
     saved = checkpoint.load(path)
     probabilities, weights, states = checkpoint_exchange.load_and_predict('torch', name, path)
     assert list(weights) == list(saved.weights)
-    check(name, probabilities, saved.meta['probabilities'], checkpoint_exchange.changed(saved, weights, states))
+    check(
+        name,
+        probabilities,
+        saved.meta['probabilities'],
+        checkpoint_exchange.changed(saved, weights, states),
+    )
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 Runs where `test_live_neon.neon_python` finds a Python with neon.
 """
+
 import csv
 import json
 import os
@@ -14,8 +15,9 @@ import pytest
 from PIL import Image
 from test_live_neon import ROOT, neon_python
 
-from neon_rnn import checkpoint, inference, neon_file
 from neon_rnn.cli import main
+from neon_rnn.runs import checkpoint, trained_run
+from neon_rnn.weights import neon_prm
 
 SIDE, BATCH = 32, 8
 
@@ -31,8 +33,15 @@ def python():
 def call(python, *arguments):
     """Run `neon_rnn`, whatever its exit status."""
     environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    return subprocess.run([str(word) for word in (python, '-m', 'neon_rnn', *arguments)], cwd=ROOT, env=environment,
-                          timeout=300, text=True, check=False, capture_output=True)
+    return subprocess.run(
+        [str(word) for word in (python, '-m', 'neon_rnn', *arguments)],
+        cwd=ROOT,
+        env=environment,
+        timeout=300,
+        text=True,
+        check=False,
+        capture_output=True,
+    )
 
 
 def command(python, *arguments):
@@ -53,7 +62,11 @@ def data(tmp_path_factory):
         tiles[:, :, :4] += 50 * labels[:, None, None, None]
         pixels = tiles.repeat(SIDE // 8, axis=2).repeat(SIDE // 8, axis=3).astype(np.uint8)
         with h5py.File(folder / (part + '.h5'), 'w') as file:
-            file.create_dataset('input', data=pixels.reshape(count, -1)).attrs['lshape'] = (3, SIDE, SIDE)
+            file.create_dataset('input', data=pixels.reshape(count, -1)).attrs['lshape'] = (
+                3,
+                SIDE,
+                SIDE,
+            )
             file.create_dataset('output', data=labels[:, None]).attrs['nclass'] = 2
     return folder
 
@@ -67,10 +80,29 @@ def trained(python, data, tmp_path_factory):
         if (engine, backend) not in kept:
             folder = out / (engine + backend)
             folder.mkdir()
-            command(python if engine == 'neon' else sys.executable, 'train', '--model', 'rnn', '--data', data, '--engine',
-                    engine, '-b', backend, '-z', BATCH, '-e', 2, '-r', 1, '--out', folder)
-            kept[engine, backend], = folder.iterdir()
+            command(
+                python if engine == 'neon' else sys.executable,
+                'train',
+                '--model',
+                'rnn',
+                '--data',
+                data,
+                '--engine',
+                engine,
+                '-b',
+                backend,
+                '-z',
+                BATCH,
+                '-e',
+                2,
+                '-r',
+                1,
+                '--out',
+                folder,
+            )
+            (kept[engine, backend],) = folder.iterdir()
         return kept[engine, backend]
+
     return train
 
 
@@ -109,16 +141,24 @@ def test_neon_evaluates_checkpoints_of_torch_and_torch_those_of_neon(python, tra
 
 def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, trained, data, tmp_path):
     run = trained('neon', 'numpy')
-    program = ('import sys, h5py, numpy; from neon_rnn import inference\n'
-               'run = inference.load_run(sys.argv[1], "neon", "mkl")\n'
-               'pixels = h5py.File(sys.argv[2], "r")["input"][:]\n'
-               'numpy.save(sys.argv[3], run.nn.predict(run.model, pixels))')
-    done = subprocess.run([python, '-c', program, str(run), str(data / 'test.h5'), str(tmp_path / 'neon.npy')], check=False,
-                          env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=300, capture_output=True, text=True)
+    program = (
+        'import sys, h5py, numpy; from neon_rnn import inference\n'
+        'run = trained_run.load_run(sys.argv[1], "neon", "mkl")\n'
+        'pixels = h5py.File(sys.argv[2], "r")["input"][:]\n'
+        'numpy.save(sys.argv[3], run.nn.predict(run.model, pixels))'
+    )
+    done = subprocess.run(
+        [python, '-c', program, str(run), str(data / 'test.h5'), str(tmp_path / 'neon.npy')],
+        check=False,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        timeout=300,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     with h5py.File(data / 'test.h5', 'r') as file:
         pixels = file['input'][:]
-    here = inference.load_run(run, 'torch', 'cpu')
+    here = trained_run.load_run(run, 'torch', 'cpu')
     probabilities = here.nn.predict(here.model, pixels)
     assert probabilities.shape == (11, 2)
     assert np.ptp(probabilities[:, 0]) > 0.05
@@ -133,33 +173,81 @@ def test_predict_classifies_image_files_alike_on_both_engines(python, trained, d
     for name, picture in zip(names[:3], pixels[:3], strict=True):
         Image.fromarray(picture).save(tmp_path / name)
     # with its colours at full size: between two libjpegs hard edges in halved ones differ by up to 24 of 255
-    Image.fromarray(pixels[3]).resize((3 * SIDE, 2 * SIDE)).save(tmp_path / 'wide.jpg', quality=95, subsampling=0)
+    Image.fromarray(pixels[3]).resize((3 * SIDE, 2 * SIDE)).save(
+        tmp_path / 'wide.jpg', quality=95, subsampling=0
+    )
     (tmp_path / 'broken.png').write_bytes(b'no image')
     found = {}
-    for engine, backend, executable in (('neon', 'mkl', python), ('neon', 'numpy', python), ('torch', 'cpu', sys.executable)):
+    for engine, backend, executable in (
+        ('neon', 'mkl', python),
+        ('neon', 'numpy', python),
+        ('torch', 'cpu', sys.executable),
+    ):
         out = tmp_path / (engine + backend + '.json')
-        done = call(executable, 'predict', trained('neon', 'numpy'), *(tmp_path / name for name in names), '--engine', engine,
-                   '-b', backend, '-z', 2, '--json', out)
-        assert done.returncode == 1, done.stderr[-2000:]  # for the file that is no image, and only for it
+        done = call(
+            executable,
+            'predict',
+            trained('neon', 'numpy'),
+            *(tmp_path / name for name in names),
+            '--engine',
+            engine,
+            '-b',
+            backend,
+            '-z',
+            2,
+            '--json',
+            out,
+        )
+        assert done.returncode == 1, done.stderr[
+            -2000:
+        ]  # for the file that is no image, and only for it
         assert 'broken.png: ' in done.stderr
         assert 'Traceback' not in done.stderr
         results = json.loads(out.read_text())
         assert [os.path.basename(result['image']) for result in results] == names
         assert ['error' in result for result in results] == [False] * 4 + [True]
-        assert [line.partition(': ')[0] for line in done.stdout.splitlines()] == [str(tmp_path / name) for name in names[:4]]
-        found[engine, backend] = np.array([list(result['probabilities'].values()) for result in results[:4]])
-    reference = inference.load_run(trained('neon', 'numpy'), 'torch', 'cpu')
-    expected = reference.nn.predict(reference.model, pixels[:3].transpose(0, 3, 1, 2).reshape(3, -1))
+        assert [line.partition(': ')[0] for line in done.stdout.splitlines()] == [
+            str(tmp_path / name) for name in names[:4]
+        ]
+        found[engine, backend] = np.array(
+            [list(result['probabilities'].values()) for result in results[:4]]
+        )
+    reference = trained_run.load_run(trained('neon', 'numpy'), 'torch', 'cpu')
+    expected = reference.nn.predict(
+        reference.model, pixels[:3].transpose(0, 3, 1, 2).reshape(3, -1)
+    )
     for probabilities in found.values():
         assert np.ptp(probabilities[:, 0]) > 0.01
-        np.testing.assert_allclose(probabilities[:3], expected, atol=1e-4)  # the decoded files are the pixels
-        np.testing.assert_allclose(probabilities[3], found['torch', 'cpu'][3], atol=2e-3)  # two libjpegs
+        np.testing.assert_allclose(
+            probabilities[:3], expected, atol=1e-4
+        )  # the decoded files are the pixels
+        np.testing.assert_allclose(
+            probabilities[3], found['torch', 'cpu'][3], atol=2e-3
+        )  # two libjpegs
 
 
 def test_a_resumed_run_goes_on_as_if_it_had_not_stopped(python, trained, data, tmp_path):
-    command(python, 'train', '--model', 'rnn', '--data', data, '--engine', 'neon', '-b', 'numpy', '-z', BATCH, '-e', 1,
-            '-r', 1, '--out', tmp_path)
-    run, = tmp_path.iterdir()
+    command(
+        python,
+        'train',
+        '--model',
+        'rnn',
+        '--data',
+        data,
+        '--engine',
+        'neon',
+        '-b',
+        'numpy',
+        '-z',
+        BATCH,
+        '-e',
+        1,
+        '-r',
+        1,
+        '--out',
+        tmp_path,
+    )
+    (run,) = tmp_path.iterdir()
     command(python, 'train', '--resume', run, '-e', 2)
     np.testing.assert_allclose(costs(run), costs(trained('neon', 'numpy')), rtol=1e-6)
 
@@ -175,7 +263,7 @@ def test_neons_own_file_and_back(python, trained, tmp_path):
         np.testing.assert_array_equal(after.weights[name], values, err_msg=name)
     for name, arrays in before.optimizer_state.items():
         np.testing.assert_array_equal(after.optimizer_state[name][0], arrays[0], err_msg=name)
-    assert neon_file.read(tmp_path / 'model.prm').meta['neon_version'].startswith('2.6.0')
+    assert neon_prm.read(tmp_path / 'model.prm').meta['neon_version'].startswith('2.6.0')
 
 
 @pytest.mark.slow
@@ -185,8 +273,10 @@ def test_verify_holds_neons_mkl_backend_to_its_cpu_backend(python):
     assert 'replayed: engine neon, backend mkl' in printed
     assert 'results are within the stated tolerances' in printed
     left_out = [line for line in printed.splitlines() if line.startswith('left out: ')]
-    assert left_out == ['left out: network rnn, float64 (this backend has no float64)',
-                        'left out: network rnn, float32, last step/21.weight_bias (rounding decides it on this backend)']
+    assert left_out == [
+        'left out: network rnn, float64 (this backend has no float64)',
+        'left out: network rnn, float32, last step/21.weight_bias (rounding decides it on this backend)',
+    ]
 
 
 def test_a_data_set_of_another_size_is_refused(python, trained, data, tmp_path):

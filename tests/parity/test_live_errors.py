@@ -2,6 +2,7 @@
 
 The first tests run everywhere; the others where `test_live_neon.neon_python` finds a Python with neon.
 """
+
 import os
 import pickle
 import shutil
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 from test_live_neon import ROOT, neon_python
 
-from neon_rnn import checkpoint, engines
+from neon_rnn import engines
+from neon_rnn.runs import checkpoint
 
 SIDE = 32
 TRAIN = ('train', '--model', 'rnn', '--engine', 'neon', '-z', '4', '-e', '1', '--data')
@@ -21,11 +23,20 @@ TRAIN = ('train', '--model', 'rnn', '--engine', 'neon', '-z', '4', '-e', '1', '-
 
 def refused(python, *arguments, path=(), status):
     """What a command that must fail with `status` prints to standard error: one line."""
-    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([*map(str, path), str(ROOT)]), OMP_NUM_THREADS='1')
-    done = subprocess.run([python, '-m', 'neon_rnn', *map(str, arguments)], cwd=ROOT, env=environment, timeout=300, text=True,
-                          check=False, capture_output=True)
+    environment = dict(
+        os.environ, PYTHONPATH=os.pathsep.join([*map(str, path), str(ROOT)]), OMP_NUM_THREADS='1'
+    )
+    done = subprocess.run(
+        [python, '-m', 'neon_rnn', *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        timeout=300,
+        text=True,
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode == status, done.stderr[-2000:]
-    line, = (line for line in done.stderr.splitlines() if line.startswith('neon_rnn '))
+    (line,) = (line for line in done.stderr.splitlines() if line.startswith('neon_rnn '))
     assert 'Traceback' not in done.stderr
     return line
 
@@ -34,7 +45,9 @@ def refused(python, *arguments, path=(), status):
 def python():
     found = neon_python()
     if found is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)')
+        pytest.skip(
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+        )
     return found
 
 
@@ -57,12 +70,21 @@ def test_neon_is_not_installed(data):
     assert "'--engine torch' does the same arithmetic here" in line
 
 
-@pytest.mark.parametrize(('source', 'words'), [
-    ('__version__ = "2.3.0"', ['this is Intel neon 2.3.0', 'published with 2.6.0', 'f9d771b', 'docs/container.md']),
-    ('', ['this is Intel neon unknown', 'published with 2.6.0']),
-    ('import no_such_package', ["cannot be imported (No module named 'no_such_package')", 'Python 3.5 or 3.6']),
-    ('__version__ = "2.6.0"; __path__ = []', ['its backends do not load', 'uninstall both']),
-])
+@pytest.mark.parametrize(
+    ('source', 'words'),
+    [
+        (
+            '__version__ = "2.3.0"',
+            ['this is Intel neon 2.3.0', 'published with 2.6.0', 'f9d771b', 'docs/container.md'],
+        ),
+        ('', ['this is Intel neon unknown', 'published with 2.6.0']),
+        (
+            'import no_such_package',
+            ["cannot be imported (No module named 'no_such_package')", 'Python 3.5 or 3.6'],
+        ),
+        ('__version__ = "2.6.0"; __path__ = []', ['its backends do not load', 'uninstall both']),
+    ],
+)
 def test_a_neon_that_does_not_do(data, tmp_path, source, words):
     (tmp_path / 'neon').mkdir()
     (tmp_path / 'neon' / '__init__.py').write_text(source)
@@ -75,9 +97,15 @@ def test_a_neon_that_does_not_do(data, tmp_path, source, words):
 def run(python, data, tmp_path_factory):
     """The folder of a run of one epoch on neon."""
     out = tmp_path_factory.mktemp('runs')
-    subprocess.run([python, '-m', 'neon_rnn', *TRAIN, str(data), '-b', 'numpy', '--out', str(out)], cwd=ROOT, timeout=300,
-                   env=dict(os.environ, PYTHONPATH=str(ROOT)), check=True, capture_output=True)
-    folder, = out.iterdir()
+    subprocess.run(
+        [python, '-m', 'neon_rnn', *TRAIN, str(data), '-b', 'numpy', '--out', str(out)],
+        cwd=ROOT,
+        timeout=300,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        check=True,
+        capture_output=True,
+    )
+    (folder,) = out.iterdir()
     return folder
 
 
@@ -93,17 +121,27 @@ def test_a_checkpoint_of_another_model(python, run):
         line = refused(python, 'evaluate', run, '--engine', 'neon', '-b', 'numpy', status=1)
     finally:
         path.write_bytes(kept)
-    for words in ('the weights are of another model', '2.weight_bias is missing', '99.W has no place in the model',
-                  '17.vertical.W is (2562, 128), the model has (2562, 256)'):
+    for words in (
+        'the weights are of another model',
+        '2.weight_bias is missing',
+        '99.W has no place in the model',
+        '17.vertical.W is (2562, 128), the model has (2562, 256)',
+    ):
         assert words in line
 
 
 def test_a_data_set_of_another_size(python, run, tmp_path):
     for part in ('train', 'test'):
         with h5py.File(tmp_path / (part + '.h5'), 'w') as file:
-            file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (3, 2, 2)
+            file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (
+                3,
+                2,
+                2,
+            )
             file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
-    line = refused(python, 'evaluate', run, '--data', tmp_path, '--engine', 'neon', '-b', 'numpy', status=2)
+    line = refused(
+        python, 'evaluate', run, '--data', tmp_path, '--engine', 'neon', '-b', 'numpy', status=2
+    )
     assert 'test.h5: its images are (3, 2, 2), the run was trained on (3, 32, 32)' in line
     line = refused(python, *TRAIN, tmp_path, '-b', 'numpy', '--out', tmp_path / 'runs', status=2)
     assert 'the RNN network takes images whose sides divide by 32' in line
@@ -129,12 +167,20 @@ def test_a_malicious_file_is_not_run_by_neons_python_either(python, tmp_path):
 
 def printed(python, program):
     """What a line of Python prints where neon is."""
-    return subprocess.run([python, '-c', program], cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), text=True, check=True,
-                          capture_output=True).stdout.strip()
+    return subprocess.run(
+        [python, '-c', program],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        text=True,
+        check=True,
+        capture_output=True,
+    ).stdout.strip()
 
 
 def test_no_gpu(python, data, tmp_path):
-    if not printed(python, 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'):
+    if not printed(
+        python, 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'
+    ):
         pytest.skip('this machine has a GPU that neon can use')
     line = refused(python, *TRAIN, data, '-b', 'gpu', '--out', tmp_path, status=2)
     assert '-b gpu: no CUDA for Python here' in line
@@ -143,9 +189,15 @@ def test_no_gpu(python, data, tmp_path):
 
 def test_no_mkl_engine(python, data, tmp_path):
     """A neon that was installed before its engine was built."""
-    installed = printed(python, 'import neon, os; print(os.path.dirname(os.path.abspath(neon.__file__)))')
-    shutil.copytree(installed, tmp_path / 'neon', ignore=shutil.ignore_patterns('*.so', '__pycache__'))
-    line = refused(python, *TRAIN, data, '-b', 'mkl', '--out', tmp_path / 'runs', path=[tmp_path], status=2)
+    installed = printed(
+        python, 'import neon, os; print(os.path.dirname(os.path.abspath(neon.__file__)))'
+    )
+    shutil.copytree(
+        installed, tmp_path / 'neon', ignore=shutil.ignore_patterns('*.so', '__pycache__')
+    )
+    line = refused(
+        python, *TRAIN, data, '-b', 'mkl', '--out', tmp_path / 'runs', path=[tmp_path], status=2
+    )
     assert "-b mkl: neon's mkl engine is not built: {}".format(tmp_path) in line
     assert 'mklEngine.so is missing. Build it before neon is installed' in line
 

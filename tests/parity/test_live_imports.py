@@ -1,4 +1,5 @@
 """Every module of .ci/python35.txt is imported by neon's own Python, CPython 3.5 or 3.6, in the listed order and backwards."""
+
 import json
 import os
 import subprocess
@@ -6,7 +7,7 @@ import subprocess
 import pytest
 from test_live_neon import ROOT, neon_python
 
-PROGRAM = '''
+PROGRAM = """
 import importlib, json, sys, traceback
 problems = {}
 for name in sys.argv[1:]:
@@ -15,7 +16,7 @@ for name in sys.argv[1:]:
     except Exception:
         problems[name] = traceback.format_exc()
 print(json.dumps({'version': sys.version_info[:2], 'problems': problems, 'torch': 'torch' in sys.modules}))
-'''
+"""
 
 
 def modules():
@@ -35,11 +36,24 @@ def modules():
 def test_every_module_of_the_container_is_imported(order):
     python = neon_python()
     if python is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)')
+        pytest.skip(
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+        )
     names = modules()[::order]
-    assert {'neon_rnn.engines.neon.spatial_rnn', 'neon_rnn.commands.train', 'neon_rnn.models.rnn'} <= set(names)
-    done = subprocess.run([python, '-c', PROGRAM, *names], cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=120,
-                          text=True, capture_output=True, check=True)
+    assert {
+        'neon_rnn.engines.neon.spatial_rnn',
+        'neon_rnn.commands.train',
+        'neon_rnn.models.rnn',
+    } <= set(names)
+    done = subprocess.run(
+        [python, '-c', PROGRAM, *names],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        timeout=120,
+        text=True,
+        capture_output=True,
+        check=True,
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     assert found['version'] in ([3, 5], [3, 6])
     assert found['problems'] == {}

@@ -3,6 +3,7 @@
 ``NEON_FAULTY_MKL`` names a folder with the libraries of such an MKL (CONTRIBUTING.md says how to get them: the wheel mkl
 2018.0.0); it goes before the right one in LD_LIBRARY_PATH. Runs where `test_live_neon.neon_python` finds a Python with neon.
 """
+
 import json
 import os
 import subprocess
@@ -19,15 +20,25 @@ def neon():
     """Run a command under neon's Python; returns (status, standard output, standard error)."""
     python = neon_python()
     if python is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)')
+        pytest.skip(
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+        )
 
     def run(*arguments, libraries=None):
         environment = dict(os.environ, PYTHONPATH=str(ROOT))
         if libraries:
             environment['LD_LIBRARY_PATH'] = str(libraries)
-        done = subprocess.run([python, '-m', 'neon_rnn', *arguments], cwd=ROOT, env=environment, timeout=300, text=True,
-                              check=False, capture_output=True)
+        done = subprocess.run(
+            [python, '-m', 'neon_rnn', *arguments],
+            cwd=ROOT,
+            env=environment,
+            timeout=300,
+            text=True,
+            check=False,
+            capture_output=True,
+        )
         return done.returncode, done.stdout, done.stderr
+
     return run
 
 
@@ -36,8 +47,10 @@ def faulty():
     """The folder of the faulty MKL."""
     named = os.environ.get('NEON_FAULTY_MKL')
     if not named:
-        pytest.skip('NO FAULTY MKL: the self-test was not held to a real one; set NEON_FAULTY_MKL to the libraries of the '
-                    'wheel mkl 2018.0.0 (CONTRIBUTING.md)')
+        pytest.skip(
+            'NO FAULTY MKL: the self-test was not held to a real one; set NEON_FAULTY_MKL to the libraries of the '
+            'wheel mkl 2018.0.0 (CONTRIBUTING.md)'
+        )
     assert (Path(named) / 'libmkl_rt.so').is_file(), named
     return named
 
@@ -56,7 +69,10 @@ def test_the_faulty_mkl_is_a_failure_though_other_backends_work(neon, faulty):
     engine = json.loads(printed)['engines']['neon']
     assert engine['state'] == 'usable'
     assert {name: backend['state'] for name, backend in engine['backends'].items()} == {
-        'gpu': 'missing', 'mkl': 'wrong', 'numpy': 'usable'}
+        'gpu': 'missing',
+        'mkl': 'wrong',
+        'numpy': 'usable',
+    }
     for words in ('1x1 convolutions wrongly', 'Version 2018.0.0', 'mkl 2018.0.3'):
         assert words in engine['backends']['mkl']['problem']
     assert 'there but WRONG' in errors
@@ -71,11 +87,31 @@ def test_the_faulty_mkl_is_a_failure_though_other_backends_work(neon, faulty):
 def test_nothing_trains_on_the_faulty_mkl(neon, faulty, tmp_path):
     for part in ('train', 'test'):
         with h5py.File(tmp_path / (part + '.h5'), 'w') as file:
-            file.create_dataset('input', data=np.zeros((8, 3072), np.uint8)).attrs['lshape'] = (3, 32, 32)
+            file.create_dataset('input', data=np.zeros((8, 3072), np.uint8)).attrs['lshape'] = (
+                3,
+                32,
+                32,
+            )
             file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
     out = tmp_path / 'runs'
-    status, _, errors = neon('train', '--model', 'rnn', '--data', str(tmp_path), '--engine', 'neon', '-b', 'mkl', '-z', '4',
-                             '-e', '1', '--out', str(out), libraries=faulty)
+    status, _, errors = neon(
+        'train',
+        '--model',
+        'rnn',
+        '--data',
+        str(tmp_path),
+        '--engine',
+        'neon',
+        '-b',
+        'mkl',
+        '-z',
+        '4',
+        '-e',
+        '1',
+        '--out',
+        str(out),
+        libraries=faulty,
+    )
     assert status == 1
     assert 'this MKL computes 1x1 convolutions wrongly' in errors
     assert 'Traceback' not in errors

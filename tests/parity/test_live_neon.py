@@ -3,6 +3,7 @@
 ``NEON_PYTHON`` names a Python in which Intel neon 2.6 is installed (CPython 3.5 or 3.6); without it, this Python is taken if
 it has neon, then /opt/neon/py36/bin/python. Elsewhere the checks run in the container.
 """
+
 import functools
 import json
 import os
@@ -32,14 +33,25 @@ def neon_python():
 
 def names(checks):
     """The checks of a file."""
-    return sorted(line[4:line.index('(')] for line in checks.read_text().splitlines() if line.startswith('def test_'))
+    return sorted(
+        line[4 : line.index('(')]
+        for line in checks.read_text().splitlines()
+        if line.startswith('def test_')
+    )
 
 
 @functools.cache
 def results(python, checks):
     """Name of a check -> its line (`neon_layers.run_checks`); each file is run once."""
-    done = subprocess.run([python, str(checks)], cwd=ROOT, env=dict(os.environ, PYTHONPATH=str(ROOT)), timeout=600, text=True,
-                          check=False, capture_output=True)
+    done = subprocess.run(
+        [python, str(checks)],
+        cwd=ROOT,
+        env=dict(os.environ, PYTHONPATH=str(ROOT)),
+        timeout=600,
+        text=True,
+        check=False,
+        capture_output=True,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
     return {line['name']: line for line in lines}
@@ -49,14 +61,23 @@ def results(python, checks):
 def python():
     found = neon_python()
     if found is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it, or run '
-                    "'docker compose run --rm neon-cpu'; the results recorded from it are checked without (test_recorded.py)")
+        pytest.skip(
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it, or run '
+            "'docker compose run --rm neon-cpu'; the results recorded from it are checked without (test_recorded.py)"
+        )
     return found
 
 
-@pytest.mark.parametrize(('checks', 'name'), [
-    pytest.param(checks, name, id='{}-{}'.format(checks.stem, name), marks=SLOW.get(checks.stem, ()))
-    for checks in CHECKS for name in names(checks)])
+@pytest.mark.parametrize(
+    ('checks', 'name'),
+    [
+        pytest.param(
+            checks, name, id='{}-{}'.format(checks.stem, name), marks=SLOW.get(checks.stem, ())
+        )
+        for checks in CHECKS
+        for name in names(checks)
+    ],
+)
 def test_on_real_neon(python, checks, name):
     result = results(python, checks)[name]
     if result['skipped']:
@@ -64,13 +85,20 @@ def test_on_real_neon(python, checks, name):
     assert result['problem'] is None, result['problem']
 
 
-@pytest.mark.parametrize('checks', [
-    pytest.param(checks, id=checks.stem, marks=SLOW.get(checks.stem, ())) for checks in CHECKS])
+@pytest.mark.parametrize(
+    'checks',
+    [pytest.param(checks, id=checks.stem, marks=SLOW.get(checks.stem, ())) for checks in CHECKS],
+)
 def test_every_check_ran(python, checks):
     assert sorted(results(python, checks)) == names(checks)
 
 
 def test_the_files_of_checks():
-    assert {checks.stem for checks in CHECKS} == {'neon_cost_checks', 'neon_guard_checks', 'neon_layer_checks',
-                                                  'neon_merge_checks', 'neon_model_checks'}
+    assert {checks.stem for checks in CHECKS} == {
+        'neon_cost_checks',
+        'neon_guard_checks',
+        'neon_layer_checks',
+        'neon_merge_checks',
+        'neon_model_checks',
+    }
     assert sum(len(names(checks)) for checks in CHECKS) >= 24

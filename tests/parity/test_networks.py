@@ -1,4 +1,5 @@
 """Every network of the table on the torch engine against costs recorded from Intel neon 2.6.0 (`network_costs`)."""
+
 import json
 
 import network_costs
@@ -12,8 +13,12 @@ with open(network_costs.PATH, encoding='utf-8') as file:
 
 
 def test_every_row_is_recorded():
-    """The recurrent network has a recording of its own, in `neon_rnn.verification_cases`."""
-    assert set(network_costs.CASES) == set(RECORDED) - {'provenance'} == set(models.ROWS) - {'rnn', 'tl-3'}
+    """The recurrent network has a recording of its own, in `neon_rnn.verification.cases`."""
+    assert (
+        set(network_costs.CASES)
+        == set(RECORDED) - {'provenance'}
+        == set(models.ROWS) - {'rnn', 'tl-3'}
+    )
     assert models.builder('tl-3') is models.builder('tl-1')
     assert RECORDED['provenance']['neon'].startswith('2.6.0')
 
@@ -25,5 +30,7 @@ def test_initial_weights_costs_and_prediction(name):
     assert found['weights'] == expected['weights'], 'drawn differently'
     np.testing.assert_allclose(found['costs'], expected['costs'], rtol=1e-5)
     first = np.array(expected['probabilities'])[:, 0]
-    assert ((first > 0.01) & (first < 0.99)).sum() >= 2, first  # saturated ones are equal whatever the engine does
+    assert ((first > 0.01) & (first < 0.99)).sum() >= 2, (
+        first
+    )  # saturated ones are equal whatever the engine does
     np.testing.assert_allclose(found['probabilities'], expected['probabilities'], atol=5e-5)

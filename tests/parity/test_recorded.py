@@ -1,14 +1,16 @@
 """The torch engine against results recorded from Intel neon 2.6.0 (neon_rnn/recorded, tests/fixtures/record_neon.py)."""
+
 import pathlib
 
 import numpy as np
 import pytest
 
-from neon_rnn import engines, verification, verification_cases
+from neon_rnn import engines
 from neon_rnn.cli import main
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.verification import cases, compare
 
-CASES = {case.name: case for case in verification_cases.cases()}
+CASES = {case.name: case for case in cases.cases()}
 LAYERS = [name for name in CASES if not name.startswith('network')]
 
 
@@ -19,18 +21,25 @@ def replayed():
 
     def replay(name):
         if name not in kept:
-            recorded, provenance = verification.load(verification.path_of(CASES[name]))
-            kept[name] = recorded, verification.observe(nn, CASES[name], 'cpu')[0], provenance
+            recorded, provenance = compare.load(compare.path_of(CASES[name]))
+            kept[name] = recorded, compare.observe(nn, CASES[name], 'cpu')[0], provenance
         return kept[name]
+
     return replay
 
 
 @pytest.mark.parametrize('name', CASES)
 def test_everything_recorded_is_reproduced(replayed, name):
     expected, found, _ = replayed(name)
-    deviations = verification.compare(CASES[name], expected, found)
-    assert {deviation.kind for deviation in deviations} >= {'initial', 'cost', 'gradient', 'step 1', 'last step'}
-    assert not verification.beyond(deviations)
+    deviations = compare.compare(CASES[name], expected, found)
+    assert {deviation.kind for deviation in deviations} >= {
+        'initial',
+        'cost',
+        'gradient',
+        'step 1',
+        'last step',
+    }
+    assert not compare.beyond(deviations)
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -63,7 +72,7 @@ def test_neons_two_backends_and_this_engine_train_alike_in_float32(replayed):
     """neon's mkl backend departs from its cpu backend by the same amplified rounding."""
     expected, found, provenance = replayed('network rnn, float32')
     mkl = np.array(provenance['mkl_cost'])
-    limit = verification_cases.OTHER_MAXIMA['later cost']
+    limit = cases.OTHER_MAXIMA['later cost']
     np.testing.assert_allclose(mkl, expected['cost'], rtol=limit)
     np.testing.assert_allclose(mkl, found['cost'], rtol=limit)
 
@@ -83,45 +92,62 @@ def test_a_wrong_number_is_noticed(replayed):
     """Each kind of result, spoilt by ten times its tolerance, is named."""
     case = CASES['SpatialRNN, BiRNN']
     expected, found, _ = replayed(case.name)
-    for key, kind in (('cost', 'cost'), ('gradient/3.vertical.W', 'gradient'), ('step 1/1.W', 'step 1'),
-                      ('last step/3.horizontal.W', 'last step'), ('last step/1.weight_bias', 'last offset'),
-                      ('initial/4.W', 'initial')):
+    for key, kind in (
+        ('cost', 'cost'),
+        ('gradient/3.vertical.W', 'gradient'),
+        ('step 1/1.W', 'step 1'),
+        ('last step/3.horizontal.W', 'last step'),
+        ('last step/1.weight_bias', 'last offset'),
+        ('initial/4.W', 'initial'),
+    ):
         spoilt = dict(found, **{key: found[key].copy()})
         spoilt[key][2] += 10 * case.tolerances[kind] * np.abs(found[key][2:]).max()
-        named = {(deviation.kind.replace('later ', ''), deviation.name) for deviation in
-                 verification.beyond(verification.compare(case, expected, spoilt))}
+        named = {
+            (deviation.kind.replace('later ', ''), deviation.name)
+            for deviation in compare.beyond(compare.compare(case, expected, spoilt))
+        }
         assert named == {(kind, '3' if kind == 'cost' else key.partition('/')[2])}
     undefined = dict(found, cost=found['cost'] * np.nan)
-    assert len(verification.beyond(verification.compare(case, expected, undefined))) == 3
+    assert len(compare.beyond(compare.compare(case, expected, undefined))) == 3
 
 
 @pytest.mark.parametrize('name', CASES)
 def test_no_limit_is_so_wide_that_zeros_pass(replayed, name):
     """In every kind, also with the limits for neon's fast backends; what those leave out is one key."""
     expected = replayed(name)[0]
-    for case in (CASES[name], verification_cases.on_fast_neon(CASES[name])):
+    for case in (CASES[name], cases.on_fast_neon(CASES[name])):
         assert set(case.left_out) <= {'last step/21.weight_bias'} & set(expected)
-        deviations = verification.compare(case, expected, {key: np.zeros_like(values) for key, values in expected.items()})
-        assert len(deviations) == len(verification.compare(CASES[name], expected, expected)) - len(case.left_out)
-        beyond = {deviation[1:3] for deviation in verification.beyond(deviations)}
-        zeros = [deviation for deviation in deviations if deviation.value == 0]  # what neon itself holds at zero
-        assert {deviation[1:3] for deviation in deviations} - beyond == {deviation[1:3] for deviation in zeros}
-        assert all(deviation.kind == 'initial' or deviation.name.endswith('.beta') for deviation in zeros)
+        deviations = compare.compare(
+            case, expected, {key: np.zeros_like(values) for key, values in expected.items()}
+        )
+        assert len(deviations) == len(compare.compare(CASES[name], expected, expected)) - len(
+            case.left_out
+        )
+        beyond = {deviation[1:3] for deviation in compare.beyond(deviations)}
+        zeros = [
+            deviation for deviation in deviations if deviation.value == 0
+        ]  # what neon itself holds at zero
+        assert {deviation[1:3] for deviation in deviations} - beyond == {
+            deviation[1:3] for deviation in zeros
+        }
+        assert all(
+            deviation.kind == 'initial' or deviation.name.endswith('.beta') for deviation in zeros
+        )
 
 
 def test_another_network_is_refused(replayed):
     case = CASES['SpatialRNN, BiRNN']
     with pytest.raises(NeonRnnError, match='another network: .*vertical.*missing|recorded was'):
-        verification.compare(case, replayed(case.name)[0], replayed('SpatialRNN, Recurrent')[1])
+        compare.compare(case, replayed(case.name)[0], replayed('SpatialRNN, Recurrent')[1])
 
 
 def test_records_are_missing_or_damaged(tmp_path):
     with pytest.raises(NeonRnnError, match='missing.npz'):
-        verification.load(tmp_path / 'missing.npz')
-    whole = pathlib.Path(verification.path_of(CASES['BatchNorm'])).read_bytes()
-    (tmp_path / 'cut.npz').write_bytes(whole[:len(whole) // 2])
+        compare.load(tmp_path / 'missing.npz')
+    whole = pathlib.Path(compare.path_of(CASES['BatchNorm'])).read_bytes()
+    (tmp_path / 'cut.npz').write_bytes(whole[: len(whole) // 2])
     with pytest.raises(NeonRnnError, match='cut.npz'):
-        verification.load(tmp_path / 'cut.npz')
+        compare.load(tmp_path / 'cut.npz')
 
 
 def test_verify_prints_the_largest_deviations_and_succeeds(capsys):
@@ -133,7 +159,7 @@ def test_verify_prints_the_largest_deviations_and_succeeds(capsys):
 
 
 def test_verify_fails_on_a_deviation(capsys, monkeypatch):
-    monkeypatch.setattr(verification, 'observe', _spoilt(verification.observe))
+    monkeypatch.setattr(compare, 'observe', _spoilt(compare.observe))
     assert main(['verify', '--engine', 'torch', '--layers']) == 1
     captured = capsys.readouterr()
     assert 'beyond' in captured.out
@@ -145,4 +171,5 @@ def _spoilt(observe):
         results, device = observe(nn, case, backend)
         results['cost'] = results['cost'] * 1.001
         return results, device
+
     return spoilt

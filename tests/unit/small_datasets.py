@@ -1,37 +1,66 @@
 """Small data sets and pictures for the tests; nothing here is a photograph."""
+
 import io
 
 import h5py
 import numpy as np
 from PIL import Image
 
-from neon_rnn.ingest.hdf5 import PartData, write_dataset
+from neon_rnn.ingest.output import PartData, write_dataset
 
 
 def pixels(count, shape=(3, 8, 8), seed=0):
     """Random images, uint8 (count, C*H*W), all different."""
-    return np.random.RandomState(seed).randint(0, 256, (count, int(np.prod(shape)))).astype(np.uint8)
+    return (
+        np.random.RandomState(seed).randint(0, 256, (count, int(np.prod(shape)))).astype(np.uint8)
+    )
 
 
 def part_data(count, shape=(3, 8, 8), seed=0, persons=None):
     """`PartData` of random images with alternating labels, handed over in blocks of 3."""
     images = pixels(count, shape, seed)
-    return PartData(np.arange(count) % 2, (images[start:start + 3] for start in range(0, count, 3)),
-                    ['image {}'.format(index) for index in range(count)], persons or [''] * count)
+    return PartData(
+        np.arange(count) % 2,
+        (images[start : start + 3] for start in range(0, count, 3)),
+        ['image {}'.format(index) for index in range(count)],
+        persons or [''] * count,
+    )
 
 
 def write_small_dataset(folder, train=10, test=4, shape=(3, 8, 8), **description):
     """A data set folder of random images; returns ``dataset.json``."""
-    description = dict({'name': 'small', 'source': 'test', 'kind': 'synthetic', 'class_names': ['female', 'male'],
-                        'filters': [], 'split': 'none', 'seed': 0, 'note': ''}, **description)
-    return write_dataset(folder, {'train': part_data(train, shape, 0), 'test': part_data(test, shape, 1)}, shape,
-                         description)
+    description = dict(
+        {
+            'name': 'small',
+            'source': 'test',
+            'kind': 'synthetic',
+            'class_names': ['female', 'male'],
+            'filters': [],
+            'split': 'none',
+            'seed': 0,
+            'note': '',
+        },
+        **description,
+    )
+    return write_dataset(
+        folder,
+        {'train': part_data(train, shape, 0), 'test': part_data(test, shape, 1)},
+        shape,
+        description,
+    )
 
 
 def write_plain_hdf5(path, images, labels, shape, nclass=2, **changes):
     """An HDF5 file as somebody else's program would write it for neon; `changes` replaces or removes (None) pieces."""
-    pieces = dict({'input': images, 'output': np.asarray(labels).reshape(-1, 1), 'lshape': shape, 'nclass': nclass},
-                  **changes)
+    pieces = dict(
+        {
+            'input': images,
+            'output': np.asarray(labels).reshape(-1, 1),
+            'lshape': shape,
+            'nclass': nclass,
+        },
+        **changes,
+    )
     with h5py.File(str(path), 'w') as file:
         for name in ('input', 'output', 'mean'):
             if pieces.get(name) is not None:
@@ -67,5 +96,7 @@ def class_folders(root, per_class=10, classes=('female', 'male'), size=(64, 48))
     """A folder as ``data folder`` takes it; every picture is different."""
     for label, name in enumerate(classes):
         for index in range(per_class):
-            write_picture(root / name / '{:03d}.jpg'.format(index), seed=1000 * label + index, size=size)
+            write_picture(
+                root / name / '{:03d}.jpg'.format(index), seed=1000 * label + index, size=size
+            )
     return root

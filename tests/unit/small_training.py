@@ -1,8 +1,9 @@
 """A small data set that any network can be trained on, and the settings of a short training."""
+
 import numpy as np
 
-from neon_rnn import preparation
-from neon_rnn.ingest import hdf5
+from neon_rnn import training
+from neon_rnn.ingest import output
 
 SHAPE = (3, 32, 32)
 
@@ -14,16 +15,43 @@ def write_data(folder, shape=SHAPE, counts=(10, 6), classes=2, seed=1):
     for name, count in zip(('train', 'test'), counts, strict=True):
         labels = np.arange(count) % classes
         pixels = rng.randint(0, 128, (count, int(np.prod(shape)))) + 100 * labels[:, None]
-        parts[name] = hdf5.PartData(labels, [pixels.clip(0, 255).astype(np.uint8)], [''] * count, [''] * count)
+        parts[name] = output.PartData(
+            labels, [pixels.clip(0, 255).astype(np.uint8)], [''] * count, [''] * count
+        )
     names = ['female', 'male', 'other'][:classes]
-    hdf5.write_dataset(folder, parts, shape, {
-        'name': 'small', 'source': 'test', 'kind': 'synthetic', 'class_names': names, 'filters': [],
-        'split': 'as drawn', 'seed': seed, 'note': ''})
+    output.write_dataset(
+        folder,
+        parts,
+        shape,
+        {
+            'name': 'small',
+            'source': 'test',
+            'kind': 'synthetic',
+            'class_names': names,
+            'filters': [],
+            'split': 'as drawn',
+            'seed': seed,
+            'note': '',
+        },
+    )
     return str(folder)
 
 
 def settings(data, **changes):
-    given = {'model': 'rnn', 'options': {}, 'data': data, 'engine': 'torch', 'backend': 'cpu', 'batch_size': 4,
-             'epochs': 2, 'seed': 3, 'shuffle': True, 'precision': 'float32', 'threads': 1,
-             'deterministic': False, 'eval_freq': 1, 'serialize': 1}
-    return preparation.Settings(**given)._replace(**changes)
+    given = {
+        'model': 'rnn',
+        'options': {},
+        'data': data,
+        'engine': 'torch',
+        'backend': 'cpu',
+        'batch_size': 4,
+        'epochs': 2,
+        'seed': 3,
+        'shuffle': True,
+        'precision': 'float32',
+        'threads': 1,
+        'deterministic': False,
+        'eval_freq': 1,
+        'serialize': 1,
+    }
+    return training.Settings(**given)._replace(**changes)

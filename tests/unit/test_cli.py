@@ -1,4 +1,5 @@
 """The command line: exit statuses, one-line errors, help that imports nothing heavy."""
+
 import importlib
 import os
 import resource
@@ -11,7 +12,7 @@ import pytest
 
 import neon_rnn
 from neon_rnn import cli
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 HEAVY = ('numpy', 'torch', 'h5py', 'PIL', 'matplotlib')
 ROOT = os.path.dirname(os.path.dirname(neon_rnn.__file__))
@@ -19,8 +20,14 @@ ROOT = os.path.dirname(os.path.dirname(neon_rnn.__file__))
 
 def run(*arguments, **options):
     """``python -m neon_rnn`` in a process of its own."""
-    return subprocess.run([sys.executable, '-m', 'neon_rnn', *arguments], cwd=ROOT, capture_output=True, text=True,
-                          check=False, **options)
+    return subprocess.run(
+        [sys.executable, '-m', 'neon_rnn', *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
 
 
 @pytest.fixture
@@ -36,6 +43,7 @@ def command(monkeypatch):
 def raises(error):
     def run(arguments):
         raise error
+
     return run
 
 
@@ -43,7 +51,11 @@ def test_help_lists_every_command_with_its_line(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(['--help'])
     assert ended.value.code == 0
-    lines = [line.split(None, 1) for line in capsys.readouterr().out.splitlines() if line.startswith('  ')]
+    lines = [
+        line.split(None, 1)
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith('  ')
+    ]
     for name, text in cli.COMMANDS.items():
         assert [name, text] in lines
 
@@ -72,11 +84,15 @@ def test_help_takes_less_than_a_third_of_a_second_of_processor_time():
 
 
 def test_help_imports_no_numerical_library():
-    code = ('import sys; from neon_rnn import cli\n'
-            'try: cli.main(["--help"])\n'
-            'except SystemExit: pass\n'
-            'print([name for name in {!r} if name in sys.modules], file=sys.stderr)'.format(HEAVY))
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    code = (
+        'import sys; from neon_rnn import cli\n'
+        'try: cli.main(["--help"])\n'
+        'except SystemExit: pass\n'
+        'print([name for name in {!r} if name in sys.modules], file=sys.stderr)'.format(HEAVY)
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stderr == '[]\n'
 
 
@@ -106,7 +122,10 @@ def test_an_unknown_command_or_option_is_status_2_on_stderr(arguments, capsys):
 def test_an_unknown_command_is_told_those_there_are():
     done = run('trian')
     assert done.returncode == 2
-    assert "there is no command 'trian'; the commands are {}".format(', '.join(cli.COMMANDS)) in done.stderr
+    assert (
+        "there is no command 'trian'; the commands are {}".format(', '.join(cli.COMMANDS))
+        in done.stderr
+    )
     assert 'Traceback' not in done.stderr
 
 
@@ -130,11 +149,22 @@ def test_a_command_gets_its_arguments_and_the_whole_line(command):
     assert (seen[0].batch_size, seen[0].argv) == (16, ['doctor', '-z', '16'])
 
 
-@pytest.mark.parametrize(('error', 'status', 'line'), [
-    (NeonRnnError('train.h5: it was cut short.'), 1, 'neon_rnn doctor: error: train.h5: it was cut short.\n'),
-    (UsageError('there is no such thing.'), 2, 'neon_rnn doctor: error: there is no such thing.\n'),
-    (KeyboardInterrupt(), 130, 'neon_rnn doctor: interrupted\n'),
-])
+@pytest.mark.parametrize(
+    ('error', 'status', 'line'),
+    [
+        (
+            NeonRnnError('train.h5: it was cut short.'),
+            1,
+            'neon_rnn doctor: error: train.h5: it was cut short.\n',
+        ),
+        (
+            UsageError('there is no such thing.'),
+            2,
+            'neon_rnn doctor: error: there is no such thing.\n',
+        ),
+        (KeyboardInterrupt(), 130, 'neon_rnn doctor: interrupted\n'),
+    ],
+)
 def test_errors_are_one_line_without_a_traceback(command, capsys, error, status, line):
     command.run = raises(error)
     assert cli.main(['doctor']) == status
@@ -148,11 +178,22 @@ def test_a_bug_keeps_its_traceback(command):
         cli.main(['doctor'])
 
 
-@pytest.mark.parametrize('arguments', [['train', '--model', 'no-such-model', '--data', 'no-such-folder'],
-                                       ['evaluate', 'no-such-run', '--data', 'no-such-folder']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['train', '--model', 'no-such-model', '--data', 'no-such-folder'],
+        ['evaluate', 'no-such-run', '--data', 'no-such-folder'],
+    ],
+)
 def test_a_real_command_fails_in_one_line(tmp_path, arguments):
-    done = subprocess.run([sys.executable, '-m', 'neon_rnn', *arguments], cwd=tmp_path, capture_output=True, text=True,
-                          check=False, env=dict(os.environ, PYTHONPATH=ROOT))
+    done = subprocess.run(
+        [sys.executable, '-m', 'neon_rnn', *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=dict(os.environ, PYTHONPATH=ROOT),
+    )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith('neon_rnn {}: error: '.format(arguments[0]))
@@ -161,14 +202,22 @@ def test_a_real_command_fails_in_one_line(tmp_path, arguments):
 
 def test_ctrl_c_ends_a_process_with_130(tmp_path):
     """A real signal: the command says when it waits."""
-    code = ('import sys, time, types; from neon_rnn import cli\n'
-            'def run(arguments):\n'
-            '    print("waiting", flush=True); time.sleep(60)\n'
-            'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; module.run = run\n'
-            'sys.modules["neon_rnn.commands.doctor"] = module\n'
-            'sys.exit(cli.main(["doctor"]))')
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+    code = (
+        'import sys, time, types; from neon_rnn import cli\n'
+        'def run(arguments):\n'
+        '    print("waiting", flush=True); time.sleep(60)\n'
+        'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; module.run = run\n'
+        'sys.modules["neon_rnn.commands.doctor"] = module\n'
+        'sys.exit(cli.main(["doctor"]))'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
     with process:
         assert process.stdout.readline() == 'waiting\n'
         process.send_signal(signal.SIGINT)
@@ -178,13 +227,17 @@ def test_ctrl_c_ends_a_process_with_130(tmp_path):
 
 def test_a_reader_that_leaves_early_is_no_error():
     """``neon_rnn COMMAND | head``: status 141 as the shell knows it, nothing on stderr."""
-    code = ('import sys, types; from neon_rnn import cli\n'
-            'def run(arguments):\n'
-            '    while True: print("x" * 1000, flush=True)\n'
-            'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; module.run = run\n'
-            'sys.modules["neon_rnn.commands.doctor"] = module\n'
-            'sys.exit(cli.main(["doctor"]))')
-    process = subprocess.Popen([sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    code = (
+        'import sys, types; from neon_rnn import cli\n'
+        'def run(arguments):\n'
+        '    while True: print("x" * 1000, flush=True)\n'
+        'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; module.run = run\n'
+        'sys.modules["neon_rnn.commands.doctor"] = module\n'
+        'sys.exit(cli.main(["doctor"]))'
+    )
+    process = subprocess.Popen(
+        [sys.executable, '-c', code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     with process:
         assert process.stdout.read(10) == b'x' * 10
         process.stdout.close()

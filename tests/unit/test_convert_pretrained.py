@@ -1,13 +1,15 @@
 """`convert --pretrained`: what the container reads is what PyTorch's file or neon's holds."""
+
 import collections
 import pickle
 
 import numpy as np
 import pytest
 
-from neon_rnn import checkpoint, pretrained
 from neon_rnn.cli import main
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.runs import checkpoint
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.weights import pretrained
 
 BLOCKS = (3, 4, 6, 3)
 
@@ -24,9 +26,14 @@ def neon_layers():
         return np.full(shape, count[0], np.float32)
 
     def convolution(rectified=True):
-        layers = [{'type': 'Convolution', 'config': {}, 'params': {'W': values(2, 3)}},
-                  {'type': 'BatchNorm', 'config': {}, 'params': {name: values(3, 1) for name in (
-                      'beta', 'gamma', 'gmean', 'gvar')}}]
+        layers = [
+            {'type': 'Convolution', 'config': {}, 'params': {'W': values(2, 3)}},
+            {
+                'type': 'BatchNorm',
+                'config': {},
+                'params': {name: values(3, 1) for name in ('beta', 'gamma', 'gmean', 'gvar')},
+            },
+        ]
         return layers + ([{'type': 'Activation', 'config': {}}] if rectified else [])
 
     def container(kind, layers):
@@ -36,18 +43,37 @@ def neon_layers():
     for blocks in BLOCKS:
         for block in range(blocks):
             pathway = convolution() + convolution() + convolution(rectified=False)
-            shortcut = convolution(rectified=False) if block == 0 else [{'type': 'SkipNode', 'config': {}}]
-            layers += [container('MergeSum', [container('Sequential', pathway), container('Sequential', shortcut)]),
-                       {'type': 'Activation', 'config': {}}]
-    return [*layers, {'type': 'Pooling', 'config': {}}, *convolution(rectified=False),
-            {'type': 'Activation', 'config': {}}]
+            shortcut = (
+                convolution(rectified=False) if block == 0 else [{'type': 'SkipNode', 'config': {}}]
+            )
+            layers += [
+                container(
+                    'MergeSum',
+                    [container('Sequential', pathway), container('Sequential', shortcut)],
+                ),
+                {'type': 'Activation', 'config': {}},
+            ]
+    return [
+        *layers,
+        {'type': 'Pooling', 'config': {}},
+        *convolution(rectified=False),
+        {'type': 'Activation', 'config': {}},
+    ]
 
 
 @pytest.fixture
 def prm(tmp_path):
     path = tmp_path / 'resnet50.prm'
-    path.write_bytes(pickle.dumps({'neon_version': '2.6.0', 'epoch_index': 90,
-                                   'model': {'type': 'Sequential', 'config': {'layers': neon_layers()}}}, 2))
+    path.write_bytes(
+        pickle.dumps(
+            {
+                'neon_version': '2.6.0',
+                'epoch_index': 90,
+                'model': {'type': 'Sequential', 'config': {'layers': neon_layers()}},
+            },
+            2,
+        )
+    )
     return str(path)
 
 
@@ -56,21 +82,31 @@ def test_neons_resnet50_lands_two_positions_further_on(prm, tmp_path, capsys):
     assert main(['convert', '--pretrained', prm, target]) == 0
     assert capsys.readouterr().out == (
         '{}: resnet50.prm: 267 tensors taken as neon ResNet-50; left out: 37.W, 38.beta, 38.gamma, 38.gmean, '
-        '38.gvar\n'.format(target))
+        '38.gvar\n'.format(target)
+    )
     read = pretrained.read(target, 'tl-3')
     assert read.options == {'layout': 'neon'}
     layers = neon_layers()
     np.testing.assert_array_equal(read.weights['2.W'], layers[0]['params']['W'])
     np.testing.assert_array_equal(read.weights['3.gvar'], layers[1]['params']['gvar'])
-    inside = layers[4]['config']['layers']  # the first block, at 6 in the transfer learning networks
-    np.testing.assert_array_equal(read.weights['6.0.3.W'], inside[0]['config']['layers'][3]['params']['W'])
-    np.testing.assert_array_equal(read.weights['6.1.1.gamma'], inside[1]['config']['layers'][1]['params']['gamma'])
+    inside = layers[4]['config'][
+        'layers'
+    ]  # the first block, at 6 in the transfer learning networks
+    np.testing.assert_array_equal(
+        read.weights['6.0.3.W'], inside[0]['config']['layers'][3]['params']['W']
+    )
+    np.testing.assert_array_equal(
+        read.weights['6.1.1.gamma'], inside[1]['config']['layers'][1]['params']['gamma']
+    )
     last = layers[34]['config']['layers'][0]['config']['layers']
     np.testing.assert_array_equal(read.weights['36.0.7.beta'], last[7]['params']['beta'])
     # blue green red of 0..255 minus neon's means, from red green blue divided by 128
     pixels = np.array([10.0, 20.0, 30.0]) / 128
-    np.testing.assert_allclose(read.weights['1.W'].T @ pixels + read.weights['1.weight_bias'][:, 0],
-                               [30 - 127, 20 - 119, 10 - 104], rtol=1e-6)
+    np.testing.assert_allclose(
+        read.weights['1.W'].T @ pixels + read.weights['1.weight_bias'][:, 0],
+        [30 - 127, 20 - 119, 10 - 104],
+        rtol=1e-6,
+    )
 
 
 def test_weights_of_one_family_are_not_for_another(prm, tmp_path):
@@ -82,8 +118,13 @@ def test_weights_of_one_family_are_not_for_another(prm, tmp_path):
         pretrained.read(prm, 'efficientnet-lite0')
 
 
-@pytest.mark.parametrize(('model', 'target', 'message'), [
-    ('rnn', 'x.npz', 'the network rnn takes no pretrained weights'), ('tl-1', 'x.bin', r'written as \.npz')])
+@pytest.mark.parametrize(
+    ('model', 'target', 'message'),
+    [
+        ('rnn', 'x.npz', 'the network rnn takes no pretrained weights'),
+        ('tl-1', 'x.bin', r'written as \.npz'),
+    ],
+)
 def test_what_cannot_be_converted(prm, tmp_path, model, target, message):
     with pytest.raises(UsageError, match=message):
         pretrained.convert(prm, model, str(tmp_path / target))

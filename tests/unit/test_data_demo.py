@@ -1,17 +1,34 @@
 """The demo portraits and what ``data show`` makes of them."""
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from neon_rnn.cli import main
-from neon_rnn.dataset import open_dataset
+from neon_rnn.data.dataset import open_dataset
 from neon_rnn.ingest.portraits import Traits, draw_portrait
 
 
 @pytest.fixture(scope='module')
 def demo(tmp_path_factory):
     folder = tmp_path_factory.mktemp('data') / 'demo'
-    assert main(['data', 'demo', '--out', str(folder), '--train', '40', '--test', '12', '--workers', '1']) == 0
+    assert (
+        main(
+            [
+                'data',
+                'demo',
+                '--out',
+                str(folder),
+                '--train',
+                '40',
+                '--test',
+                '12',
+                '--workers',
+                '1',
+            ]
+        )
+        == 0
+    )
     return folder
 
 
@@ -25,9 +42,14 @@ def test_a_portrait_is_fixed_by_seed_and_number():
 
 
 def test_classes_overlap_in_every_trait():
-    drawn = [[Traits.draw(label, np.random.RandomState([label, index])) for index in range(600)] for label in (0, 1)]
+    drawn = [
+        [Traits.draw(label, np.random.RandomState([label, index])) for index in range(600)]
+        for label in (0, 1)
+    ]
     for name in ('long_hair', 'beard', 'bald', 'earrings'):
-        often, seldom = sorted(np.mean([bool(getattr(traits, name)) for traits in of]) for of in drawn)
+        often, seldom = sorted(
+            np.mean([bool(getattr(traits, name)) for traits in of]) for of in drawn
+        )
         assert 0 < often < seldom < 1
     for name in ('brow', 'lips', 'jaw', 'shoulders'):
         values = [[getattr(traits, name) for traits in of] for of in drawn]
@@ -38,11 +60,31 @@ def test_the_data_set_is_honest_balanced_and_reproducible(demo, tmp_path):
     dataset = open_dataset(demo)
     assert (dataset.description['kind'], dataset.description['source']) == ('synthetic', 'demo')
     assert 'not photographed' in dataset.description['note']
-    assert dataset.description['counts'] == {'train': {'female': 20, 'male': 20}, 'test': {'female': 6, 'male': 6}}
+    assert dataset.description['counts'] == {
+        'train': {'female': 20, 'male': 20},
+        'test': {'female': 6, 'male': 6},
+    }
     assert not np.array_equal(dataset.train.labels, np.sort(dataset.train.labels))
-    np.testing.assert_array_equal(dataset.test.read([3])[0], draw_portrait(int(dataset.test.labels[3]), 0, 43).ravel())
-    assert main(['data', 'demo', '--out', str(tmp_path / 'demo'), '--train', '40', '--test', '12',
-                 '--workers', '2']) == 0
+    np.testing.assert_array_equal(
+        dataset.test.read([3])[0], draw_portrait(int(dataset.test.labels[3]), 0, 43).ravel()
+    )
+    assert (
+        main(
+            [
+                'data',
+                'demo',
+                '--out',
+                str(tmp_path / 'demo'),
+                '--train',
+                '40',
+                '--test',
+                '12',
+                '--workers',
+                '2',
+            ]
+        )
+        == 0
+    )
     for name in ('train.h5', 'test.h5', 'dataset.json'):
         assert (demo / name).read_bytes() == (tmp_path / 'demo' / name).read_bytes()
 
@@ -54,8 +96,20 @@ def test_no_portrait_is_drawn_twice(demo):
 
 
 def test_the_same_portraits_are_drawn_again_other_ones_only_by_force(tmp_path, capsys):
-    command = ['data', 'demo', '--out', str(tmp_path / 'demo'), '--train', '5', '--test', '2', '--size', '16', '--workers',
-               '1']
+    command = [
+        'data',
+        'demo',
+        '--out',
+        str(tmp_path / 'demo'),
+        '--train',
+        '5',
+        '--test',
+        '2',
+        '--size',
+        '16',
+        '--workers',
+        '1',
+    ]
     assert main(command) == 0
     drawn = (tmp_path / 'demo/train.h5').read_bytes()
     (tmp_path / 'demo/train.h5').write_bytes(b'damaged')
@@ -63,13 +117,19 @@ def test_the_same_portraits_are_drawn_again_other_ones_only_by_force(tmp_path, c
     assert (tmp_path / 'demo/train.h5').read_bytes() == drawn
     for other in (['--seed', '1'], ['--train', '6'], ['--size', '17']):
         assert main(command + other) == 2
-        assert "holds the data set 'demo' (demo, synthetic; test 2, train 5), which would be lost" in capsys.readouterr().err
+        assert (
+            "holds the data set 'demo' (demo, synthetic; test 2, train 5), which would be lost"
+            in capsys.readouterr().err
+        )
     assert (tmp_path / 'demo/train.h5').read_bytes() == drawn
     assert main([*command, '--seed', '1', '--force']) == 0
     assert (tmp_path / 'demo/train.h5').read_bytes() != drawn
 
 
-@pytest.mark.parametrize('options', [['--train', '1'], ['--test', '0'], ['--size', '8'], ['--seed', '-1'], ['--workers', '0']])
+@pytest.mark.parametrize(
+    'options',
+    [['--train', '1'], ['--test', '0'], ['--size', '8'], ['--seed', '-1'], ['--workers', '0']],
+)
 def test_wrong_numbers(tmp_path, options, capsys):
     assert main(['data', 'demo', '--out', str(tmp_path / 'demo'), *options]) == 2
     assert 'error:' in capsys.readouterr().err

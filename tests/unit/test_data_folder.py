@@ -1,20 +1,22 @@
 """``data folder``: a folder of photographs with everything that goes wrong in one."""
+
 import errno
 import json
 import os
-import re
 
 import numpy as np
 import pytest
 from small_datasets import class_folders, encoded, picture, write_picture
 
 from neon_rnn.cli import main
-from neon_rnn.dataset import open_dataset
-from neon_rnn.errors import NeonRnnError
-from neon_rnn.files import folder_lock
-from neon_rnn.ingest import folder, images, importer
-from neon_rnn.ingest.images import Preprocessing, load
+from neon_rnn.data import images
+from neon_rnn.data.dataset import open_dataset
+from neon_rnn.data.images import Preprocessing, load
+from neon_rnn.ingest import importer
+from neon_rnn.ingest.sources import folder
 from neon_rnn.ingest.workers import ordered_map
+from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.files import folder_lock
 
 
 def run(*arguments):
@@ -22,11 +24,17 @@ def run(*arguments):
 
 
 def drops(description):
-    return {entry['reason']: entry['dropped'] for entry in description['filters'] if entry['dropped']}
+    return {
+        entry['reason']: entry['dropped'] for entry in description['filters'] if entry['dropped']
+    }
 
 
 def source_files(data):
-    return [name.decode() for part in open_dataset(data).parts.values() for name in part.extra('source_file')]
+    return [
+        name.decode()
+        for part in open_dataset(data).parts.values()
+        for name in part.extra('source_file')
+    ]
 
 
 def test_a_clean_folder(tmp_path, capsys):
@@ -35,7 +43,10 @@ def test_a_clean_folder(tmp_path, capsys):
     dataset = open_dataset(tmp_path / 'set')
     assert dataset.class_names == ['female', 'male']
     assert dataset.shape == (3, 32, 32)
-    assert dataset.description['counts'] == {'train': {'female': 8, 'male': 8}, 'test': {'female': 2, 'male': 2}}
+    assert dataset.description['counts'] == {
+        'train': {'female': 8, 'male': 8},
+        'test': {'female': 2, 'male': 2},
+    }
     assert dataset.description['kind'] == 'photographs'
     assert '20  listed' in capsys.readouterr().out
     for part in (dataset.train, dataset.test):
@@ -63,9 +74,20 @@ def test_every_odd_file_is_skipped_named_and_counted(tmp_path, capsys):
     os.mkfifo(str(root / 'male/pipe.jpg'))
     assert run(root, '--out', tmp_path / 'set', '--size', 32) == 0
     description = open_dataset(tmp_path / 'set').description
-    assert drops(description) == {images.DAMAGED: 1, images.NOT_AN_IMAGE: 2, images.TOO_SMALL: 1, folder.NO_PICTURE: 1,
-                                  importer.DUPLICATE: 1, folder.NOT_IN_A_CLASS: 1, images.UNREADABLE: 1}
-    assert description['listed'] == 21 == 8 + sum(sum(classes.values()) for classes in description['counts'].values())
+    assert drops(description) == {
+        images.DAMAGED: 1,
+        images.NOT_AN_IMAGE: 2,
+        images.TOO_SMALL: 1,
+        folder.NO_PICTURE: 1,
+        importer.DUPLICATE: 1,
+        folder.NOT_IN_A_CLASS: 1,
+        images.UNREADABLE: 1,
+    }
+    assert (
+        description['listed']
+        == 21
+        == 8 + sum(sum(classes.values()) for classes in description['counts'].values())
+    )
     said = capsys.readouterr().err
     listed = (tmp_path / 'set/dropped.csv').read_text()
     for name, (_, reason) in odd.items():
@@ -100,7 +122,10 @@ def test_the_same_picture_with_both_labels_is_dropped_altogether(tmp_path):
 def test_the_same_command_gives_the_same_bytes_and_another_seed_others(tmp_path):
     class_folders(tmp_path / 'photos', per_class=8)
     for out, seed in (('a', 3), ('b', 3), ('c', 4)):
-        assert run(tmp_path / 'photos', '--out', tmp_path / out / 'set', '--size', 16, '--seed', seed) == 0
+        assert (
+            run(tmp_path / 'photos', '--out', tmp_path / out / 'set', '--size', 16, '--seed', seed)
+            == 0
+        )
     for name in ('train.h5', 'test.h5', 'dataset.json', 'dropped.csv'):
         assert (tmp_path / 'a/set' / name).read_bytes() == (tmp_path / 'b/set' / name).read_bytes()
     assert (tmp_path / 'a/set/test.h5').read_bytes() != (tmp_path / 'c/set/test.h5').read_bytes()
@@ -110,14 +135,37 @@ def test_workers_change_nothing(tmp_path, monkeypatch):
     class_folders(tmp_path / 'photos', per_class=12, size=(40, 40))
     monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 5 * 3 * 16 * 16)
     for out, workers in (('one', '1'), ('two', '2')):
-        assert main(['data', 'folder', str(tmp_path / 'photos'), '--out', str(tmp_path / out / 'set'), '--size', '16',
-                     '--workers', workers]) == 0
-    assert (tmp_path / 'one/set/train.h5').read_bytes() == (tmp_path / 'two/set/train.h5').read_bytes()
+        assert (
+            main(
+                [
+                    'data',
+                    'folder',
+                    str(tmp_path / 'photos'),
+                    '--out',
+                    str(tmp_path / out / 'set'),
+                    '--size',
+                    '16',
+                    '--workers',
+                    workers,
+                ]
+            )
+            == 0
+        )
+    assert (tmp_path / 'one/set/train.h5').read_bytes() == (
+        tmp_path / 'two/set/train.h5'
+    ).read_bytes()
 
 
-@pytest.mark.parametrize(('names', 'order'), [
-    (('male', 'female'), ['female', 'male']), (('Man', 'Woman'), ['Woman', 'Man']), (('m', 'f'), ['f', 'm']),
-    (('cats', 'dogs'), ['cats', 'dogs']), (('b', 'c', 'a'), ['a', 'b', 'c'])])
+@pytest.mark.parametrize(
+    ('names', 'order'),
+    [
+        (('male', 'female'), ['female', 'male']),
+        (('Man', 'Woman'), ['Woman', 'Man']),
+        (('m', 'f'), ['f', 'm']),
+        (('cats', 'dogs'), ['cats', 'dogs']),
+        (('b', 'c', 'a'), ['a', 'b', 'c']),
+    ],
+)
 def test_female_is_class_0_where_classes_are_so_named(tmp_path, names, order):
     class_folders(tmp_path / 'photos', 3, names)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
@@ -126,7 +174,9 @@ def test_female_is_class_0_where_classes_are_so_named(tmp_path, names, order):
 
 def test_classes_can_be_chosen(tmp_path):
     class_folders(tmp_path / 'photos', 3, ('a', 'b', 'c'))
-    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16, '--classes', 'c,a') == 0
+    assert (
+        run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16, '--classes', 'c,a') == 0
+    )
     description = open_dataset(tmp_path / 'set').description
     assert description['class_names'] == ['c', 'a']
     assert drops(description) == {folder.NOT_IN_A_CLASS: 3}
@@ -138,23 +188,32 @@ def test_balance_touches_the_training_part_only(tmp_path):
         write_picture(root / 'male' / 'more {}.jpg'.format(index), seed=7000 + index)
     assert run(root, '--out', tmp_path / 'set', '--size', 16, '--balance') == 0
     description = open_dataset(tmp_path / 'set').description
-    assert description['counts'] == {'train': {'female': 8, 'male': 8}, 'test': {'female': 2, 'male': 4}}
+    assert description['counts'] == {
+        'train': {'female': 8, 'male': 8},
+        'test': {'female': 2, 'male': 4},
+    }
     assert drops(description) == {importer.SURPLUS: 8}
 
 
-@pytest.mark.parametrize(('options', 'message'), [
-    (['--classes', 'female,cats'], "'cats' is no sub-folder"),
-    (['--classes', 'female,female'], "'female' is named twice"),
-    (['--classes', 'female'], 'has 1 class folder (female); two or more are needed'),
-    (['--test-fraction', '0'], '--test-fraction 0.0: has to lie between'),
-    (['--test-fraction', '1.5'], '--test-fraction 1.5: has to lie between'),
-    (['--size', '3'], 'image size of 3x3'),
-    (['--seed', '-1'], '--seed -1'),
-    (['--workers', '0'], '--workers 0'),
-])
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--classes', 'female,cats'], "'cats' is no sub-folder"),
+        (['--classes', 'female,female'], "'female' is named twice"),
+        (['--classes', 'female'], 'has 1 class folder (female); two or more are needed'),
+        (['--test-fraction', '0'], '--test-fraction 0.0: has to lie between'),
+        (['--test-fraction', '1.5'], '--test-fraction 1.5: has to lie between'),
+        (['--size', '3'], 'image size of 3x3'),
+        (['--seed', '-1'], '--seed -1'),
+        (['--workers', '0'], '--workers 0'),
+    ],
+)
 def test_wrong_options(tmp_path, capsys, options, message):
     class_folders(tmp_path / 'photos', 3)
-    assert main(['data', 'folder', str(tmp_path / 'photos'), '--out', str(tmp_path / 'set'), *options]) == 2
+    assert (
+        main(['data', 'folder', str(tmp_path / 'photos'), '--out', str(tmp_path / 'set'), *options])
+        == 2
+    )
     assert message in capsys.readouterr().err
     assert not (tmp_path / 'set').exists()
 
@@ -194,15 +253,19 @@ def test_a_data_set_is_replaced_only_by_force(tmp_path, capsys):
     before = (tmp_path / 'set/train.h5').read_bytes()
     os.remove(tmp_path / 'photos/male/000.jpg')
     assert run(*command) == 2
-    assert (f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), which would be lost. "
-            'Choose another --out, or replace it with --force.') in capsys.readouterr().err
+    assert (
+        f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), which would be lost. "
+        'Choose another --out, or replace it with --force.'
+    ) in capsys.readouterr().err
     assert (tmp_path / 'set/train.h5').read_bytes() == before
     assert run(*command, '--force') == 0
     assert (tmp_path / 'set/train.h5').read_bytes() != before
 
 
 @pytest.mark.parametrize('description', [None, '[', '[]', '{}', '{"name": "x", "counts": 3}'])
-def test_files_without_a_readable_description_are_not_replaced_either(tmp_path, capsys, description):
+def test_files_without_a_readable_description_are_not_replaced_either(
+    tmp_path, capsys, description
+):
     class_folders(tmp_path / 'photos', 3)
     (tmp_path / 'set').mkdir()
     (tmp_path / 'set/train.h5').write_bytes(b'of somebody')
@@ -224,19 +287,25 @@ def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch, capsy
                 raise KeyboardInterrupt
             decoded.append(os.path.relpath(path, str(tmp_path / 'photos')))
             return load(path, preprocessing)
-        monkeypatch.setattr('neon_rnn.ingest.images.load', counting)
+
+        monkeypatch.setattr('neon_rnn.data.images.load', counting)
 
     stop_after(10)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 130
     assert not (tmp_path / 'set').exists()
-    assert f'{tmp_path}/set.import keeps what is finished; the same command goes on from there.' in capsys.readouterr().err
+    assert (
+        f'{tmp_path}/set.import keeps what is finished; the same command goes on from there.'
+        in capsys.readouterr().err
+    )
     stop_after(1000)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
     # Two shards of 4 were finished, the third was not: its 2 pictures are decoded again.
     assert len(decoded) == 10 + 12
     assert len(set(decoded)) == 20
     assert run(tmp_path / 'photos', '--out', tmp_path / 'again/set', '--size', 16) == 0
-    assert (tmp_path / 'set/train.h5').read_bytes() == (tmp_path / 'again/set/train.h5').read_bytes()
+    assert (tmp_path / 'set/train.h5').read_bytes() == (
+        tmp_path / 'again/set/train.h5'
+    ).read_bytes()
     assert not (tmp_path / 'set.import').exists()
 
 
@@ -252,7 +321,9 @@ def test_a_picture_changed_after_an_interruption_is_read_again(tmp_path, monkeyp
     root = class_folders(tmp_path / 'photos', per_class=4)
     (root / 'female/001.jpg').write_bytes(b'broken')
     with monkeypatch.context() as patch:
-        patch.setattr(importer, 'write_dataset', lambda *ignored: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patch.setattr(
+            importer, 'write_dataset', lambda *ignored: (_ for _ in ()).throw(KeyboardInterrupt())
+        )
         assert run(root, '--out', tmp_path / 'set', '--size', 16) == 130
     write_picture(root / 'female/001.jpg', seed=4321)
     assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
@@ -270,11 +341,15 @@ def test_a_disk_full_while_decoding_keeps_what_is_finished(tmp_path, monkeypatch
             if len(calls) == 4:  # the second file of the second shard
                 raise OSError(errno.ENOSPC, 'No space left on device')
             sync(handle)
+
         patch.setattr(os, 'fsync', full)
         assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 1
     assert 'the disk is full' in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / 'set.import/shards').iterdir()) == \
-        ['00000.json', '00000.pixels', '00001.pixels']
+    assert sorted(path.name for path in (tmp_path / 'set.import/shards').iterdir()) == [
+        '00000.json',
+        '00000.pixels',
+        '00001.pixels',
+    ]
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
 
 
@@ -289,12 +364,3 @@ def test_a_second_import_to_the_same_place_is_refused(tmp_path, capsys):
 def test_a_worker_that_is_killed_is_said():
     with pytest.raises(NeonRnnError, match='worker process was ended'):
         list(ordered_map(os.abort, [(), ()], 2))
-
-
-def test_the_bench_reports_speed_and_memory(capsys):
-    assert main(['data', 'bench', '--images', '640', '--source-size', '64', '--workers', '1']) == 0
-    out = capsys.readouterr().out
-    assert float(re.search(r'import: (\d+) images/s', out).group(1)) > 0
-    assert 'peak memory of this process' in out
-    assert re.search(r'random reading: \d+ images/s', out)
-    assert main(['data', 'bench', '--images', '10']) == 2

@@ -1,4 +1,5 @@
 """Every distribution in small: the files, the traps and the counts of each source."""
+
 import tarfile
 import zipfile
 
@@ -8,8 +9,10 @@ import scipy.io
 from small_datasets import write_picture
 
 from neon_rnn.cli import main
-from neon_rnn.dataset import open_dataset
-from neon_rnn.ingest import adience, celeba, fairface, images, imdb_wiki, importer, lfw, utkface
+from neon_rnn.data import images
+from neon_rnn.data.dataset import open_dataset
+from neon_rnn.ingest import importer
+from neon_rnn.ingest.sources import adience, celeba, fairface, imdb_wiki, lfw, utkface
 
 
 def run(source, *arguments):
@@ -17,13 +20,20 @@ def run(source, *arguments):
 
 
 def drops(folder):
-    return {entry['reason']: entry['dropped'] for entry in open_dataset(folder).description['filters'] if entry['dropped']}
+    return {
+        entry['reason']: entry['dropped']
+        for entry in open_dataset(folder).description['filters']
+        if entry['dropped']
+    }
 
 
 def files(folder):
     """Part and label of every image by its name."""
-    return {name.decode(): (part_name, int(label)) for part_name, part in open_dataset(folder).parts.items()
-            for name, label in zip(part.extra('source_file'), part.labels, strict=True)}
+    return {
+        name.decode(): (part_name, int(label))
+        for part_name, part in open_dataset(folder).parts.items()
+        for name, label in zip(part.extra('source_file'), part.labels, strict=True)
+    }
 
 
 def people(folder):
@@ -44,11 +54,17 @@ def write_imdb_wiki(root, database, count=40):
     records = []
     for index in range(count):
         path = '{:02d}/{}_1981-05-01_2009.jpg'.format(index % 4, 100 + index)
-        records.append([born, 2009, path, float(index % 2), 'Person {}'.format(index // 4), 2.5, np.nan])
+        records.append(
+            [born, 2009, path, float(index % 2), 'Person {}'.format(index // 4), 2.5, np.nan]
+        )
         write_picture(folder / path, seed=hash_seed(database) + index)
 
     def change(index, field, value):
-        records[index][('dob', 'photo_taken', 'full_path', 'gender', 'name', 'face_score', 'second').index(field)] = value
+        records[index][
+            ('dob', 'photo_taken', 'full_path', 'gender', 'name', 'face_score', 'second').index(
+                field
+            )
+        ] = value
 
     change(0, 'face_score', -np.inf)
     change(1, 'second', 1.7)
@@ -70,9 +86,16 @@ def write_imdb_wiki(root, database, count=40):
         return array if texts else np.array([values], dtype=float)
 
     columns = list(zip(*records, strict=True))
-    struct = {'dob': row(columns[0]), 'photo_taken': row(columns[1]), 'full_path': row(columns[2], True),
-              'gender': row(columns[3]), 'name': row(columns[4], True), 'face_location': row([0.0] * count),
-              'face_score': row(columns[5]), 'second_face_score': row(columns[6])}
+    struct = {
+        'dob': row(columns[0]),
+        'photo_taken': row(columns[1]),
+        'full_path': row(columns[2], True),
+        'gender': row(columns[3]),
+        'name': row(columns[4], True),
+        'face_location': row([0.0] * count),
+        'face_score': row(columns[5]),
+        'second_face_score': row(columns[6]),
+    }
     scipy.io.savemat(folder / '{}.mat'.format(database), {database: struct})
     return folder
 
@@ -81,9 +104,17 @@ def hash_seed(database):
     return {'wiki': 100000, 'imdb': 200000}[database]
 
 
-WIKI_DROPS = {imdb_wiki.NO_FACE: 1, imdb_wiki.SECOND_FACE: 1, imdb_wiki.LOW_SCORE: 1, imdb_wiki.AGE: 2,
-              imdb_wiki.UNKNOWN: 1, images.UNREADABLE: 1, importer.OUTSIDE: 1, images.TOO_SMALL: 1,
-              importer.DUPLICATE: 1}
+WIKI_DROPS = {
+    imdb_wiki.NO_FACE: 1,
+    imdb_wiki.SECOND_FACE: 1,
+    imdb_wiki.LOW_SCORE: 1,
+    imdb_wiki.AGE: 2,
+    imdb_wiki.UNKNOWN: 1,
+    images.UNREADABLE: 1,
+    importer.OUTSIDE: 1,
+    images.TOO_SMALL: 1,
+    importer.DUPLICATE: 1,
+}
 
 
 def test_wiki_from_a_folder(tmp_path):
@@ -98,8 +129,11 @@ def test_wiki_from_a_folder(tmp_path):
     assert not train & test
     labels = files(tmp_path / 'set')
     # 1 is male in IMDB-WIKI as it is here: odd numbers, in the replica.
-    assert all(label == int(name.split('/')[1].split('_')[0]) % 2 for name, (_, label) in labels.items()
-               if not name.endswith('109_1981-05-01_2009.jpg'))
+    assert all(
+        label == int(name.split('/')[1].split('_')[0]) % 2
+        for name, (_, label) in labels.items()
+        if not name.endswith('109_1981-05-01_2009.jpg')
+    )
 
 
 def test_both_from_archives_keep_a_person_on_one_side_by_name(tmp_path):
@@ -107,7 +141,13 @@ def test_both_from_archives_keep_a_person_on_one_side_by_name(tmp_path):
         folder = write_imdb_wiki(tmp_path / 'given', name)
         with tarfile.open(tmp_path / '{}_crop.tar'.format(name), 'w') as archive:
             archive.add(folder, folder.name)
-    arguments = ['--source', tmp_path / 'imdb_crop.tar', tmp_path / 'wiki_crop.tar', '--test-fraction', '0.4']
+    arguments = [
+        '--source',
+        tmp_path / 'imdb_crop.tar',
+        tmp_path / 'wiki_crop.tar',
+        '--test-fraction',
+        '0.4',
+    ]
     assert run('imdb-wiki', *arguments, '--out', tmp_path / 'a/set') == 0
     assert drops(tmp_path / 'a/set') == {reason: 2 * count for reason, count in WIKI_DROPS.items()}
     train, test = people(tmp_path / 'a/set')
@@ -123,13 +163,18 @@ def test_both_from_archives_keep_a_person_on_one_side_by_name(tmp_path):
 def test_ages_follow_the_usual_rule():
     taken = np.array([2009, 2009, 2009, 2009])
     # 1 May and 1 August 1981; a day number before year 1; an unknown one.
-    assert imdb_wiki.ages(np.array([723671.0, 723763.0, -5.0, np.nan]), taken).tolist() == [28, 27, 2008, 2008]
+    assert imdb_wiki.ages(np.array([723671.0, 723763.0, -5.0, np.nan]), taken).tolist() == [
+        28,
+        27,
+        2008,
+        2008,
+    ]
 
 
 def test_metadata_that_is_none(tmp_path, capsys):
     folder = write_imdb_wiki(tmp_path, 'wiki')
     whole = (folder / 'wiki.mat').read_bytes()
-    for data in (b'text', whole[:len(whole) // 2]):
+    for data in (b'text', whole[: len(whole) // 2]):
         (folder / 'wiki.mat').write_bytes(data)
         assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 1
         assert 'wiki.mat: cannot be read as the metadata of wiki' in capsys.readouterr().err
@@ -144,18 +189,28 @@ def test_utkface_codes_gender_the_other_way_round(tmp_path):
     root = tmp_path / 'UTKFace'
     for index in range(20):
         suffix = '.jpg.chip.jpg' if index % 3 else '.jpg'
-        write_picture(root / '{}_{}_{}_2017010{}{}'.format(20 + index, index % 2, index % 5, index, suffix), seed=index)
-    for index, name in enumerate(('39_1_20170116174525125.jpg', '61_3_0_2017.jpg', '_0_0_2017.jpg', 'photo.jpg')):
+        write_picture(
+            root / '{}_{}_{}_2017010{}{}'.format(20 + index, index % 2, index % 5, index, suffix),
+            seed=index,
+        )
+    for index, name in enumerate(
+        ('39_1_20170116174525125.jpg', '61_3_0_2017.jpg', '_0_0_2017.jpg', 'photo.jpg')
+    ):
         write_picture(root / name, seed=500 + index)
     assert run('utkface', '--source', root, '--out', tmp_path / 'set') == 0
     assert drops(tmp_path / 'set') == {utkface.MALFORMED: 4}
     assert adds_up(tmp_path / 'set')
-    assert all(label == 1 - int(name.split('_')[1]) for name, (_, label) in files(tmp_path / 'set').items())
+    assert all(
+        label == 1 - int(name.split('_')[1]) for name, (_, label) in files(tmp_path / 'set').items()
+    )
 
 
 def lfw_names(count=12):
-    return ['{}_{:04d}.jpg'.format(person, number + 1) for person in ('Anna_Of_A', 'Bert_B', 'Cleo_C', 'Dirk_D', 'Eva_E',
-            'Fred_F') for number in range(count // 6)]
+    return [
+        '{}_{:04d}.jpg'.format(person, number + 1)
+        for person in ('Anna_Of_A', 'Bert_B', 'Cleo_C', 'Dirk_D', 'Eva_E', 'Fred_F')
+        for number in range(count // 6)
+    ]
 
 
 def write_lfw(root):
@@ -185,22 +240,31 @@ def test_lfw(tmp_path, how):
     assert run('lfw', '--source', root, '--out', tmp_path / 'set', '--test-fraction', '0.4') == 0
     assert drops(tmp_path / 'set') == expected
     assert adds_up(tmp_path / 'set')
-    assert {name.split('/')[1]: label for name, (_, label) in files(tmp_path / 'set').items()} == \
-        {**dict.fromkeys(female, 0), **dict.fromkeys(male[1:], 1)}
+    assert {name.split('/')[1]: label for name, (_, label) in files(tmp_path / 'set').items()} == {
+        **dict.fromkeys(female, 0),
+        **dict.fromkeys(male[1:], 1),
+    }
     train, test = people(tmp_path / 'set')
     assert not train & test
 
 
 def write_celeba(root, count=24, said=None):
     names = ['{:06d}.jpg'.format(index + 1) for index in range(count)]
-    attributes = ['{:<10} {:>2} {:>2}'.format(name, -1, 1 if index % 2 else -1) for index, name in enumerate(names)]
+    attributes = [
+        '{:<10} {:>2} {:>2}'.format(name, -1, 1 if index % 2 else -1)
+        for index, name in enumerate(names)
+    ]
     attributes[5] = names[5] + '  1  0'
     root.mkdir(parents=True)
-    (root / 'list_attr_celeba.txt').write_text('\n'.join([str(said or count), 'Bald Male ', *attributes, '']))
+    (root / 'list_attr_celeba.txt').write_text(
+        '\n'.join([str(said or count), 'Bald Male ', *attributes, ''])
+    )
     (root / 'list_eval_partition.txt').write_text(
-        '\n'.join('{} {}'.format(name, index * 3 // count) for index, name in enumerate(names[:-1])))
+        '\n'.join('{} {}'.format(name, index * 3 // count) for index, name in enumerate(names[:-1]))
+    )
     (root / 'identity_CelebA.txt').write_text(
-        '\n'.join('{} {}'.format(name, index // 4) for index, name in enumerate(names)))
+        '\n'.join('{} {}'.format(name, index // 4) for index, name in enumerate(names))
+    )
     with zipfile.ZipFile(root / 'img_align_celeba.zip', 'w') as archive:
         for index, name in enumerate(names):
             path = write_picture(root.parent / 'pictures' / name, seed=index)
@@ -211,9 +275,16 @@ def write_celeba(root, count=24, said=None):
 def test_celeba_keeps_its_own_split(tmp_path, capsys):
     root = write_celeba(tmp_path / 'given')
     assert run('celeba', '--source', root, '--out', tmp_path / 'set') == 2
-    assert 'There are archives that may hold it; give them too: --source {}/img_align_celeba.zip'.format(root) in \
-        capsys.readouterr().err
-    assert run('celeba', '--source', root, root / 'img_align_celeba.zip', '--out', tmp_path / 'set') == 0
+    assert (
+        'There are archives that may hold it; give them too: --source {}/img_align_celeba.zip'.format(
+            root
+        )
+        in capsys.readouterr().err
+    )
+    assert (
+        run('celeba', '--source', root, root / 'img_align_celeba.zip', '--out', tmp_path / 'set')
+        == 0
+    )
     assert drops(tmp_path / 'set') == {celeba.UNKNOWN: 1, celeba.NO_PART: 1}
     assert adds_up(tmp_path / 'set')
     for name, (part, label) in files(tmp_path / 'set').items():
@@ -225,7 +296,10 @@ def test_celeba_keeps_its_own_split(tmp_path, capsys):
 
 def test_celeba_list_cut_short(tmp_path, capsys):
     root = write_celeba(tmp_path / 'given', said=30)
-    assert run('celeba', '--source', root, root / 'img_align_celeba.zip', '--out', tmp_path / 'set') == 1
+    assert (
+        run('celeba', '--source', root, root / 'img_align_celeba.zip', '--out', tmp_path / 'set')
+        == 1
+    )
     assert 'it says 30 rows and has 24' in capsys.readouterr().err
 
 
@@ -235,12 +309,22 @@ def test_adience_tests_on_a_fold(tmp_path):
     for fold in range(5):
         rows = []
         for index in range(4):
-            user, image, face = '{}@N00'.format(10 * fold + index // 2), 'img{}.jpg'.format(index), str(index + 1)
-            write_picture(root / 'faces' / user / 'coarse_tilt_aligned_face.{}.{}'.format(face, image),
-                          seed=100 * fold + index)
+            user, image, face = (
+                '{}@N00'.format(10 * fold + index // 2),
+                'img{}.jpg'.format(index),
+                str(index + 1),
+            )
+            write_picture(
+                root / 'faces' / user / 'coarse_tilt_aligned_face.{}.{}'.format(face, image),
+                seed=100 * fold + index,
+            )
             rows.append('\t'.join([user, image, face, '(25, 32)', 'mf'[index % 2], *'0' * 7]))
-        rows.append('\t'.join(['7@N00', 'u.jpg', '9', '(25, 32)', 'u' if fold % 2 else '', *'0' * 7]))
-        (root / 'fold_{}_data.txt'.format(fold)).write_text(header + '\n'.join(rows) + ('\nshort\trow' if fold == 1 else ''))
+        rows.append(
+            '\t'.join(['7@N00', 'u.jpg', '9', '(25, 32)', 'u' if fold % 2 else '', *'0' * 7])
+        )
+        (root / 'fold_{}_data.txt'.format(fold)).write_text(
+            header + '\n'.join(rows) + ('\nshort\trow' if fold == 1 else '')
+        )
     assert run('adience', '--source', root, '--out', tmp_path / 'set', '--fold', '3') == 0
     assert drops(tmp_path / 'set') == {adience.UNKNOWN: 5, adience.MALFORMED: 1}
     assert adds_up(tmp_path / 'set')
@@ -259,7 +343,11 @@ def test_fairface_tests_on_its_validation_part(tmp_path, capsys):
         rows = ['file,age,gender,race,service_test']
         for index in range(1, 9):
             write_picture(root / part / '{}.jpg'.format(index), seed=index + 100 * (part == 'val'))
-            rows.append('{}/{}.jpg,20-29,{},"Asian, East",True'.format(part, index, ('Male', 'Female')[index % 2]))
+            rows.append(
+                '{}/{}.jpg,20-29,{},"Asian, East",True'.format(
+                    part, index, ('Male', 'Female')[index % 2]
+                )
+            )
         rows.append('{}/9.jpg,20-29,Unsure,White,True'.format(part))
         (root / 'fairface_label_{}.csv'.format(part)).write_text('\n'.join(rows))
     assert run('fairface', '--source', root, '--out', tmp_path / 'set') == 0
@@ -278,7 +366,10 @@ def test_a_copy_in_training_goes_rather_than_the_one_tested(tmp_path):
     for part in ('train', 'val'):
         rows = ['file,gender']
         for index in range(1, 7):
-            write_picture(root / part / '{}.jpg'.format(index), seed=index + (50 if part == 'val' and index > 2 else 0))
+            write_picture(
+                root / part / '{}.jpg'.format(index),
+                seed=index + (50 if part == 'val' and index > 2 else 0),
+            )
             rows.append('{}/{}.jpg,{}'.format(part, index, ('Male', 'Female')[index % 2]))
         (root / 'fairface_label_{}.csv'.format(part)).write_text('\n'.join(rows))
     assert run('fairface', '--source', root, '--out', tmp_path / 'set') == 0

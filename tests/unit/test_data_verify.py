@@ -1,4 +1,5 @@
 """``data verify``: sound data sets pass, every kind of unsound one is named; a killed import can be resumed."""
+
 import os
 import pathlib
 import signal
@@ -12,12 +13,23 @@ from small_datasets import class_folders, part_data, write_small_dataset
 
 from neon_rnn.cli import main
 from neon_rnn.ingest import importer
-from neon_rnn.ingest.hdf5 import PartData, write_dataset
+from neon_rnn.ingest.output import PartData, write_dataset
 
 
 def description(**changes):
-    return dict({'name': 'small', 'source': 'test', 'kind': 'photographs', 'class_names': ['female', 'male'],
-                 'filters': [], 'split': '', 'seed': 0, 'note': ''}, **changes)
+    return dict(
+        {
+            'name': 'small',
+            'source': 'test',
+            'kind': 'photographs',
+            'class_names': ['female', 'male'],
+            'filters': [],
+            'split': '',
+            'seed': 0,
+            'note': '',
+        },
+        **changes,
+    )
 
 
 def write(folder, train, test, **changes):
@@ -33,17 +45,41 @@ def test_a_sound_data_set(tmp_path, capsys):
     assert (tmp_path / 'set/contact-sheet.png').read_bytes()[:4] == b'\x89PNG'
 
 
-@pytest.mark.parametrize(('train', 'test', 'changes', 'message'), [
-    (part_data(6, seed=0), part_data(4, seed=0), {}, '4 pictures are in train and in test'),
-    (part_data(4, seed=0, persons=list('aabc')), part_data(4, seed=1, persons=['', 'd', 'c', 'a']), {},
-     '2 people are in train and in test'),
-    (part_data(4, seed=0), part_data(4, seed=1), {'listed': 10, 'filters': [{'reason': 'odd', 'dropped': 1}]},
-     '10 listed, but 8 kept and 1 dropped make 9'),
-    (part_data(4, seed=0), PartData(np.zeros(2, int), iter([part_data(2, seed=1).blocks.__next__()]), ['a', 'b'],
-                                    ['', '']), {}, "test has no image of class 'male'"),
-    (PartData(np.array([0, 1]), iter([np.zeros((2, 192), np.uint8)]), ['a', 'b'], ['', '']), part_data(4, seed=1), {},
-     '1 duplicates in train'),
-])
+@pytest.mark.parametrize(
+    ('train', 'test', 'changes', 'message'),
+    [
+        (part_data(6, seed=0), part_data(4, seed=0), {}, '4 pictures are in train and in test'),
+        (
+            part_data(4, seed=0, persons=list('aabc')),
+            part_data(4, seed=1, persons=['', 'd', 'c', 'a']),
+            {},
+            '2 people are in train and in test',
+        ),
+        (
+            part_data(4, seed=0),
+            part_data(4, seed=1),
+            {'listed': 10, 'filters': [{'reason': 'odd', 'dropped': 1}]},
+            '10 listed, but 8 kept and 1 dropped make 9',
+        ),
+        (
+            part_data(4, seed=0),
+            PartData(
+                np.zeros(2, int),
+                iter([part_data(2, seed=1).blocks.__next__()]),
+                ['a', 'b'],
+                ['', ''],
+            ),
+            {},
+            "test has no image of class 'male'",
+        ),
+        (
+            PartData(np.array([0, 1]), iter([np.zeros((2, 192), np.uint8)]), ['a', 'b'], ['', '']),
+            part_data(4, seed=1),
+            {},
+            '1 duplicates in train',
+        ),
+    ],
+)
 def test_what_is_unsound_is_named(tmp_path, capsys, train, test, changes, message):
     write(tmp_path / 'set', train, test, **changes)
     assert main(['data', 'verify', str(tmp_path / 'set')]) == 1
@@ -62,21 +98,42 @@ def test_a_changed_file_is_unsound(tmp_path, capsys):
 
 def test_an_import_that_was_killed_goes_on_and_its_workers_end(tmp_path):
     root = class_folders(tmp_path / 'photos', per_class=60, size=(300, 300))
-    command = [sys.executable, '-m', 'neon_rnn', 'data', 'folder', str(root), '--out', str(tmp_path / 'set'),
-               '--size', '512', '--workers', '2']
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=str(pathlib.Path(__file__).parents[2]))
+    command = [
+        sys.executable,
+        '-m',
+        'neon_rnn',
+        'data',
+        'folder',
+        str(root),
+        '--out',
+        str(tmp_path / 'set'),
+        '--size',
+        '512',
+        '--workers',
+        '2',
+    ]
+    process = subprocess.Popen(
+        command, stderr=subprocess.DEVNULL, cwd=str(pathlib.Path(__file__).parents[2])
+    )
     shards = tmp_path / 'set.import/shards'
     deadline = time.monotonic() + 60
     while not (shards.is_dir() and list(shards.glob('*.json'))) and time.monotonic() < deadline:
         assert process.poll() is None
         time.sleep(0.01)
-    workers = [int(name) for name in os.listdir('/proc') if name.isdigit() and parent_of(name) == process.pid]
+    workers = [
+        int(name)
+        for name in os.listdir('/proc')
+        if name.isdigit() and parent_of(name) == process.pid
+    ]
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     finished = {path.name: path.stat().st_mtime_ns for path in shards.glob('*.json')}
     assert finished
     assert not (tmp_path / 'set').exists()
-    while any(os.path.exists('/proc/{}'.format(worker)) for worker in workers) and time.monotonic() < deadline:
+    while (
+        any(os.path.exists('/proc/{}'.format(worker)) for worker in workers)
+        and time.monotonic() < deadline
+    ):
         time.sleep(0.01)
     assert not any(os.path.exists('/proc/{}'.format(worker)) for worker in workers)
     for path in shards.glob('*.pixels'):
@@ -88,6 +145,7 @@ def test_an_import_that_was_killed_goes_on_and_its_workers_end(tmp_path):
     def note_times(*arguments):
         times.extend((shards / name).with_suffix('.pixels').stat().st_mtime_ns for name in finished)
         return write_whole(*arguments)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(importer, 'write_dataset', note_times)
         assert main(command[3:]) == 0

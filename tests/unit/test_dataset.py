@@ -1,4 +1,5 @@
 """The data set reader: what it returns, and how it refuses what is no data set."""
+
 import json
 import os
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 from small_datasets import part_data, pixels, write_plain_hdf5, write_small_dataset
 
-from neon_rnn.dataset import Minibatches, Part, epoch_order, open_dataset
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.ingest.hdf5 import PartData, write_dataset
+from neon_rnn.data.dataset import Part, open_dataset
+from neon_rnn.data.minibatches import Minibatches, epoch_order
+from neon_rnn.ingest.output import PartData, write_dataset
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def test_what_was_written_is_read_back(tmp_path):
@@ -23,7 +25,10 @@ def test_what_was_written_is_read_back(tmp_path):
     assert dataset.train.labels.dtype == np.int64
     np.testing.assert_array_equal(dataset.train.read(range(10)), pixels(10))
     np.testing.assert_array_equal(dataset.test.read(range(4)), pixels(4, seed=1))
-    assert written['counts'] == {'train': {'female': 5, 'male': 5}, 'test': {'female': 2, 'male': 2}}
+    assert written['counts'] == {
+        'train': {'female': 5, 'male': 5},
+        'test': {'female': 2, 'male': 2},
+    }
 
 
 def test_read_keeps_the_order_asked_for_and_allows_repeats(tmp_path):
@@ -71,23 +76,26 @@ def test_missing_folder_and_files(tmp_path):
         open_dataset(tmp_path / 'set')
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    ({'input': None}, 'no dataset `input`'),
-    ({'output': None}, 'no dataset `output`'),
-    ({'input': np.zeros((6, 192), np.float32)}, r'`input` is float32'),
-    ({'input': np.zeros((6, 3, 8, 8), np.uint8)}, r'has to be uint8 \(N, C\*H\*W\)'),
-    ({'input': np.zeros((0, 192), np.uint8)}, 'holds no images'),
-    ({'lshape': None}, 'no attribute `lshape`'),
-    ({'lshape': (3, 8, 9)}, 'does not match the 192 values'),
-    ({'lshape': (192,)}, 'does not match the 192 values'),
-    ({'nclass': None}, 'no attribute `nclass`'),
-    ({'output': np.zeros((5, 1), int)}, r'class indices \(6, 1\)'),
-    ({'output': np.zeros(6, int)}, r'class indices \(6, 1\)'),
-    ({'output': np.full((6, 1), 0.5)}, 'integer class indices'),
-    ({'output': np.full((6, 1), 2)}, 'labels run from 2 to 2'),
-    ({'output': np.full((6, 1), -1)}, 'labels run from -1'),
-    ({'mean': np.zeros((192, 1))}, 'has a `mean`'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'input': None}, 'no dataset `input`'),
+        ({'output': None}, 'no dataset `output`'),
+        ({'input': np.zeros((6, 192), np.float32)}, r'`input` is float32'),
+        ({'input': np.zeros((6, 3, 8, 8), np.uint8)}, r'has to be uint8 \(N, C\*H\*W\)'),
+        ({'input': np.zeros((0, 192), np.uint8)}, 'holds no images'),
+        ({'lshape': None}, 'no attribute `lshape`'),
+        ({'lshape': (3, 8, 9)}, 'does not match the 192 values'),
+        ({'lshape': (192,)}, 'does not match the 192 values'),
+        ({'nclass': None}, 'no attribute `nclass`'),
+        ({'output': np.zeros((5, 1), int)}, r'class indices \(6, 1\)'),
+        ({'output': np.zeros(6, int)}, r'class indices \(6, 1\)'),
+        ({'output': np.full((6, 1), 0.5)}, 'integer class indices'),
+        ({'output': np.full((6, 1), 2)}, 'labels run from 2 to 2'),
+        ({'output': np.full((6, 1), -1)}, 'labels run from -1'),
+        ({'mean': np.zeros((192, 1))}, 'has a `mean`'),
+    ],
+)
 def test_wrong_contents_are_named(tmp_path, changes, message):
     path = tmp_path / 'train.h5'
     write_plain_hdf5(path, pixels(6), np.arange(6) % 2, (3, 8, 8), **changes)
@@ -113,7 +121,7 @@ def test_not_hdf5_truncated_and_damaged(tmp_path):
         path.write_bytes(text)
         with pytest.raises(UsageError, match='is not an HDF5 file'):
             open_dataset(tmp_path / 'set')
-    path.write_bytes(whole[:len(whole) // 2])
+    path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(NeonRnnError, match='truncated or damaged') as caught:
         open_dataset(tmp_path / 'set')
     assert caught.value.exit_status == 1
@@ -147,15 +155,21 @@ def test_parts_have_to_agree(tmp_path):
         open_dataset(tmp_path / 'set')
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    ({'schema': 2}, 'schema 2 is not known'),
-    ({'class_names': ['one']}, 'does not name the 2 classes'),
-    ({'class_names': ['one', 'one']}, 'does not name the 2 classes'),
-    ({'kind': 'drawings'}, "`kind` is 'drawings'"),
-    ({'shape': [3, 4, 16]}, r'says shape \[3, 4, 16\]'),
-    ({'counts': {'train': {'female': 5, 'male': 6}, 'test': {'female': 2, 'male': 2}}}, 'says counts'),
-    ({'counts': None}, 'lacks counts'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'schema': 2}, 'schema 2 is not known'),
+        ({'class_names': ['one']}, 'does not name the 2 classes'),
+        ({'class_names': ['one', 'one']}, 'does not name the 2 classes'),
+        ({'kind': 'drawings'}, "`kind` is 'drawings'"),
+        ({'shape': [3, 4, 16]}, r'says shape \[3, 4, 16\]'),
+        (
+            {'counts': {'train': {'female': 5, 'male': 6}, 'test': {'female': 2, 'male': 2}}},
+            'says counts',
+        ),
+        ({'counts': None}, 'lacks counts'),
+    ],
+)
 def test_a_description_that_does_not_fit(tmp_path, change, message):
     description = dict(write_small_dataset(tmp_path / 'set'), **change)
     description = {name: value for name, value in description.items() if value is not None}
@@ -192,15 +206,21 @@ def test_minibatches_cover_the_order_and_fill_up_from_its_start(tmp_path):
     assert len(Minibatches(part, 4, order)) == len(batches) == 3
     assert [batch.count for batch in batches] == [4, 4, 2]
     shown = np.concatenate([order, order[:2]])
-    np.testing.assert_array_equal(np.concatenate([batch.inputs for batch in batches]), pixels(10)[shown])
-    np.testing.assert_array_equal(np.concatenate([batch.labels for batch in batches]), part.labels[shown])
+    np.testing.assert_array_equal(
+        np.concatenate([batch.inputs for batch in batches]), pixels(10)[shown]
+    )
+    np.testing.assert_array_equal(
+        np.concatenate([batch.labels for batch in batches]), part.labels[shown]
+    )
     assert [batch.count for batch in Minibatches(part, 5, order)] == [5, 5]
 
 
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     write_small_dataset(tmp_path / 'set', train=10)
     part = open_dataset(tmp_path / 'set').train
-    with pytest.raises(UsageError, match='10 images do not fill one minibatch of 11; choose -z 10 or less'):
+    with pytest.raises(
+        UsageError, match='10 images do not fill one minibatch of 11; choose -z 10 or less'
+    ):
         Minibatches(part, 11, epoch_order(10, 0, 1))
     with pytest.raises(UsageError, match='at least 1'):
         Minibatches(part, 0, epoch_order(10, 0, 1))
@@ -213,9 +233,14 @@ def test_a_full_disk_leaves_the_old_data_set_and_no_rubbish(tmp_path, monkeypatc
         yield pixels(2)
         raise OSError(28, 'No space left on device')
 
-    parts = {'train': PartData(np.array([0, 1, 0]), blocks(), ['a', 'b', 'c'], [''] * 3), 'test': part_data(2)}
+    parts = {
+        'train': PartData(np.array([0, 1, 0]), blocks(), ['a', 'b', 'c'], [''] * 3),
+        'test': part_data(2),
+    }
     with pytest.raises(NeonRnnError, match='the disk is full'):
-        write_dataset(tmp_path / 'set', parts, (3, 8, 8), {'class_names': ['a', 'b'], 'kind': 'synthetic'})
+        write_dataset(
+            tmp_path / 'set', parts, (3, 8, 8), {'class_names': ['a', 'b'], 'kind': 'synthetic'}
+        )
     assert open_dataset(tmp_path / 'set').description == old
     assert [path.name for path in tmp_path.iterdir()] == ['set']
 

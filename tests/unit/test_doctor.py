@@ -1,4 +1,5 @@
 """doctor: what it finds, what it says, when it fails."""
+
 import json
 import os
 import pathlib
@@ -11,7 +12,7 @@ import pytest
 from neon_rnn import engines
 from neon_rnn.cli import main
 from neon_rnn.commands import doctor
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def test_words_name_every_engine_and_what_is_missing(capsys):
@@ -41,6 +42,7 @@ def test_a_backend_that_does_not_start_is_shown_with_its_reason(capsys, monkeypa
 
     def start(backend, **kwargs):
         raise UsageError('no {} today'.format(backend))
+
     monkeypatch.setattr(torch_engine, 'start', start)
     monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
     assert main(['doctor']) == 1
@@ -52,15 +54,23 @@ def test_a_backend_that_does_not_start_is_shown_with_its_reason(capsys, monkeypa
 @pytest.fixture
 def faulty(monkeypatch):
     """An engine neon with three backends: no CUDA, an MKL that computes wrongly, and a good one."""
+
     def start(backend, **kwargs):
         if backend == 'gpu':
             raise UsageError('-b gpu: no CUDA for Python here')
         if backend == 'mkl':
-            raise NeonRnnError('this MKL computes 1x1 convolutions wrongly under neon: the largest deviation is 9.9e-01.')
+            raise NeonRnnError(
+                'this MKL computes 1x1 convolutions wrongly under neon: the largest deviation is 9.9e-01.'
+            )
         return {'backend': backend, 'device': 'a processor'}
+
     load = engines.load
     monkeypatch.setattr(engines, 'installed', lambda name: True)
-    monkeypatch.setattr(engines, 'load', lambda name: types.SimpleNamespace(start=start) if name == 'neon' else load(name))
+    monkeypatch.setattr(
+        engines,
+        'load',
+        lambda name: types.SimpleNamespace(start=start) if name == 'neon' else load(name),
+    )
 
 
 def test_a_backend_that_computes_wrongly_is_a_failure_though_others_work(faulty, capsys):
@@ -79,7 +89,10 @@ def test_json_tells_wrong_from_missing(faulty, capsys):
     assert main(['doctor', '--json']) == 1
     backends = json.loads(capsys.readouterr().out)['engines']['neon']['backends']
     assert {name: backend['state'] for name, backend in backends.items()} == {
-        'gpu': 'missing', 'mkl': 'wrong', 'numpy': 'usable'}
+        'gpu': 'missing',
+        'mkl': 'wrong',
+        'numpy': 'usable',
+    }
 
 
 def test_another_neon_is_a_failure_though_torch_works(tmp_path):
@@ -88,14 +101,24 @@ def test_another_neon_is_a_failure_though_torch_works(tmp_path):
     package.mkdir()
     (package / '__init__.py').write_text("__version__ = '2.3.0'")
     root = pathlib.Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, '-m', 'neon_rnn', 'doctor', '--json'], text=True, capture_output=True, check=False,
-                          env=dict(os.environ, PYTHONPATH=os.pathsep.join((str(tmp_path), str(root)))), timeout=120)
+    done = subprocess.run(
+        [sys.executable, '-m', 'neon_rnn', 'doctor', '--json'],
+        text=True,
+        capture_output=True,
+        check=False,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join((str(tmp_path), str(root)))),
+        timeout=120,
+    )
     assert done.returncode == 1
-    assert 'engine neon: this is Intel neon 2.3.0; the experiment was published with 2.6.0' in done.stderr
+    assert (
+        'engine neon: this is Intel neon 2.3.0; the experiment was published with 2.6.0'
+        in done.stderr
+    )
     assert 'docs/container.md' in done.stderr
     assert 'Traceback' not in done.stderr
-    assert {name: engine['state'] for name, engine in json.loads(done.stdout)['engines'].items()} == {
-        'neon': 'wrong', 'torch': 'usable'}
+    assert {
+        name: engine['state'] for name, engine in json.loads(done.stdout)['engines'].items()
+    } == {'neon': 'wrong', 'torch': 'usable'}
 
 
 def test_an_engine_without_its_library_says_how_to_get_it(monkeypatch):

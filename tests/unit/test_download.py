@@ -1,4 +1,5 @@
 """Downloads from a server on this machine that supports ranges, ignores them, breaks off or changes the file."""
+
 import errno
 import hashlib
 import http.server
@@ -8,9 +9,9 @@ import threading
 import pytest
 
 from neon_rnn.cli import main
-from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.ingest import download
 from neon_rnn.ingest.download import fetch
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 DATA = bytes(range(256)) * 2000
 
@@ -35,12 +36,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         start = 0
         if asked and server.ranges and self.headers.get('If-Range') == server.tag:
-            start = int(asked[len('bytes='):-1])
+            start = int(asked[len('bytes=') : -1])
             if start >= len(server.data):
                 self.send_error(416)
                 return
             self.send_response(206)
-            self.send_header('Content-Range', 'bytes {}-{}/{}'.format(start, len(server.data) - 1, len(server.data)))
+            self.send_header(
+                'Content-Range',
+                'bytes {}-{}/{}'.format(start, len(server.data) - 1, len(server.data)),
+            )
         else:
             self.send_response(200)
         self.send_header('Content-Length', str(len(server.data) - start))
@@ -48,7 +52,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         body = server.data[start:]
         if server.break_after is not None:
-            body, server.break_after = body[:server.break_after], None
+            body, server.break_after = body[: server.break_after], None
         self.wfile.write(body)
 
     def log_message(self, *arguments):
@@ -69,10 +73,16 @@ def server():
 def test_a_whole_file_is_fetched_once_and_its_hash_kept(server, tmp_path):
     path = fetch(server.url, tmp_path)
     assert path.read_bytes() == DATA
-    assert json.loads((tmp_path / 'sha256.json').read_text()) == {'wiki_crop.tar': hashlib.sha256(DATA).hexdigest()}
+    assert json.loads((tmp_path / 'sha256.json').read_text()) == {
+        'wiki_crop.tar': hashlib.sha256(DATA).hexdigest()
+    }
     assert fetch(server.url, tmp_path) == path
     assert server.asked == [None]
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ['.lock', 'sha256.json', 'wiki_crop.tar']
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        '.lock',
+        'sha256.json',
+        'wiki_crop.tar',
+    ]
 
 
 def test_an_interrupted_download_goes_on(server, tmp_path):
@@ -100,7 +110,8 @@ def test_a_file_changed_in_between_is_fetched_from_the_start(server, tmp_path, m
 def test_a_part_that_is_whole_already(server, tmp_path):
     (tmp_path / 'wiki_crop.tar.part').write_bytes(DATA)
     (tmp_path / 'wiki_crop.tar.part.json').write_text(
-        json.dumps({'url': server.url, 'validator': '"one"', 'size': len(DATA)}))
+        json.dumps({'url': server.url, 'validator': '"one"', 'size': len(DATA)})
+    )
     assert fetch(server.url, tmp_path, pause=0).read_bytes() == DATA
     (tmp_path / 'wiki_crop.tar').rename(tmp_path / 'wiki_crop.tar.part')
     with open(tmp_path / 'wiki_crop.tar.part', 'ab') as file:
@@ -133,6 +144,7 @@ def test_missing_files_schemes_and_servers(server, tmp_path, monkeypatch):
 def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, 'No space left on device')
+
     monkeypatch.setattr(download, '_transfer', full)
     with pytest.raises(NeonRnnError, match='the disk is full'):
         fetch(server.url, tmp_path)
@@ -140,7 +152,22 @@ def test_a_full_disk_keeps_what_came(server, tmp_path, monkeypatch):
 
 def test_the_command_downloads_and_imports(server, tmp_path, capsys):
     """What the server sends is no tar, which the import has to find out."""
-    assert main(['data', 'imdb-wiki', '--download', 'wiki', '--url', server.url[:-len('wiki_crop.tar')], '--downloads',
-                 str(tmp_path / 'downloads'), '--out', str(tmp_path / 'set')]) == 1
+    assert (
+        main(
+            [
+                'data',
+                'imdb-wiki',
+                '--download',
+                'wiki',
+                '--url',
+                server.url[: -len('wiki_crop.tar')],
+                '--downloads',
+                str(tmp_path / 'downloads'),
+                '--out',
+                str(tmp_path / 'set'),
+            ]
+        )
+        == 1
+    )
     assert 'wiki_crop.tar: is truncated or damaged' in capsys.readouterr().err
     assert (tmp_path / 'downloads/wiki_crop.tar').read_bytes() == DATA

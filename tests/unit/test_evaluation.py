@@ -1,11 +1,12 @@
 """Accuracy, interval, baseline and confusion matrix against values worked out by hand."""
+
 import json
 
 import numpy as np
 import pytest
 
-from neon_rnn import evaluation
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.runs import evaluation
+from neon_rnn.support.errors import NeonRnnError
 
 NAMES = ['female', 'male']
 
@@ -14,12 +15,16 @@ def one_hot(predicted, classes=2):
     return np.eye(classes, dtype=np.float32)[predicted]
 
 
-@pytest.mark.parametrize(('correct', 'count', 'lower', 'upper'), [
-    (5, 10, 0.236593090512564, 0.763406909487436),
-    (0, 10, 0.0, 0.277532799862889),
-    (10, 10, 0.722467200137111, 1.0),
-    (81, 263, 0.255288519878274, 0.366209576982800),
-    (1, 1, 0.206549314377724, 1.0)])
+@pytest.mark.parametrize(
+    ('correct', 'count', 'lower', 'upper'),
+    [
+        (5, 10, 0.236593090512564, 0.763406909487436),
+        (0, 10, 0.0, 0.277532799862889),
+        (10, 10, 0.722467200137111, 1.0),
+        (81, 263, 0.255288519878274, 0.366209576982800),
+        (1, 1, 0.206549314377724, 1.0),
+    ],
+)
 def test_wilson_interval(correct, count, lower, upper):
     """The roots of (share - p)^2 = z^2 p (1 - p) / n, to 40 digits; 81 of 263 is a case of Newcombe (1998)."""
     assert evaluation.wilson_interval(correct, count) == pytest.approx([lower, upper], abs=1e-12)
@@ -35,10 +40,18 @@ def test_summarise():
     labels = np.array([0, 0, 0, 1, 1])
     final = evaluation.summarise(one_hot([0, 0, 1, 1, 0]), labels, NAMES)
     assert final == {
-        'accuracy': 0.6, 'correct': 3, 'count': 5, 'majority': 0.6, 'ties': 0,
-        'interval': evaluation.wilson_interval(3, 5), 'confusion': [[2, 1], [1, 1]],
-        'per_class': {'female': {'count': 3, 'correct': 2, 'accuracy': 2 / 3},
-                      'male': {'count': 2, 'correct': 1, 'accuracy': 0.5}}}
+        'accuracy': 0.6,
+        'correct': 3,
+        'count': 5,
+        'majority': 0.6,
+        'ties': 0,
+        'interval': evaluation.wilson_interval(3, 5),
+        'confusion': [[2, 1], [1, 1]],
+        'per_class': {
+            'female': {'count': 3, 'correct': 2, 'accuracy': 2 / 3},
+            'male': {'count': 2, 'correct': 1, 'accuracy': 0.5},
+        },
+    }
     assert json.loads(json.dumps(final, allow_nan=False)) == final
 
 
@@ -59,15 +72,24 @@ def test_a_class_without_images_has_no_accuracy():
     assert 'no images' in evaluation.format_text(final, NAMES)
 
 
-@pytest.mark.parametrize(('probabilities', 'labels', 'names', 'message'), [
-    (np.zeros((0, 2)), [], NAMES, 'no images'),
-    (np.zeros((2, 3)), [0, 1], NAMES, r'shape \(2, 3\) do not fit 2 labels of 2 classes'),
-    (np.zeros((3, 2)), [0, 1], NAMES, r'shape \(3, 2\) do not fit 2 labels'),
-    (one_hot([0, 1]), [0, 2], NAMES, r'label 2 \(image 1\) is not one of the 2 classes'),
-    (one_hot([0, 1]), [0, -1], NAMES, r'label -1 \(image 1\)'),
-    (one_hot([0, 1]), [0, 0.5], NAMES, r'label 0.5 \(image 1\)'),
-    ([[np.nan, np.nan], [1, 0]], [0, 1], NAMES, '1 of 2 images got probabilities that are not numbers'),
-    (one_hot([0, 1]), [0, 1], ['same', 'same'], 'not distinct')])
+@pytest.mark.parametrize(
+    ('probabilities', 'labels', 'names', 'message'),
+    [
+        (np.zeros((0, 2)), [], NAMES, 'no images'),
+        (np.zeros((2, 3)), [0, 1], NAMES, r'shape \(2, 3\) do not fit 2 labels of 2 classes'),
+        (np.zeros((3, 2)), [0, 1], NAMES, r'shape \(3, 2\) do not fit 2 labels'),
+        (one_hot([0, 1]), [0, 2], NAMES, r'label 2 \(image 1\) is not one of the 2 classes'),
+        (one_hot([0, 1]), [0, -1], NAMES, r'label -1 \(image 1\)'),
+        (one_hot([0, 1]), [0, 0.5], NAMES, r'label 0.5 \(image 1\)'),
+        (
+            [[np.nan, np.nan], [1, 0]],
+            [0, 1],
+            NAMES,
+            '1 of 2 images got probabilities that are not numbers',
+        ),
+        (one_hot([0, 1]), [0, 1], ['same', 'same'], 'not distinct'),
+    ],
+)
 def test_what_cannot_be_evaluated_is_refused(probabilities, labels, names, message):
     with pytest.raises(NeonRnnError, match=message):
         evaluation.summarise(probabilities, labels, names)
@@ -83,7 +105,8 @@ def test_format_text():
         '            predicted as',
         'true class  female    male   correct',
         'female           2       1     66.7%',
-        'male             1       1     50.0%']
+        'male             1       1     50.0%',
+    ]
 
 
 def test_format_text_names_ties_and_a_clear_result():

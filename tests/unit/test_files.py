@@ -1,4 +1,5 @@
 """Atomic writes, what happens when a disk is full or a folder closed, and the lock of a folder."""
+
 import errno
 import hashlib
 import os
@@ -11,8 +12,8 @@ import textwrap
 import pytest
 
 import neon_rnn
-from neon_rnn import files
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.support import files
+from neon_rnn.support.errors import NeonRnnError
 
 ROOT = os.path.dirname(os.path.dirname(neon_rnn.__file__))
 
@@ -20,10 +21,12 @@ ROOT = os.path.dirname(os.path.dirname(neon_rnn.__file__))
 def failing(number):
     def call(*arguments):
         raise OSError(number, os.strerror(number))
+
     return call
 
 
 # Atomic writes -------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize(('mode', 'content'), [('wb', b'\x00new\n'), ('w', 'new \u00e9\r\n')])
 def test_a_file_is_replaced_only_when_it_is_whole(tmp_path, mode, content):
@@ -51,14 +54,14 @@ def test_an_error_or_ctrl_c_in_between_leaves_the_old_file_and_nothing_else(tmp_
 def test_a_killed_writer_leaves_the_old_file(tmp_path):
     path = tmp_path / 'record.json'
     path.write_bytes(b'old')
-    code = textwrap.dedent('''
+    code = textwrap.dedent("""
         import os, signal, sys
-        from neon_rnn import files
+        from neon_rnn.support import files
         with files.atomic_file(sys.argv[1]) as file:
             file.write(b'half')
             file.flush()
             os.kill(os.getpid(), signal.SIGKILL)
-    ''')
+    """)
     done = subprocess.run([sys.executable, '-c', code, str(path)], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert path.read_bytes() == b'old'
@@ -92,7 +95,9 @@ def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path, monkeypatch, cal
     path = tmp_path / 'checkpoint.npz'
     path.write_bytes(b'old')
     monkeypatch.setattr(files.os, call, failing(errno.ENOSPC))
-    with pytest.raises(NeonRnnError, match=r'checkpoint\.npz: the disk is full; nothing there was changed') as caught:
+    with pytest.raises(
+        NeonRnnError, match=r'checkpoint\.npz: the disk is full; nothing there was changed'
+    ) as caught:
         files.write_text(path, 'new')
     assert caught.value.exit_status == 1
     assert path.read_bytes() == b'old'
@@ -117,9 +122,15 @@ def test_a_disk_that_fills_up_during_the_write(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ['checkpoint.npz']
 
 
-@pytest.mark.parametrize(('number', 'message'), [
-    (errno.EACCES, 'no permission to write there'), (errno.EROFS, 'no permission to write there'),
-    (errno.EPERM, 'no permission to write there'), (errno.EIO, 'could not be written')])
+@pytest.mark.parametrize(
+    ('number', 'message'),
+    [
+        (errno.EACCES, 'no permission to write there'),
+        (errno.EROFS, 'no permission to write there'),
+        (errno.EPERM, 'no permission to write there'),
+        (errno.EIO, 'could not be written'),
+    ],
+)
 def test_other_failures_say_what_to_do(tmp_path, monkeypatch, number, message):
     monkeypatch.setattr(files.os, 'open', failing(number))
     with pytest.raises(NeonRnnError, match=message) as caught:
@@ -150,11 +161,13 @@ def test_make_folder(tmp_path):
 
 # JSON and hashes -----------------------------------------------------------------------------------------------------
 
+
 def test_json_is_sorted_readable_and_ends_with_a_line(tmp_path):
     value = {'b': [1, 0.1], 'a': {'\u00e9': None}}
     files.write_json(tmp_path / 'a.json', value)
     assert (tmp_path / 'a.json').read_bytes().decode('utf-8') == (
-        '{\n  "a": {\n    "\u00e9": null\n  },\n  "b": [\n    1,\n    0.1\n  ]\n}\n')
+        '{\n  "a": {\n    "\u00e9": null\n  },\n  "b": [\n    1,\n    0.1\n  ]\n}\n'
+    )
     assert files.read_json(tmp_path / 'a.json') == value
 
 
@@ -182,22 +195,27 @@ def test_sha256_of_more_than_one_block(tmp_path):
     (tmp_path / 'a').write_bytes(content)
     assert files.sha256_file(tmp_path / 'a') == hashlib.sha256(content).hexdigest()
     (tmp_path / 'empty').write_bytes(b'')
-    assert files.sha256_file(tmp_path / 'empty') == 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+    assert (
+        files.sha256_file(tmp_path / 'empty')
+        == 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
+    )
 
 
 # The lock ------------------------------------------------------------------------------------------------------------
 
-HOLD = textwrap.dedent('''
+HOLD = textwrap.dedent("""
     import sys, time
-    from neon_rnn import files
+    from neon_rnn.support import files
     with files.folder_lock(sys.argv[1], 'training'):
         print('held', flush=True)
         time.sleep(60)
-''')
+""")
 
 
 def holder(folder):
-    process = subprocess.Popen([sys.executable, '-c', HOLD, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(folder)], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert process.stdout.readline() == 'held\n'
     return process
 
@@ -222,12 +240,18 @@ def test_the_lock_is_free_again_after_an_error(tmp_path):
 
 def test_a_file_system_without_locks_is_not_taken_for_another_process(tmp_path, monkeypatch):
     monkeypatch.setattr(files.fcntl, 'flock', failing(errno.ENOLCK))
-    with pytest.raises(NeonRnnError, match=os.strerror(errno.ENOLCK)) as caught, files.folder_lock(tmp_path, 'training'):
+    with (
+        pytest.raises(NeonRnnError, match=os.strerror(errno.ENOLCK)) as caught,
+        files.folder_lock(tmp_path, 'training'),
+    ):
         pytest.fail('it cannot be held')
     assert 'another process' not in str(caught.value)
     assert str(tmp_path) in str(caught.value)
 
 
 def test_the_lock_of_a_missing_folder_names_it(tmp_path):
-    with pytest.raises(NeonRnnError, match='missing'), files.folder_lock(tmp_path / 'missing', 'training'):
+    with (
+        pytest.raises(NeonRnnError, match='missing'),
+        files.folder_lock(tmp_path / 'missing', 'training'),
+    ):
         pytest.fail('there is nothing to hold')

@@ -1,4 +1,5 @@
 """The image decoder: every mode becomes RGB as documented, and no hostile file gets through."""
+
 import struct
 import zlib
 
@@ -7,9 +8,9 @@ import pytest
 from PIL import Image
 from small_datasets import encoded, picture
 
-from neon_rnn.errors import UsageError
-from neon_rnn.ingest import images
-from neon_rnn.ingest.images import ImageError, Preprocessing, decode, load
+from neon_rnn.data import images
+from neon_rnn.data.images import ImageError, Preprocessing, decode, load
+from neon_rnn.support.errors import UsageError
 
 SMALL = Preprocessing(32, 32)
 
@@ -28,10 +29,18 @@ def corners(array):
 
 def png_header(width, height):
     """A PNG that claims a size and holds next to nothing."""
+
     def chunk(name, data):
-        return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
-            + chunk(b'IDAT', zlib.compress(b'\0' * 1000)) + chunk(b'IEND', b''))
+        return (
+            struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
+        )
+
+    return (
+        b'\x89PNG\r\n\x1a\n'
+        + chunk(b'IHDR', struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0))
+        + chunk(b'IDAT', zlib.compress(b'\0' * 1000))
+        + chunk(b'IEND', b'')
+    )
 
 
 def test_layout_is_channels_height_width():
@@ -42,18 +51,27 @@ def test_layout_is_channels_height_width():
 
 def test_an_image_of_the_right_size_is_not_touched():
     image = picture(size=(32, 32))
-    np.testing.assert_array_equal(decode(encoded(image, 'PNG'), SMALL), np.asarray(image).transpose(2, 0, 1))
+    np.testing.assert_array_equal(
+        decode(encoded(image, 'PNG'), SMALL), np.asarray(image).transpose(2, 0, 1)
+    )
 
 
-@pytest.mark.parametrize(('image', 'expected'), [
-    (halves('L', 0, 200), [(0, 0, 0), (200, 200, 200)]),
-    (halves('1', 0, 1), [(0, 0, 0), (255, 255, 255)]),
-    (halves().convert('P'), [(255, 0, 0), (0, 0, 255)]),
-    (halves('LA', (10, 255), (10, 0)), [(10, 10, 10), (255, 255, 255)]),
-    (halves('RGBA', (255, 0, 0, 255), (0, 0, 255, 0)), [(255, 0, 0), (255, 255, 255)]),
-    (Image.fromarray(np.repeat(np.array([[0, 65535]], np.uint16), 32, axis=1).repeat(64, axis=0)),
-     [(0, 0, 0), (255, 255, 255)]),
-])
+@pytest.mark.parametrize(
+    ('image', 'expected'),
+    [
+        (halves('L', 0, 200), [(0, 0, 0), (200, 200, 200)]),
+        (halves('1', 0, 1), [(0, 0, 0), (255, 255, 255)]),
+        (halves().convert('P'), [(255, 0, 0), (0, 0, 255)]),
+        (halves('LA', (10, 255), (10, 0)), [(10, 10, 10), (255, 255, 255)]),
+        (halves('RGBA', (255, 0, 0, 255), (0, 0, 255, 0)), [(255, 0, 0), (255, 255, 255)]),
+        (
+            Image.fromarray(
+                np.repeat(np.array([[0, 65535]], np.uint16), 32, axis=1).repeat(64, axis=0)
+            ),
+            [(0, 0, 0), (255, 255, 255)],
+        ),
+    ],
+)
 def test_modes_become_rgb(image, expected):
     assert corners(decode(encoded(image, 'PNG'), SMALL)) == expected * 2
 
@@ -66,13 +84,26 @@ def test_cmyk_and_tiff_and_gif_with_transparency():
         decode(encoded(floats, 'TIFF'), SMALL)
     palette = halves().convert('P')
     transparent = palette.getpixel((63, 0))
-    assert corners(decode(encoded(palette, 'GIF', transparency=transparent), SMALL)) == \
-        [(255, 0, 0), (255, 255, 255)] * 2
+    assert (
+        corners(decode(encoded(palette, 'GIF', transparency=transparent), SMALL))
+        == [(255, 0, 0), (255, 255, 255)] * 2
+    )
 
 
-@pytest.mark.parametrize(('orientation', 'expected'), [
-    # The corners of the upright picture, found from a file whose pixels read 1 2 / 3 4.
-    (1, '1234'), (2, '2143'), (3, '4321'), (4, '3412'), (5, '1324'), (6, '3142'), (7, '4231'), (8, '2413')])
+@pytest.mark.parametrize(
+    ('orientation', 'expected'),
+    [
+        # The corners of the upright picture, found from a file whose pixels read 1 2 / 3 4.
+        (1, '1234'),
+        (2, '2143'),
+        (3, '4321'),
+        (4, '3412'),
+        (5, '1324'),
+        (6, '3142'),
+        (7, '4231'),
+        (8, '2413'),
+    ],
+)
 def test_exif_orientation_is_applied(orientation, expected):
     image = Image.new('RGB', (64, 64))
     colours = {'1': (255, 0, 0), '2': (0, 255, 0), '3': (0, 0, 255), '4': (255, 255, 255)}
@@ -98,31 +129,42 @@ def test_crop_stretch_and_centre():
     assert corners(decode(data, Preprocessing(32, 32, 'stretch'))) == [(255, 0, 0), (0, 0, 255)] * 2
     framed = Image.new('RGB', (64, 64), (255, 255, 255))
     framed.paste((9, 9, 9), (16, 16, 48, 48))
-    np.testing.assert_array_equal(decode(encoded(framed, 'PNG'), Preprocessing(32, 32, centre=0.5)), 9)
+    np.testing.assert_array_equal(
+        decode(encoded(framed, 'PNG'), Preprocessing(32, 32, centre=0.5)), 9
+    )
 
 
 def test_preprocessing_survives_its_description():
     chosen = Preprocessing(64, 96, 'stretch', 0.75)
     assert Preprocessing.of(chosen.describe()) == chosen
-    for wrong in ({'height': 4}, {'width': 5000}, {'fit': 'tile'}, {'centre': 0.0}, {'centre': 1.5}):
+    for wrong in (
+        {'height': 4},
+        {'width': 5000},
+        {'fit': 'tile'},
+        {'centre': 0.0},
+        {'centre': 1.5},
+    ):
         with pytest.raises(UsageError):
             Preprocessing(**wrong)
 
 
-@pytest.mark.parametrize(('data', 'reason'), [
-    (b'', images.NOT_AN_IMAGE),
-    (b'just text', images.NOT_AN_IMAGE),
-    (encoded(picture())[:300], images.DAMAGED),
-    (encoded(picture())[:700], images.DAMAGED),
-    (encoded(picture(), 'PNG')[:-200], images.DAMAGED),
-    (encoded(picture(size=(1, 1)), 'PNG'), images.TOO_SMALL),
-    (encoded(picture(size=(300, 15))), images.TOO_SMALL),
-    (encoded(picture(), 'ICO'), images.NOT_AN_IMAGE),
-    (png_header(64, 64), images.DAMAGED),
-    (png_header(20000, 20000), images.TOO_LARGE),
-    (png_header(9000, 8000), images.TOO_LARGE),
-    (png_header(2 ** 31 - 1, 2 ** 31 - 1), images.TOO_LARGE),
-])
+@pytest.mark.parametrize(
+    ('data', 'reason'),
+    [
+        (b'', images.NOT_AN_IMAGE),
+        (b'just text', images.NOT_AN_IMAGE),
+        (encoded(picture())[:300], images.DAMAGED),
+        (encoded(picture())[:700], images.DAMAGED),
+        (encoded(picture(), 'PNG')[:-200], images.DAMAGED),
+        (encoded(picture(size=(1, 1)), 'PNG'), images.TOO_SMALL),
+        (encoded(picture(size=(300, 15))), images.TOO_SMALL),
+        (encoded(picture(), 'ICO'), images.NOT_AN_IMAGE),
+        (png_header(64, 64), images.DAMAGED),
+        (png_header(20000, 20000), images.TOO_LARGE),
+        (png_header(9000, 8000), images.TOO_LARGE),
+        (png_header(2**31 - 1, 2**31 - 1), images.TOO_LARGE),
+    ],
+)
 def test_what_is_no_usable_image_says_why(data, reason):
     with pytest.raises(ImageError) as caught:
         decode(data, SMALL)

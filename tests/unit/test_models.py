@@ -1,10 +1,11 @@
 """Every network: it builds, takes a step, gives probabilities, has the counted size, and says what it cannot take."""
+
 import numpy as np
 import pytest
 
 from neon_rnn import engines, models, published
-from neon_rnn.errors import UsageError
 from neon_rnn.models.rnn import CELLS
+from neon_rnn.support.errors import UsageError
 
 BATCH = 4
 #: Sides small enough for a test that every layer of the topology still fits.
@@ -22,16 +23,27 @@ PARAMETERS = {
     'tl-1': 12 + 23508032 + 2048 * 2 + 2,
     'tl-2': 12 + 23508032 + 2048 * 256 + 256 + 256 * 2 + 2,
     'tl-3': 12 + 23508032 + 2048 * 2 + 2,
-    'rnn': sum((27 * 32 + 32, 288 * 64 + 64, 576 * 128 + 128, 1152 * 256 + 256, 1024 * 2 + 2,  # convolutions
-                2 * (3 + 32 + 64 + 128 + 256 + 512 + 1024),  # batch norm
-                2 * (1024 + 256 + 1) * 256, 2 * (512 + 256 + 1) * 256,  # the first SpatialRNN, down and across
-                2 * (2048 + 512 + 1) * 512, 2 * (1024 + 512 + 1) * 512)),
+    'rnn': sum(
+        (
+            27 * 32 + 32,
+            288 * 64 + 64,
+            576 * 128 + 128,
+            1152 * 256 + 256,
+            1024 * 2 + 2,  # convolutions
+            2 * (3 + 32 + 64 + 128 + 256 + 512 + 1024),  # batch norm
+            2 * (1024 + 256 + 1) * 256,
+            2 * (512 + 256 + 1) * 256,  # the first SpatialRNN, down and across
+            2 * (2048 + 512 + 1) * 512,
+            2 * (1024 + 512 + 1) * 512,
+        )
+    ),
 }
 
 
 @pytest.fixture
 def started():
     """A function that starts the torch engine in float32 and builds a network."""
+
     def build(name, side=None, seed=0, **options):
         nn = engines.load('torch')
         nn.start('cpu', batch_size=BATCH, rng_seed=seed, threads=1)
@@ -39,6 +51,7 @@ def started():
         model, cost = models.build(name, nn, shape, **options)
         model.initialize(shape, cost)
         return nn, model
+
     return build
 
 
@@ -60,13 +73,18 @@ def test_the_registry_is_the_table_and_what_stands_beside_it():
 def step_and_check(nn, model, pixels):
     """One step on a minibatch moves every kind of layer; what comes out are probabilities."""
     before = nn.get_weights(model)
-    assert all(values.dtype == np.float32 and np.isfinite(values).all() for values in before.values())
-    optimizer = nn.GradientDescentMomentum(published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF,
-                                           wdecay=published.WDECAY)
+    assert all(
+        values.dtype == np.float32 and np.isfinite(values).all() for values in before.values()
+    )
+    optimizer = nn.GradientDescentMomentum(
+        published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
+    )
     cost = float(nn.train_step(model, pixels, np.array([0, 1, 1, 0]), optimizer, 0))
     assert 0 < cost < 5
     after = nn.get_weights(model)
-    still = [name for name in before if name.endswith('W') and np.array_equal(before[name], after[name])]
+    still = [
+        name for name in before if name.endswith('W') and np.array_equal(before[name], after[name])
+    ]
     assert not still, 'not trained: {}'.format(still)
     probabilities = nn.predict(model, pixels[:3])
     assert probabilities.shape == (3, 2)
@@ -84,7 +102,9 @@ def test_a_step_and_probabilities(started, name):
 @pytest.mark.parametrize('rnn', CELLS)
 def test_the_recurrent_network_with_every_cell(started, rnn):
     nn, model = started('rnn', rnn=rnn)
-    recurrent = [name for name in nn.get_weights(model) if 'vertical' in name or 'horizontal' in name]
+    recurrent = [
+        name for name in nn.get_weights(model) if 'vertical' in name or 'horizontal' in name
+    ]
     assert len({name.split('.')[0] for name in recurrent}) == 2, 'two SpatialRNN layers'
     step_and_check(nn, model, inputs('rnn'))
 
@@ -98,18 +118,28 @@ def test_trained_parameters_at_the_published_size(started, name):
 
 @pytest.mark.parametrize('name', ['fcnn-2', 'cnn-1', 'rnn'])
 def test_the_seed_decides_the_weights(started, name):
-    first, again, other = (nn.get_weights(model) for nn, model in (
-        started(name, seed=1), started(name, seed=1), started(name, seed=2)))
+    first, again, other = (
+        nn.get_weights(model)
+        for nn, model in (started(name, seed=1), started(name, seed=1), started(name, seed=2))
+    )
     assert list(first) == list(again) == list(other)
     assert all(np.array_equal(first[key], again[key]) for key in first)
-    drawn = [key for key in first if key.endswith('W') and first[key].any()]  # biases are weights named W that start at 0
+    drawn = [
+        key for key in first if key.endswith('W') and first[key].any()
+    ]  # biases are weights named W that start at 0
     assert len(drawn) > 2
     assert not any(np.array_equal(first[key], other[key]) for key in drawn)
 
 
-@pytest.mark.parametrize(('name', 'side', 'message'), [
-    ('rnn', 48, 'divide by 32.*not 48x48'), ('resnet-18', 16, 'ResNet-18.*at least 32x32.*not 16x16'),
-    ('tl-1', 31, 'TL.*at least 32x32'), ('efficientnet-lite0', 8, 'EfficientNet-Lite0.*32x32')])
+@pytest.mark.parametrize(
+    ('name', 'side', 'message'),
+    [
+        ('rnn', 48, 'divide by 32.*not 48x48'),
+        ('resnet-18', 16, 'ResNet-18.*at least 32x32.*not 16x16'),
+        ('tl-1', 31, 'TL.*at least 32x32'),
+        ('efficientnet-lite0', 8, 'EfficientNet-Lite0.*32x32'),
+    ],
+)
 def test_images_that_do_not_fit_are_an_error(started, name, side, message):
     with pytest.raises(UsageError, match=message):
         started(name, side=side)
@@ -134,7 +164,9 @@ class OnlyNeon:
 
 def test_what_neon_lacks_is_refused_by_name(nn):
     neon = OnlyNeon(nn)
-    with pytest.raises(UsageError, match='no stacked cells; it has birnn, bibnrnn, bilstm, elman, lstm, gru'):
+    with pytest.raises(
+        UsageError, match='no stacked cells; it has birnn, bibnrnn, bilstm, elman, lstm, gru'
+    ):
         models.build('rnn', neon, (3, 32, 32), rnn='stacked')
     with pytest.raises(UsageError, match='depthwise.*--engine torch'):
         models.build('efficientnet-lite0', neon, (3, 32, 32))
@@ -145,6 +177,8 @@ def test_what_neon_lacks_is_refused_by_name(nn):
 
 
 def test_pretrained_says_where_weights_came_from_and_changes_no_network(started):
-    plain, described = (nn.get_weights(model) for nn, model in (
-        started('cnn-1'), started('cnn-1', pretrained={'file': 'a.pth'})))
+    plain, described = (
+        nn.get_weights(model)
+        for nn, model in (started('cnn-1'), started('cnn-1', pretrained={'file': 'a.pth'}))
+    )
     assert all(np.array_equal(plain[key], described[key]) for key in plain)

@@ -1,14 +1,15 @@
 """docs/models.md: its figures are those of the networks."""
+
 import os
 import re
 
 import numpy as np
 import pytest
 
+from benchmarks import flops
 from neon_rnn import engines, models, published
-from neon_rnn.bench import flops
 from neon_rnn.models.rnn import CELLS
-from neon_rnn.paths import ROOT
+from neon_rnn.support.paths import ROOT
 
 
 def read_page():
@@ -19,8 +20,12 @@ def read_page():
 def table_rows(first_column):
     """The cells of the lines of the table whose header starts with `first_column`."""
     lines = read_page().splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith('| {} |'.format(first_column)))
-    for line in lines[start + 2:]:
+    start = next(
+        number
+        for number, line in enumerate(lines)
+        if line.startswith('| {} |'.format(first_column))
+    )
+    for line in lines[start + 2 :]:
         if not line.startswith('|'):
             return
         yield [cell.strip().strip('`') for cell in line.strip('|').split('|')]
@@ -31,13 +36,20 @@ def figures(monkeypatch):
     """A function: network and options -> parameters, forward and training operations; nothing is drawn for it."""
     nn = engines.load('torch')
     for initializer in (nn.Kaiming, nn.GlorotUniform):
-        monkeypatch.setattr(initializer, 'draw', lambda self, rng, shape: np.zeros(shape, np.float32))
+        monkeypatch.setattr(
+            initializer, 'draw', lambda self, rng, shape: np.zeros(shape, np.float32)
+        )
     nn.start('cpu', batch_size=2, rng_seed=0, threads=1)
 
     def figures_of(name, side, **options):
         model, cost = models.build(name, nn, (3, side, side), **options)
         model.initialize((3, side, side), cost)
-        return sum(each.numel() for each in model.parameters), flops.inference_flops(model), flops.training_flops(model)
+        return (
+            sum(each.numel() for each in model.parameters),
+            flops.inference_flops(model),
+            flops.training_flops(model),
+        )
+
     return figures_of
 
 
@@ -46,8 +58,16 @@ def test_the_table_of_the_rows(figures):
     assert [cells[1] for cells in found] == list(models.ROWS)
     for cells, row in zip(found, published.rows().values(), strict=True):
         parameters, forward, training = figures(row.name, row.input_side)
-        assert cells == [row.row, row.name, str(row.input_side), '{:,}'.format(parameters),
-                         '{:,.0f}'.format(forward / 1e6), '{:.2f}'.format(training / 1e9), str(row.epochs), row.topology]
+        assert cells == [
+            row.row,
+            row.name,
+            str(row.input_side),
+            '{:,}'.format(parameters),
+            '{:,.0f}'.format(forward / 1e6),
+            '{:.2f}'.format(training / 1e9),
+            str(row.epochs),
+            row.topology,
+        ]
 
 
 def test_the_table_of_the_cells(figures):
@@ -62,4 +82,7 @@ def test_the_table_of_the_cells(figures):
 def test_the_figures_of_efficientnet(figures):
     parameters, forward, _ = figures('efficientnet-lite0', 224)
     text = re.sub(r'\s+', ' ', read_page())
-    assert '{:,} parameters and {:.0f} million operations at 224x224'.format(parameters, forward / 1e6) in text
+    assert (
+        '{:,} parameters and {:.0f} million operations at 224x224'.format(parameters, forward / 1e6)
+        in text
+    )

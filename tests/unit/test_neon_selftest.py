@@ -2,6 +2,7 @@
 
 On real neon: tests/parity/neon_model_checks.py; on a real MKL that computes wrongly: tests/parity/test_live_mkl.py.
 """
+
 import importlib.util
 import pathlib
 import types
@@ -9,7 +10,7 @@ import types
 import numpy as np
 import pytest
 
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.support.errors import NeonRnnError
 
 VERSION = 'Version 2018.0.0'
 
@@ -17,7 +18,13 @@ VERSION = 'Version 2018.0.0'
 @pytest.fixture(scope='module')
 def selftest():
     """The module by its path: its package can be imported only where neon is."""
-    path = pathlib.Path(__file__).resolve().parents[2] / 'neon_rnn' / 'engines' / 'neon' / 'selftest.py'
+    path = (
+        pathlib.Path(__file__).resolve().parents[2]
+        / 'neon_rnn'
+        / 'engines'
+        / 'neon'
+        / 'selftest.py'
+    )
     spec = importlib.util.spec_from_file_location('selftest', path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -35,6 +42,7 @@ class Tensor:
 
 class Backend:
     """1x1 convolutions as neon's backends have them; `spoil` changes the result of one method."""
+
     default_dtype = np.float32
 
     def __init__(self, method=None, spoil=None):
@@ -43,7 +51,9 @@ class Backend:
 
     def conv_layer(self, dtype, N, C, K, H, W, R, S, pad_h, pad_w):
         assert (R, S) == (1, 1)
-        return types.SimpleNamespace(small=(H, W, N), large=(H + 2 * pad_h, W + 2 * pad_w, N), pad=pad_h)
+        return types.SimpleNamespace(
+            small=(H, W, N), large=(H + 2 * pad_h, W + 2 * pad_w, N), pad=pad_h
+        )
 
     def convert_data(self, tensor, mkl):
         assert mkl is False
@@ -55,7 +65,7 @@ class Backend:
     def inside(self, layer, error):
         error = error.values.reshape((-1, *layer.large))
         stop = [size - layer.pad for size in error.shape[1:3]]
-        return error[:, layer.pad:stop[0], layer.pad:stop[1]].reshape(len(error), -1)
+        return error[:, layer.pad : stop[0], layer.pad : stop[1]].reshape(len(error), -1)
 
     def fprop_conv(self, layer, inputs, weights, output):
         product = weights.values.T @ inputs.values.reshape(len(weights.values), -1)
@@ -82,9 +92,15 @@ def one_value(values):
 
 
 @pytest.mark.parametrize('method', ['fprop_conv', 'bprop_conv', 'update_conv'])
-@pytest.mark.parametrize(('spoil', 'words'), [
-    (one_value, 'the largest deviation is 1.0e-02 of'), (np.zeros_like, 'the largest deviation is 1.0e+00 of'),
-    (lambda values: values * np.nan, 'some results are not finite')], ids=['one value', 'zeros', 'not a number'])
+@pytest.mark.parametrize(
+    ('spoil', 'words'),
+    [
+        (one_value, 'the largest deviation is 1.0e-02 of'),
+        (np.zeros_like, 'the largest deviation is 1.0e+00 of'),
+        (lambda values: values * np.nan, 'some results are not finite'),
+    ],
+    ids=['one value', 'zeros', 'not a number'],
+)
 def test_one_that_does_not_is_refused_with_its_version(selftest, method, spoil, words):
     with pytest.raises(NeonRnnError) as refusal:
         selftest.check_convolution(Backend(method, spoil), VERSION)

@@ -1,10 +1,11 @@
 """Reading ahead: order, bounds, errors, and no thread left behind."""
+
 import threading
 import time
 
 import pytest
 
-from neon_rnn.prefetch import prefetch
+from neon_rnn.engines.torch.prefetch import prefetch
 
 
 def threads():

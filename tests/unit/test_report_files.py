@@ -1,4 +1,5 @@
 """The files of the report: what they say, that they are the same every time, and that nothing in them runs or loads."""
+
 import csv
 import html.parser
 import io
@@ -13,13 +14,16 @@ import pytest
 import synthetic_records as synthetic
 from PIL import Image
 
-from neon_rnn import examples, published
+from neon_rnn import published
 from neon_rnn.cli import main
 from neon_rnn.report import build, drawing, plots, table
 from neon_rnn.report.choose import choose
 from neon_rnn.report.collect import collect
+from neon_rnn.runs import example_predictions
 
-DEMO = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo', source='demo', folder='data/demo')
+DEMO = dict(
+    synthetic.FIELDS['dataset'], kind='synthetic', name='demo', source='demo', folder='data/demo'
+)
 
 
 @pytest.fixture(scope='module')
@@ -29,9 +33,21 @@ def results(tmp_path_factory):
     runs = out / 'runs'
     for seed in (0, 1):
         synthetic.write(runs, synthetic.record(f'rnn-{seed}', seed=seed, correct=160 + 10 * seed))
-    synthetic.write(runs, synthetic.record('fcnn-1-0', model='fcnn-1', row='FCNN-1', dataset=DEMO, correct=199))
-    synthetic.write(runs, synthetic.record('cnn-1-0', model='cnn-1', row='CNN-1', epochs=3, correct=None,
-                                           status='diverged', error='the cost is <nan> | at "epoch" 4'))
+    synthetic.write(
+        runs, synthetic.record('fcnn-1-0', model='fcnn-1', row='FCNN-1', dataset=DEMO, correct=199)
+    )
+    synthetic.write(
+        runs,
+        synthetic.record(
+            'cnn-1-0',
+            model='cnn-1',
+            row='CNN-1',
+            epochs=3,
+            correct=None,
+            status='diverged',
+            error='the cost is <nan> | at "epoch" 4',
+        ),
+    )
     synthetic.write(runs, synthetic.record('rnn-bilstm', options={'rnn': 'bilstm'}))
     synthetic.write(runs, synthetic.record('rnn-neon', epochs=5, engine='neon', backend='mkl'))
     synthetic.write(runs, synthetic.record('rnn-again', seed=0, started='2026-11-22T10:15:00Z'))
@@ -39,8 +55,15 @@ def results(tmp_path_factory):
     (runs / 'cut' / 'record.json').write_text('{"schema": 1', encoding='utf-8')
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.3, 0.7]])
     pictures = np.random.RandomState(0).randint(0, 256, (4, 3 * 8 * 8)).astype(np.uint8)
-    examples.write(runs / 'fcnn-1-0', 'synthetic', pictures, (3, 8, 8), np.array([0, 1, 1, 0]), probabilities,
-                   ['female', 'male'])
+    example_predictions.write(
+        runs / 'fcnn-1-0',
+        'synthetic',
+        pictures,
+        (3, 8, 8),
+        np.array([0, 1, 1, 0]),
+        probabilities,
+        ['female', 'male'],
+    )
     choice, files = build.build(runs, out)
     build.write(files, out)
     return out, choice, files
@@ -49,15 +72,30 @@ def results(tmp_path_factory):
 def test_table_json_has_the_eleven_rows_and_what_was_left_out(results):
     data = json.loads(results[2]['table.json'])
     assert [row['name'] for row in data['rows']] == list(published.rows())
-    rnn, fcnn, cnn, other = (next(row for row in data['rows'] if row['name'] == name)
-                             for name in ('rnn', 'fcnn-1', 'cnn-1', 'tl-1'))
+    rnn, fcnn, cnn, other = (
+        next(row for row in data['rows'] if row['name'] == name)
+        for name in ('rnn', 'fcnn-1', 'cnn-1', 'tl-1')
+    )
     assert (rnn['accuracy'], rnn['spread'], rnn['seeds'], rnn['difference'], rnn['state']) == (
-        82.5, 3.535534, [0, 1], 0.6, 'complete')
+        82.5,
+        3.535534,
+        [0, 1],
+        0.6,
+        'complete',
+    )
     assert (rnn['engine'], rnn['backend'], rnn['dataset'], rnn['epochs'], rnn['runs']) == (
-        'torch', 'cpu', 'faces', 90, ['rnn-0', 'rnn-1'])
+        'torch',
+        'cpu',
+        'faces',
+        90,
+        ['rnn-0', 'rnn-1'],
+    )
     assert (fcnn['accuracy'], fcnn['difference'], fcnn['state']) == (99.5, None, 'other data')
     assert (cnn['accuracy'], cnn['state']) == (None, 'unfinished')
-    assert (other['state'], other['status']) == ('not run', 'not run; needs pretrained ImageNet weights')
+    assert (other['state'], other['status']) == (
+        'not run',
+        'not run; needs pretrained ImageNet weights',
+    )
     assert [(row['row'], row['name']) for row in data['beside']] == [('RNN (bilstm cells)', 'rnn')]
     assert [row['runs'] for row in data['others']] == [['rnn-neon']]
     assert [each['folder'] for each in data['left_out']] == ['cut', 'rnn-again']
@@ -66,36 +104,60 @@ def test_table_json_has_the_eleven_rows_and_what_was_left_out(results):
 def test_table_csv_is_what_table_json_says(results):
     data = json.loads(results[2]['table.json'])
     rows = list(csv.DictReader(io.StringIO(results[2]['table.csv'].decode())))
-    assert [row['row'] for row in rows] == [row['row'] for row in data['rows']] + ['RNN (bilstm cells)']
+    assert [row['row'] for row in rows] == [row['row'] for row in data['rows']] + [
+        'RNN (bilstm cells)'
+    ]
     rnn = next(row for row in rows if row['row'] == 'RNN')
     assert (rnn['accuracy'], rnn['published_accuracy'], rnn['seeds'], rnn['runs']) == (
-        '82.5', '81.9', '0 1', 'rnn-0 rnn-1')
+        '82.5',
+        '81.9',
+        '0 1',
+        'rnn-0 rnn-1',
+    )
     assert {row['accuracy'] for row in rows if row['state'] == 'not run'} == {''}
 
 
 def test_table_markdown(results):
     lines = results[2]['TABLE.md'].decode().split('\n')
     start = lines.index('## Accuracy') + 4
-    assert [line.split(' | ')[0] for line in lines[start:start + 11]] == [
-        f'| {row.row}' for row in published.rows().values()]
-    assert ('| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data | '
-            '[1](runs/fcnn-1-0/record.json) |') in lines
-    assert ('| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol | '
-            '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
-    assert ('| CNN-1 | 79.3 |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
-            '"epoch" 4 | [1](runs/cnn-1-0/record.json) |') in lines
+    assert [line.split(' | ')[0] for line in lines[start : start + 11]] == [
+        f'| {row.row}' for row in published.rows().values()
+    ]
+    assert (
+        '| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data | '
+        '[1](runs/fcnn-1-0/record.json) |'
+    ) in lines
+    assert (
+        '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol | '
+        '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
+    ) in lines
+    assert (
+        '| CNN-1 | 79.3 |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
+        '"epoch" 4 | [1](runs/cnn-1-0/record.json) |'
+    ) in lines
     assert '| CNN-2 | 83.5 |  |  |  |  |  |  | not run |  |' in lines
-    assert ('| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads | faces (photographs) | '
-            '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |') in lines
+    assert (
+        '| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads | faces (photographs) | '
+        '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
+    ) in lines
     assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
 
 
 def test_the_same_records_give_the_same_bytes(results):
     out, _, files = results
     again = build.build(out / 'runs', out)[1]
-    assert sorted(again) == ['TABLE.md', 'plots/accuracy-time.png', 'plots/accuracy-time.svg', 'plots/confusion.png',
-                             'plots/confusion.svg', 'plots/learning-curves.png', 'plots/learning-curves.svg',
-                             'report.html', 'table.csv', 'table.json']
+    assert sorted(again) == [
+        'TABLE.md',
+        'plots/accuracy-time.png',
+        'plots/accuracy-time.svg',
+        'plots/confusion.png',
+        'plots/confusion.svg',
+        'plots/learning-curves.png',
+        'plots/learning-curves.svg',
+        'report.html',
+        'table.csv',
+        'table.json',
+    ]
     assert [name for name in files if files[name] != again[name]] == []
 
 
@@ -139,7 +201,9 @@ def test_the_page_is_well_formed_and_loads_nothing(results):
     assert 'script' not in page.tags
     assert 'link' not in page.tags
     assert len(page.ids) == len(set(page.ids))
-    outside = [link for link in page.links if not link.startswith(('#', 'data:image/png;base64,', 'runs/'))]
+    outside = [
+        link for link in page.links if not link.startswith(('#', 'data:image/png;base64,', 'runs/'))
+    ]
     assert outside == []
     assert not re.search(r'@import|url\((?!#)', text)
     assert "default-src 'none'" in text
@@ -152,7 +216,9 @@ def test_every_link_of_the_page_leads_somewhere(results):
     assert inner
     assert inner <= set(page.ids)
     records = {link for link in page.links if link.endswith('record.json')}
-    assert {f'runs/{name}/record.json' for name in ('rnn-0', 'rnn-1', 'fcnn-1-0', 'cnn-1-0', 'rnn-neon')} <= records
+    assert {
+        f'runs/{name}/record.json' for name in ('rnn-0', 'rnn-1', 'fcnn-1-0', 'cnn-1-0', 'rnn-neon')
+    } <= records
     assert [link for link in records if not (out / urllib.parse.unquote(link)).is_file()] == []
 
 
@@ -160,19 +226,33 @@ def test_every_number_of_ours_is_a_link_to_its_records(results):
     text = results[2]['report.html'].decode()
     cells = re.findall('<td class="c[346]" data-name="[^"]*">(.*?)</td>', text)
     filled = [cell for cell in cells if cell]
-    assert len(filled) == 3 + 2 + 1 + 2  # RNN; FCNN-1 without a difference; CNN-1 an epoch's time; RNN (bilstm cells)
+    assert (
+        len(filled) == 3 + 2 + 1 + 2
+    )  # RNN; FCNN-1 without a difference; CNN-1 an epoch's time; RNN (bilstm cells)
     for cell in filled:
-        assert not re.search(r'\d', re.sub('<a href="(#run-|runs/)[^"]*">[^<]*</a>', '', cell)), cell
+        assert not re.search(r'\d', re.sub('<a href="(#run-|runs/)[^"]*">[^<]*</a>', '', cell)), (
+            cell
+        )
     for section in ('curves', 'confusion'):
         part = re.search(f'<section id="{section}">(.*?)</section>', text, re.S)[1]
-        assert part.count('<div class="card">') == len(re.findall('<small><a href="runs/[^"]*/record.json"', part))
+        assert part.count('<div class="card">') == len(
+            re.findall('<small><a href="runs/[^"]*/record.json"', part)
+        )
 
 
 def test_the_page_shows_numbers_shortfalls_and_text_as_text(results):
     page = Page(results[2]['report.html'].decode())
     text = ' '.join(page.texts)
-    for said in ('82.5 ± 3.5', '(99.5)', 'synthetic data', 'needs pretrained ImageNet weights',
-                 'the cost is <nan> | at "epoch" 4', 'is not valid JSON', 'RNN (bilstm cells)', '5,640,456 parameters'):
+    for said in (
+        '82.5 ± 3.5',
+        '(99.5)',
+        'synthetic data',
+        'needs pretrained ImageNet weights',
+        'the cost is <nan> | at "epoch" 4',
+        'is not valid JSON',
+        'RNN (bilstm cells)',
+        '5,640,456 parameters',
+    ):
         assert said in text
     assert 'nan' not in page.tags
 
@@ -187,16 +267,30 @@ def test_examples_stay_on_the_page_when_the_table_shows_photographs(tmp_path):
     synthetic.write(tmp_path, synthetic.record('drawn', dataset=DEMO))
     synthetic.write(tmp_path, synthetic.record('photographs'))
     pictures = np.zeros((4, 3 * 8 * 8), np.uint8)
-    examples.write(tmp_path / 'drawn', 'synthetic', pictures, (3, 8, 8), np.array([0, 1, 1, 0]), np.full((4, 2), 0.5),
-                   ['female', 'male'])
+    example_predictions.write(
+        tmp_path / 'drawn',
+        'synthetic',
+        pictures,
+        (3, 8, 8),
+        np.array([0, 1, 1, 0]),
+        np.full((4, 2), 0.5),
+        ['female', 'male'],
+    )
     text = build.build(tmp_path, tmp_path)[1]['report.html'].decode()
-    assert 'runs/photographs/' not in re.search('<section id="examples">(.*?)</section>', text, re.S)[1]
+    assert (
+        'runs/photographs/'
+        not in re.search('<section id="examples">(.*?)</section>', text, re.S)[1]
+    )
     assert len([link for link in Page(text).links if link.startswith('data:image/png')]) == 4
 
 
 def test_hostile_names_stay_text(tmp_path):
-    made = synthetic.record('<script>alert(1)</script>'.replace('/', '-'), argv=['"><script>x'], row=None,
-                            model='a|b<i>`c`')
+    made = synthetic.record(
+        '<script>alert(1)</script>'.replace('/', '-'),
+        argv=['"><script>x'],
+        row=None,
+        model='a|b<i>`c`',
+    )
     synthetic.write(tmp_path, made)
     files = build.build(tmp_path, tmp_path)[1]
     assert 'script' not in Page(files['report.html'].decode()).tags
@@ -208,9 +302,11 @@ def test_plots_are_pictures_of_something(results, name):
     svg, png = (results[2][f'plots/{name}.{ending}'] for ending in ('svg', 'png'))
     elements = ElementTree.fromstring(svg).iter('{http://www.w3.org/2000/svg}text')
     texts = ' '.join(''.join(each.itertext()) for each in elements)
-    for said in {'accuracy-time': ('RNN', 'TL-3', 'published', 'synthetic data: not comparable'),
-                 'confusion': ('FCNN-1', 'female', '165', 'predicted'),
-                 'learning-curves': ('CNN-1', 'training cost', 'epoch')}[name]:
+    for said in {
+        'accuracy-time': ('RNN', 'TL-3', 'published', 'synthetic data: not comparable'),
+        'confusion': ('FCNN-1', 'female', '165', 'predicted'),
+        'learning-curves': ('CNN-1', 'training cost', 'epoch'),
+    }[name]:
         assert said in texts
     with Image.open(io.BytesIO(png)) as image:
         assert np.asarray(image).std() > 5
@@ -232,13 +328,19 @@ def test_names_in_the_scatter_cover_no_point_and_no_other_name(results):
         names = [text for text in axes.texts if text.get_text()]
         boxes = [text.get_window_extent() for text in names]
     assert len(names) == 11 + 3
-    covered = [(first.get_text(), second.get_text()) for index, first in enumerate(names)
-               for other, second in enumerate(names[:index]) if boxes[index].overlaps(boxes[other])]
+    covered = [
+        (first.get_text(), second.get_text())
+        for index, first in enumerate(names)
+        for other, second in enumerate(names[:index])
+        if boxes[index].overlaps(boxes[other])
+    ]
     assert covered == []
 
 
 def test_confusion_picture_of_an_evaluation(tmp_path):
-    plots.write_confusion(tmp_path / 'confusion.png', synthetic.final(160), ['female', 'male'], 'a run')
+    plots.write_confusion(
+        tmp_path / 'confusion.png', synthetic.final(160), ['female', 'male'], 'a run'
+    )
     with Image.open(tmp_path / 'confusion.png') as image:
         pixels = np.asarray(image.convert('RGB')).astype(int)
     assert pixels.shape[0] > 300
@@ -251,13 +353,17 @@ def test_the_command_writes_and_checks(results, tmp_path, capsys):
     runs, out = results[0] / 'runs', tmp_path / 'out'
     assert main(['table', '--runs', str(runs), '--out', str(out)]) == 0
     printed = capsys.readouterr()
-    assert re.search(r'^RNN +81.9 +82.5 ± 3.5 +\+0.6  complete protocol$', printed.out, re.MULTILINE)
+    assert re.search(
+        r'^RNN +81.9 +82.5 ± 3.5 +\+0.6  complete protocol$', printed.out, re.MULTILINE
+    )
     assert 'cut: is not valid JSON' in printed.err
     assert main(['table', '--runs', str(runs), '--out', str(out), '--check']) == 0
     assert 'all 10 files are what the records give' in capsys.readouterr().out
     (out / 'TABLE.md').write_text('# Published\n', encoding='utf-8')
     assert main(['table', '--runs', str(runs), '--out', str(out), '--check']) == 1
-    assert 'TABLE.md differs from line 1 on. Regenerate it: ./run.sh table' in capsys.readouterr().err
+    assert (
+        'TABLE.md differs from line 1 on. Regenerate it: ./run.sh table' in capsys.readouterr().err
+    )
     assert (out / 'TABLE.md').read_text(encoding='utf-8') == '# Published\n'
 
 
@@ -268,12 +374,28 @@ def darken_a_corner(path):
     changed.save(path)
 
 
-@pytest.mark.parametrize(('name', 'change', 'message'), [
-    ('TABLE.md', lambda path: path.write_text('# Published', encoding='utf-8'), 'TABLE.md differs from line 1 on'),
-    ('table.csv', lambda path: path.write_bytes(path.read_bytes() + b'more'), 'table.csv differs from line'),
-    ('report.html', lambda path: path.unlink(), 'report.html is missing'),
-    ('plots/confusion.png', lambda path: path.write_bytes(b'no picture'), 'confusion.png shows something else'),
-    ('plots/confusion.png', darken_a_corner, 'confusion.png shows something else')])
+@pytest.mark.parametrize(
+    ('name', 'change', 'message'),
+    [
+        (
+            'TABLE.md',
+            lambda path: path.write_text('# Published', encoding='utf-8'),
+            'TABLE.md differs from line 1 on',
+        ),
+        (
+            'table.csv',
+            lambda path: path.write_bytes(path.read_bytes() + b'more'),
+            'table.csv differs from line',
+        ),
+        ('report.html', lambda path: path.unlink(), 'report.html is missing'),
+        (
+            'plots/confusion.png',
+            lambda path: path.write_bytes(b'no picture'),
+            'confusion.png shows something else',
+        ),
+        ('plots/confusion.png', darken_a_corner, 'confusion.png shows something else'),
+    ],
+)
 def test_a_difference_is_found_and_nothing_changed(results, tmp_path, name, change, message):
     files = results[2]
     build.write(files, tmp_path)
@@ -301,8 +423,11 @@ def test_a_report_of_thousands_of_configurations_takes_seconds(tmp_path):
         folder = tmp_path / f'run-{index:04d}'
         folder.mkdir()
         (folder / 'record.json').write_text(
-            text.replace(synthetic.record()['run_id'], folder.name).replace('"wdecay": 0.0005', f'"wdecay": {index}'),
-            encoding='utf-8')
+            text.replace(synthetic.record()['run_id'], folder.name).replace(
+                '"wdecay": 0.0005', f'"wdecay": {index}'
+            ),
+            encoding='utf-8',
+        )
     started = time.process_time()
     _, files = build.build(tmp_path, tmp_path)
     assert time.process_time() - started < 30

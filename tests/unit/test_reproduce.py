@@ -1,4 +1,5 @@
 """`reproduce`: the plan and its estimates, skipping and resuming, and a row that fails, on a tiny data set."""
+
 import os
 import shutil
 import signal
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 from small_datasets import write_small_dataset
 
-from neon_rnn import cli, engines, files, paths, published, records, reproduce
+from neon_rnn import cli, engines, published, reproduce
 from neon_rnn.commands import reproduce as command_module
-from neon_rnn.errors import NeonRnnError, UsageError
-from neon_rnn.inference import checkpoint_path
 from neon_rnn.reproduce import estimate, execution
+from neon_rnn.runs import records
+from neon_rnn.runs.trained_run import checkpoint_path
+from neon_rnn.support import files, paths
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 TRAIN_IMAGES = 10
 
@@ -31,8 +34,26 @@ def data(tmp_path_factory):
 def trained(data, tmp_path_factory):
     """A folder of runs with one finished run: fcnn-1, seed 0, one epoch."""
     runs = str(tmp_path_factory.mktemp('results') / 'runs')
-    assert cli.main(['train', '--model', 'fcnn-1', '--data', data, '--engine', 'torch', '-z', '4', '-e', '1', '--out',
-                     runs]) == 0
+    assert (
+        cli.main(
+            [
+                'train',
+                '--model',
+                'fcnn-1',
+                '--data',
+                data,
+                '--engine',
+                'torch',
+                '-z',
+                '4',
+                '-e',
+                '1',
+                '--out',
+                runs,
+            ]
+        )
+        == 0
+    )
     return runs
 
 
@@ -43,8 +64,20 @@ def runs(trained, tmp_path):
 
 
 def settings(data, out, **changes):
-    given = {'rows': ['fcnn-1'], 'seeds': 1, 'data': data, 'data_224': None, 'engine': 'torch', 'backend': 'cpu',
-             'precision': 'float32', 'batch_size': 4, 'epochs': 1, 'epochs_scale': 1.0, 'pretrained': None, 'out': out}
+    given = {
+        'rows': ['fcnn-1'],
+        'seeds': 1,
+        'data': data,
+        'data_224': None,
+        'engine': 'torch',
+        'backend': 'cpu',
+        'precision': 'float32',
+        'batch_size': 4,
+        'epochs': 1,
+        'epochs_scale': 1.0,
+        'pretrained': None,
+        'out': out,
+    }
     return reproduce.Settings(**dict(given, **changes))
 
 
@@ -67,13 +100,29 @@ def interrupt_after_the_first_epoch(folder, epochs):
 
 
 def command(data, out, *more, rows=('fcnn-1',)):
-    return ['reproduce', '--rows', *rows, '--seeds', '1', '--data', data, '--engine', 'torch', '-z', '4', '--out', out,
-            *more]
+    return [
+        'reproduce',
+        '--rows',
+        *rows,
+        '--seeds',
+        '1',
+        '--data',
+        data,
+        '--engine',
+        'torch',
+        '-z',
+        '4',
+        '--out',
+        out,
+        *more,
+    ]
 
 
 def test_epochs_as_published_scaled_or_given(data):
     rows = published.rows()
-    assert [settings(data, '', epochs=None).epochs_of(row) for row in rows] == [row.epochs for row in rows.values()]
+    assert [settings(data, '', epochs=None).epochs_of(row) for row in rows] == [
+        row.epochs for row in rows.values()
+    ]
     scaled = settings(data, '', epochs=None, epochs_scale=0.1)
     assert (scaled.epochs_of('rnn'), scaled.epochs_of('resnet-50')) == (9, 3)
     assert settings(data, '', epochs=None, epochs_scale=0.001).epochs_of('rnn') == 1
@@ -88,7 +137,12 @@ def test_a_data_set_of_its_own_for_large_images(data):
 
 def test_a_finished_run_is_not_repeated(data, runs):
     (job,) = reproduce.plan(settings(data, runs))
-    assert (job.state, job.reason, job.folder, job.epochs_left) == ('done', 'finished', only_run(runs), 0)
+    assert (job.state, job.reason, job.folder, job.epochs_left) == (
+        'done',
+        'finished',
+        only_run(runs),
+        0,
+    )
     change_record(only_run(runs), status='diverged')
     assert reproduce.plan(settings(data, runs))[0].reason == 'diverged'
 
@@ -132,6 +186,7 @@ def test_a_run_that_broke_off_before_its_evaluation_only_needs_that(data, runs):
 def test_the_estimate_is_that_of_earlier_runs_on_this_machine(data, runs, monkeypatch, other):
     def unwanted(*_):
         raise AssertionError('measured although there is a record')
+
     record = records.read_record(only_run(runs))
     change_record(only_run(runs), epochs=[dict(record['epochs'][0], seconds=2.0)])
     monkeypatch.setattr(estimate, 'measured_rate', unwanted)
@@ -154,15 +209,30 @@ def test_transfer_learning_without_weights_says_what_it_needs(data, tmp_path, mo
     (job,) = reproduce.plan(settings(data, str(tmp_path), rows=['tl-1'], pretrained='none'))
     assert job.argv[-2:] == ['--pretrained', 'none']
     with pytest.raises(UsageError, match='weights.txt'):
-        reproduce.plan(settings(data, str(tmp_path), rows=['rnn', 'tl-1'], pretrained='weights.txt'))
+        reproduce.plan(
+            settings(data, str(tmp_path), rows=['rnn', 'tl-1'], pretrained='weights.txt')
+        )
 
 
-@pytest.mark.parametrize(('arguments', 'message'), [
-    (['--rows', 'vgg'], 'no row vgg; the rows are fcnn-1'), (['--seeds', '0'], '--seeds is 0'),
-    (['--epochs-scale', '-1'], '--epochs-scale is -1'), (['--epochs-scale', 'nan'], '--epochs-scale is nan'),
-    (['--epochs-scale', 'inf'], '--epochs-scale is inf'), (['-e', '0'], '--epochs is 0'), (['--data', 'no'], 'no')])
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['--rows', 'vgg'], 'no row vgg; the rows are fcnn-1'),
+        (['--seeds', '0'], '--seeds is 0'),
+        (['--epochs-scale', '-1'], '--epochs-scale is -1'),
+        (['--epochs-scale', 'nan'], '--epochs-scale is nan'),
+        (['--epochs-scale', 'inf'], '--epochs-scale is inf'),
+        (['-e', '0'], '--epochs is 0'),
+        (['--data', 'no'], 'no'),
+    ],
+)
 def test_bad_arguments_are_one_line(data, tmp_path, capsys, arguments, message):
-    assert cli.main(['reproduce', '--data', data, '--engine', 'torch', '--out', str(tmp_path), *arguments]) == 2
+    assert (
+        cli.main(
+            ['reproduce', '--data', data, '--engine', 'torch', '--out', str(tmp_path), *arguments]
+        )
+        == 2
+    )
     error = capsys.readouterr().err
     assert message in error
     assert error.count('\n') == 1
@@ -171,10 +241,16 @@ def test_bad_arguments_are_one_line(data, tmp_path, capsys, arguments, message):
 def test_a_row_that_cannot_be_measured_is_of_unknown_length(data, tmp_path, monkeypatch):
     def refused(row, *_):
         raise NeonRnnError(f'{row}: no memory')
+
     monkeypatch.setattr(estimate, 'measured_rate', refused)
     said = []
     jobs = reproduce.plan(settings(data, str(tmp_path), rows=['fcnn-1', 'rnn']), said.append)
-    assert said == ['measuring fcnn-1', 'no estimate of fcnn-1: no memory', 'measuring rnn', 'no estimate of rnn: no memory']
+    assert said == [
+        'measuring fcnn-1',
+        'no estimate of fcnn-1: no memory',
+        'measuring rnn',
+        'no estimate of rnn: no memory',
+    ]
     assert reproduce.summary(jobs).endswith('\nin all 2 runs of unknown length')
     jobs[0].seconds = 60.0
     assert reproduce.summary(jobs).endswith('\nin all 60 s and 1 run of unknown length')
@@ -182,8 +258,14 @@ def test_a_row_that_cannot_be_measured_is_of_unknown_length(data, tmp_path, monk
 
 def test_neon_is_run_by_the_python_that_has_it_or_by_its_container(monkeypatch):
     monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
-    assert command_module._program('torch', None) == ([sys.executable, '-m', 'neon_rnn'], sys.executable)
-    assert command_module._program('neon', sys.executable) == ([sys.executable, '-m', 'neon_rnn'], sys.executable)
+    assert command_module._program('torch', None) == (
+        [sys.executable, '-m', 'neon_rnn'],
+        sys.executable,
+    )
+    assert command_module._program('neon', sys.executable) == (
+        [sys.executable, '-m', 'neon_rnn'],
+        sys.executable,
+    )
     (script,), python = command_module._program('neon', None)
     assert os.access(script, os.X_OK)
     assert (os.path.basename(script), python) == ('run-in-compose.sh', None)
@@ -192,7 +274,9 @@ def test_neon_is_run_by_the_python_that_has_it_or_by_its_container(monkeypatch):
 
 
 def test_nothing_is_measured_in_a_container(data, tmp_path):
-    (job,) = reproduce.plan(settings(data, str(tmp_path), engine='neon', python=None), lambda text: pytest.fail(text))
+    (job,) = reproduce.plan(
+        settings(data, str(tmp_path), engine='neon', python=None), lambda text: pytest.fail(text)
+    )
     assert (job.state, job.seconds) == ('new', None)
 
 
@@ -203,6 +287,7 @@ def test_whole_minibatches_are_measured_where_they_are_quick(monkeypatch, second
     def step_seconds(row, spec, python):
         measured.append(spec['batch'])
         return seconds * spec['batch'] / (2 if spec['batch'] > 16 else 1)
+
     monkeypatch.setattr(estimate, '_step_seconds', step_seconds)
     rate = estimate.measured_rate('fcnn-1', 'torch', 'cpu', 'float32', 128, (3, 16, 16))
     assert (measured, rate) == (batches, seconds / len(batches))
@@ -213,9 +298,14 @@ def test_a_training_without_a_result_counts_as_missing(trained, tmp_path):
     log.write_text('$ neon_rnn train\n')
     with pytest.raises(NeonRnnError, match='named no record'):
         execution._accuracy(log, Path(trained))
-    log.write_text('record and checkpoint: elsewhere\n'
-                   f'record and checkpoint: /app/runs/{os.path.basename(only_run(trained))}\nsome warning\n')
-    assert execution._accuracy(log, Path(trained)) == records.read_record(only_run(trained))['final']['accuracy']
+    log.write_text(
+        'record and checkpoint: elsewhere\n'
+        f'record and checkpoint: /app/runs/{os.path.basename(only_run(trained))}\nsome warning\n'
+    )
+    assert (
+        execution._accuracy(log, Path(trained))
+        == records.read_record(only_run(trained))['final']['accuracy']
+    )
     log.write_text('record and checkpoint: elsewhere\n')
     with pytest.raises(NeonRnnError, match='elsewhere'):
         execution._accuracy(log, Path(trained))
@@ -250,7 +340,9 @@ def test_it_resumes_and_then_has_nothing_to_do(data, runs, capfd):
     capfd.readouterr()
     assert cli.main(command(data, out, '-e', '2', '--plan')) == 0
     assert capfd.readouterr().out.splitlines()[1:] == [
-        'fcnn-1          0       2              done (2 of 90 published epochs)', 'in all 0 s']
+        'fcnn-1          0       2              done (2 of 90 published epochs)',
+        'in all 0 s',
+    ]
 
 
 @pytest.mark.slow
@@ -258,12 +350,25 @@ def test_it_resumes_and_then_has_nothing_to_do(data, runs, capfd):
 def test_an_interruption_keeps_the_checkpoint(data, runs, number):
     """However `reproduce` ends, its training ends too, and records that it was interrupted."""
     before = set(os.listdir(runs))
-    process = subprocess.Popen([sys.executable, '-m', 'neon_rnn', *command(data, os.path.dirname(runs), '-e', '50000')],
-                               cwd=paths.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-                               preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL))  # pytest may run under nohup
+    process = subprocess.Popen(
+        [sys.executable, '-m', 'neon_rnn', *command(data, os.path.dirname(runs), '-e', '50000')],
+        cwd=paths.ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
+    )  # pytest may run under nohup
     try:
-        folder = wait_for(lambda: next((found for name in set(os.listdir(runs)) - before
-                                        if has_an_epoch(found := os.path.join(runs, name))), None))
+        folder = wait_for(
+            lambda: next(
+                (
+                    found
+                    for name in set(os.listdir(runs)) - before
+                    if has_an_epoch(found := os.path.join(runs, name))
+                ),
+                None,
+            )
+        )
         process.send_signal(number)
         error = process.communicate(timeout=60)[1]
     finally:
@@ -279,7 +384,10 @@ def test_an_interruption_keeps_the_checkpoint(data, runs, number):
 
 
 def has_an_epoch(folder):
-    return os.path.isfile(os.path.join(folder, 'record.json')) and records.read_record(folder)['epochs']
+    return (
+        os.path.isfile(os.path.join(folder, 'record.json'))
+        and records.read_record(folder)['epochs']
+    )
 
 
 def wait_for(condition):

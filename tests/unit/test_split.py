@@ -1,4 +1,5 @@
 """The split keeps people apart and classes even, for any mixture of identifiers."""
+
 import numpy as np
 import pytest
 

@@ -1,13 +1,15 @@
 """Where a result is to be written is checked before the work is done."""
+
 import errno
 import os
 import sys
 
 import pytest
 
-from neon_rnn import files
+from benchmarks.__main__ import main as bench
 from neon_rnn.cli import main
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.support import files
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def test_a_target_that_can_be_written_is_left_as_it_is(tmp_path):
@@ -28,26 +30,49 @@ def test_a_target_in_the_working_directory(tmp_path, monkeypatch):
 def test_a_folder_in_place_of_a_file_and_a_missing_folder(tmp_path):
     with pytest.raises(UsageError, match='is a folder; name a file to write'):
         files.check_writable(tmp_path)
-    with pytest.raises(UsageError, match='figures.json: there is no folder .*/missing; make it first'):
+    with pytest.raises(
+        UsageError, match='figures.json: there is no folder .*/missing; make it first'
+    ):
         files.check_writable(tmp_path / 'missing' / 'figures.json')
 
 
-@pytest.mark.parametrize(('number', 'said'), [(errno.ENOSPC, 'the disk is full'), (errno.EROFS, 'no permission to write')])
+@pytest.mark.parametrize(
+    ('number', 'said'),
+    [(errno.ENOSPC, 'the disk is full'), (errno.EROFS, 'no permission to write')],
+)
 def test_a_folder_that_takes_no_file(tmp_path, monkeypatch, number, said):
     def refuse(*arguments):
         raise OSError(number, os.strerror(number))
+
     monkeypatch.setattr(os, 'open', refuse)
     with pytest.raises(NeonRnnError, match='figures.json: ' + said):
         files.check_writable(tmp_path / 'figures.json')
 
 
-@pytest.mark.parametrize('arguments', [
-    ['evaluate', 'no-such-run', '--json'], ['evaluate', 'no-such-run', '--png'], ['predict', 'no-such-run', 'x.jpg', '--json'],
-    ['verify', '--json'], ['bench', '--parts', 'loading', '--out']])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        ['evaluate', 'no-such-run', '--json'],
+        ['evaluate', 'no-such-run', '--png'],
+        ['predict', 'no-such-run', 'x.jpg', '--json'],
+        ['verify', '--json'],
+    ],
+)
 def test_a_command_refuses_a_bad_target_first(tmp_path, capsys, arguments):
     (tmp_path / 'file').write_text('')
     target = str(tmp_path / 'file' / 'figures.json')  # a file is no folder
     assert main([*arguments, target]) in (1, 2)
+    assert_one_line_names(target, capsys)
+
+
+def test_the_benchmark_refuses_a_bad_target_first(tmp_path, capsys):
+    (tmp_path / 'file').write_text('')
+    target = str(tmp_path / 'file' / 'bench')
+    assert bench(['--parts', 'loading', '--out', target]) in (1, 2)
+    assert_one_line_names(target, capsys)
+
+
+def assert_one_line_names(target, capsys):
     output = capsys.readouterr()
     assert output.out == ''
     (line,) = output.err.splitlines()
@@ -61,11 +86,17 @@ def test_a_picture_that_cannot_be_drawn_is_refused_first(tmp_path, monkeypatch, 
     assert 'error: --png needs matplotlib' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('arguments', [['table', '--runs', 'no-such-runs'], ['bench', '--parts', 'loading', '--out', 'bench']])
-def test_plots_without_matplotlib_are_refused_first(tmp_path, monkeypatch, capsys, arguments):
+@pytest.mark.parametrize(
+    ('run', 'arguments'),
+    [
+        (main, ['table', '--runs', 'no-such-runs']),
+        (bench, ['--parts', 'loading', '--out', 'bench']),
+    ],
+)
+def test_plots_without_matplotlib_are_refused_first(tmp_path, monkeypatch, capsys, run, arguments):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, 'matplotlib', None)
-    assert main(arguments) == 2
+    assert run(arguments) == 2
     output = capsys.readouterr()
     assert output.out == ''
     assert 'error: plots need matplotlib (' in output.err

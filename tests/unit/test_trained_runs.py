@@ -1,4 +1,5 @@
 """What the commands do with a trained run: evaluate, predict, and train on."""
+
 import json
 import os
 import shutil
@@ -7,9 +8,11 @@ import numpy as np
 import pytest
 from small_training import settings, write_data
 
-from neon_rnn import checkpoint, engines, environment, training
+from neon_rnn import engines, training
 from neon_rnn.cli import main
-from neon_rnn.inference import checkpoint_path
+from neon_rnn.runs import checkpoint
+from neon_rnn.runs.trained_run import checkpoint_path
+from neon_rnn.support import machine
 
 
 @pytest.fixture
@@ -19,7 +22,19 @@ def data(tmp_path):
 
 def test_evaluate_and_predict(data, tmp_path, capsys):
     run = training.train(settings(data), tmp_path / 'runs')
-    assert main(['evaluate', run.folder, '--json', str(tmp_path / 'e.json'), '--png', str(tmp_path / 'e.png')]) == 0
+    assert (
+        main(
+            [
+                'evaluate',
+                run.folder,
+                '--json',
+                str(tmp_path / 'e.json'),
+                '--png',
+                str(tmp_path / 'e.png'),
+            ]
+        )
+        == 0
+    )
     figures = json.loads((tmp_path / 'e.json').read_text())
     assert figures['accuracy'] == run.record['final']['accuracy']
     assert figures['confusion'] == run.record['final']['confusion']
@@ -27,6 +42,7 @@ def test_evaluate_and_predict(data, tmp_path, capsys):
     assert 'majority baseline 50.0%' in capsys.readouterr().out
 
     from PIL import Image
+
     names = ['grey with space é.png', 'palette.gif', 'rgba.png', 'cmyk.jpg', 'wide.jpg']
     modes = ['L', 'P', 'RGBA', 'CMYK', 'RGB']
     sizes = [(40, 40), (33, 50), (64, 64), (32, 32), (200, 20)]
@@ -48,6 +64,7 @@ def test_evaluate_and_predict(data, tmp_path, capsys):
 
 def test_predict_prepares_photographs_as_the_training_did(tmp_path, capsys):
     from PIL import Image
+
     striped = np.zeros((32, 96, 3), np.uint8)
     striped[:, 32:64] = 255
     Image.fromarray(striped).save(tmp_path / 'wide.png')
@@ -57,13 +74,23 @@ def test_predict_prepares_photographs_as_the_training_did(tmp_path, capsys):
         path = os.path.join(data, 'dataset.json')
         with open(path) as file:
             description = json.load(file)
-        description['preprocessing'] = {'height': 32, 'width': 32, 'fit': fit, 'centre': 1.0, 'filter': 'lanczos'}
+        description['preprocessing'] = {
+            'height': 32,
+            'width': 32,
+            'fit': fit,
+            'centre': 1.0,
+            'filter': 'lanczos',
+        }
         with open(path, 'w') as file:
             json.dump(description, file)
         run = training.train(settings(data, epochs=1), tmp_path / 'runs')
         assert main(['predict', run.folder, str(tmp_path / 'wide.png'), '--json', '-']) == 0
-        answers.append(json.loads(capsys.readouterr().out.split('images/s\n')[-1])[0]['probability'])
-    assert answers[0] != answers[1]  # the same weights, shown the white middle, or white between black
+        answers.append(
+            json.loads(capsys.readouterr().out.split('images/s\n')[-1])[0]['probability']
+        )
+    assert (
+        answers[0] != answers[1]
+    )  # the same weights, shown the white middle, or white between black
 
 
 def test_a_checkpoint_of_another_model_is_named(data, tmp_path, capsys):
@@ -73,24 +100,56 @@ def test_a_checkpoint_of_another_model_is_named(data, tmp_path, capsys):
     shutil.copy(os.path.join(other.folder, 'checkpoint.npz'), path)
     for command in (['evaluate', run.folder], ['train', '--resume', run.folder, '-e', '2']):
         assert main(command) == 1
-        assert 'error: {}: the weights are of another model: '.format(path) in capsys.readouterr().err
+        assert (
+            'error: {}: the weights are of another model: '.format(path) in capsys.readouterr().err
+        )
 
 
-@pytest.mark.parametrize(('options', 'named'), [
-    (['-z', '4'], '--batch_size'), (['--rng_seed', '0', '--no-shuffle'], '--rng_seed, --no-shuffle'),
-    (['--model', 'rnn', '-b', 'cpu'], '--model')])
+@pytest.mark.parametrize(
+    ('options', 'named'),
+    [
+        (['-z', '4'], '--batch_size'),
+        (['--rng_seed', '0', '--no-shuffle'], '--rng_seed, --no-shuffle'),
+        (['--model', 'rnn', '-b', 'cpu'], '--model'),
+    ],
+)
 def test_settings_beside_resume_are_refused_and_not_passed_over(capsys, options, named):
     assert main(['train', '--resume', 'no-such-run', *options]) == 2
-    assert '--resume goes on with the settings of the run; {} cannot be given'.format(named) in capsys.readouterr().err
-    assert main(['train', '--resume', 'no-such-run', '-e', '2', '--data', 'x', '--engine', 'torch', '-b', 'cpu']) == 2
+    assert (
+        '--resume goes on with the settings of the run; {} cannot be given'.format(named)
+        in capsys.readouterr().err
+    )
+    assert (
+        main(
+            [
+                'train',
+                '--resume',
+                'no-such-run',
+                '-e',
+                '2',
+                '--data',
+                'x',
+                '--engine',
+                'torch',
+                '-b',
+                'cpu',
+            ]
+        )
+        == 2
+    )
     assert 'no-such-run: there is no such run folder' in capsys.readouterr().err
 
 
-@pytest.mark.parametrize('options', [['-b', 'gpu'], ['--engine', 'neon'], ['--engine', 'torch', '-b', 'numpy']])
+@pytest.mark.parametrize(
+    'options', [['-b', 'gpu'], ['--engine', 'neon'], ['--engine', 'torch', '-b', 'numpy']]
+)
 def test_another_engine_or_backend_beside_resume_is_refused(data, tmp_path, capsys, options):
     run = training.train(settings(data, epochs=1), tmp_path / 'runs')
     assert main(['train', '--resume', run.folder, '-e', '2', *options]) == 2
-    assert 'was trained by engine torch on backend cpu, and goes on with these only' in capsys.readouterr().err
+    assert (
+        'was trained by engine torch on backend cpu, and goes on with these only'
+        in capsys.readouterr().err
+    )
     assert main(['train', '--resume', run.folder, '-e', '2', '--engine', 'torch', '-b', 'mkl']) == 0
 
 
@@ -108,24 +167,34 @@ def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path
     assert main(['predict', run.folder, 'x.jpg', '-z', '-1']) == 2
     errors = capsys.readouterr().err.splitlines()
     assert [line.split(': error: ')[0] for line in errors] == [
-        'neon_rnn evaluate', 'neon_rnn predict', 'neon_rnn train', 'neon_rnn evaluate', 'neon_rnn evaluate',
-        'neon_rnn predict']
+        'neon_rnn evaluate',
+        'neon_rnn predict',
+        'neon_rnn train',
+        'neon_rnn evaluate',
+        'neon_rnn evaluate',
+        'neon_rnn predict',
+    ]
     assert 'checkpoint.npz' in errors[2]
     assert 'is no run folder' in errors[3]
     assert [line.split(': error: ')[1] for line in errors[4:]] == [
-        '-z 0: has to be at least 1.', '-z -1: has to be at least 1.']
+        '-z 0: has to be at least 1.',
+        '-z -1: has to be at least 1.',
+    ]
 
 
 def test_a_run_of_an_engine_that_is_not_here_names_the_way_on(data, tmp_path, monkeypatch, capsys):
     run = training.train(settings(data, epochs=1), tmp_path / 'runs')
     monkeypatch.setattr(engines, 'installed', lambda name: False)
     assert main(['train', '--resume', run.folder, '-e', '2']) == 2
-    assert './run.sh train --resume {} --engine torch -b cpu'.format(run.folder) in capsys.readouterr().err
+    assert (
+        './run.sh train --resume {} --engine torch -b cpu'.format(run.folder)
+        in capsys.readouterr().err
+    )
 
 
 def test_a_resumption_takes_no_more_threads_than_there_are_cores(data, tmp_path, monkeypatch):
     run = training.train(settings(data, epochs=1, threads=2), tmp_path / 'runs')
-    monkeypatch.setattr(environment, 'cores', lambda: 1)
+    monkeypatch.setattr(machine, 'cores', lambda: 1)
     resumed = training.resume(run.folder, epochs=2)
     assert resumed.record['device']['threads'] == 2
     assert [each['device']['threads'] for each in resumed.record['resumed']] == [1]
@@ -135,4 +204,7 @@ def test_a_float64_training_goes_on_in_float64(data, tmp_path):
     whole = training.train(settings(data, epochs=2, precision='float64'), tmp_path / 'whole')
     broken = training.train(settings(data, epochs=1, precision='float64'), tmp_path / 'broken')
     assert checkpoint.load(checkpoint_path(broken.folder)).weights['2.W'].dtype == np.float64
-    assert training.resume(broken.folder, epochs=2).record['epochs'][1]['cost'] == whole.record['epochs'][1]['cost']
+    assert (
+        training.resume(broken.folder, epochs=2).record['epochs'][1]['cost']
+        == whole.record['epochs'][1]['cost']
+    )

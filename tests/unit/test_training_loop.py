@@ -1,4 +1,5 @@
 """The training loop on the torch engine: records, checkpoints, interruption, resumption, bad input."""
+
 import csv
 import os
 import signal
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 from small_training import settings, write_data
 
-from neon_rnn import checkpoint, engines, preparation, records, training
+from neon_rnn import engines, training
 from neon_rnn.cli import main
-from neon_rnn.errors import Diverged, NeonRnnError, UsageError
-from neon_rnn.paths import ROOT
+from neon_rnn.runs import checkpoint, records
+from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
+from neon_rnn.support.paths import ROOT
+from neon_rnn.training import session
 
 
 @pytest.fixture
@@ -37,7 +40,9 @@ def saved_arrays(run):
 def assert_same_result(one, other):
     """Costs, accuracies, weights, velocities, statistics and random state, to the last bit."""
     assert minibatch_costs(one) == minibatch_costs(other)
-    assert [row['accuracy'] for row in one.record['epochs']] == [row['accuracy'] for row in other.record['epochs']]
+    assert [row['accuracy'] for row in one.record['epochs']] == [
+        row['accuracy'] for row in other.record['epochs']
+    ]
     assert one.record['final'] == other.record['final']
     arrays, others = saved_arrays(one), saved_arrays(other)
     assert arrays.keys() == others.keys()
@@ -56,8 +61,12 @@ def test_a_finished_run(data, tmp_path):
     assert 'synthetic data' in record['protocol']['reasons']
     # 10 images in minibatches of 4: the third is filled up.
     rows = minibatch_costs(run)
-    assert [row[:2] for row in rows] == [(epoch, minibatch) for epoch in (1, 2) for minibatch in (1, 2, 3)]
-    assert record['epochs'][1]['cost'] == pytest.approx(np.mean([cost for epoch, _, cost in rows if epoch == 2]))
+    assert [row[:2] for row in rows] == [
+        (epoch, minibatch) for epoch in (1, 2) for minibatch in (1, 2, 3)
+    ]
+    assert record['epochs'][1]['cost'] == pytest.approx(
+        np.mean([cost for epoch, _, cost in rows if epoch == 2])
+    )
     with open(os.path.join(run.folder, 'epochs.csv'), newline='') as file:
         assert [int(row['epoch']) for row in csv.DictReader(file)] == [1, 2]
 
@@ -68,8 +77,10 @@ def test_the_same_seed_gives_the_same_run(data, tmp_path):
 
 
 def test_seed_and_shuffling_matter(data, tmp_path):
-    runs = [training.train(settings(data, epochs=1, **changes), tmp_path)
-            for changes in ({}, {'seed': 4}, {'shuffle': False})]
+    runs = [
+        training.train(settings(data, epochs=1, **changes), tmp_path)
+        for changes in ({}, {'seed': 4}, {'shuffle': False})
+    ]
     assert len({tuple(cost for _, _, cost in minibatch_costs(run)) for run in runs}) == 3
 
 
@@ -91,7 +102,9 @@ def test_resuming_gives_the_uninterrupted_result(data, tmp_path, monkeypatch):
     (folder,) = (tmp_path / 'broken').iterdir()
     record = records.read_record(folder)
     assert (record['status'], len(record['epochs'])) == ('interrupted', 1)
-    assert len(records.read_minibatches(folder)) == 4  # the second epoch's first is there, and cut on resumption
+    assert (
+        len(records.read_minibatches(folder)) == 4
+    )  # the second epoch's first is there, and cut on resumption
     run = training.resume(str(folder))
     assert run.record['status'] == 'finished'
     assert [entry['at_epoch'] for entry in run.record['resumed']] == [1]
@@ -121,8 +134,23 @@ def test_more_epochs_can_be_asked_for(data, tmp_path):
 
 def test_the_record_names_the_command_itself(data, tmp_path):
     """Also where another command, `demo`, calls it in its own process."""
-    command = ['train', '--model', 'fcnn-1', '--engine', 'torch', '--data', data, '-z', '4', '-e', '1', '--threads', '1',
-               '--out', str(tmp_path / 'runs')]
+    command = [
+        'train',
+        '--model',
+        'fcnn-1',
+        '--engine',
+        'torch',
+        '--data',
+        data,
+        '-z',
+        '4',
+        '-e',
+        '1',
+        '--threads',
+        '1',
+        '--out',
+        str(tmp_path / 'runs'),
+    ]
     assert main(command) == 0
     (folder,) = (tmp_path / 'runs').iterdir()
     assert records.read_record(folder)['argv'] == command
@@ -130,8 +158,28 @@ def test_the_record_names_the_command_itself(data, tmp_path):
 
 def test_kill_9_leaves_a_resumable_run(data, tmp_path):
     whole = training.train(settings(data, epochs=12), tmp_path / 'whole')
-    command = [sys.executable, '-m', 'neon_rnn', 'train', '--model', 'rnn', '--engine', 'torch', '--data', data,
-               '-z', '4', '-e', '12', '-r', '3', '--threads', '1', '--out', str(tmp_path / 'broken')]
+    command = [
+        sys.executable,
+        '-m',
+        'neon_rnn',
+        'train',
+        '--model',
+        'rnn',
+        '--engine',
+        'torch',
+        '--data',
+        data,
+        '-z',
+        '4',
+        '-e',
+        '12',
+        '-r',
+        '3',
+        '--threads',
+        '1',
+        '--out',
+        str(tmp_path / 'broken'),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         for line in process.stdout:
             if line.startswith('epoch 2/'):
@@ -171,7 +219,10 @@ def test_a_weight_that_is_not_a_number_ends_the_run(data, tmp_path, monkeypatch)
     steps, step = [], nn.train_step
     monkeypatch.setattr(nn, 'train_step', lambda *arguments: steps.append(1) or step(*arguments))
     monkeypatch.setattr(nn, 'get_weights', spoilt)
-    with pytest.raises(Diverged, match=r'checkpoint.npz: not written at epoch 1, 2\.W holds values that are not finite'):
+    with pytest.raises(
+        Diverged,
+        match=r'checkpoint.npz: not written at epoch 1, 2\.W holds values that are not finite',
+    ):
         training.train(settings(data, epochs=1), tmp_path / 'runs')
     (folder,) = (tmp_path / 'runs').iterdir()
     assert records.read_record(folder)['status'] == 'diverged'
@@ -199,14 +250,14 @@ def test_a_full_disk_at_the_checkpoint(data, tmp_path, monkeypatch):
 
 def test_a_wait_for_the_checkpoint_that_ctrl_c_cuts_short_is_taken_up_again(monkeypatch):
     """Else the record would say 'interrupted', and the lock be free, while the thread still writes."""
-    prepared = preparation.Prepared(None, None, None, None, None, None)
+    prepared = session.Session(None, None, None, None, None, None)
     prepared._writing = writing = futures.Future()
 
     def interrupted(pending):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(preparation.futures, 'wait', interrupted)
+        patch.setattr(session.futures, 'wait', interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepared.wait_for_checkpoint()
     writing.set_exception(NeonRnnError('the disk is full'))
@@ -228,18 +279,21 @@ def test_resuming_on_other_data_is_refused(data, tmp_path):
         training.resume(run.folder, epochs=2, data=other)
 
 
-@pytest.mark.parametrize(('changes', 'message'), [
-    ({'batch_size': 11}, '10 images do not fill one minibatch of 11'),
-    ({'batch_size': 0}, 'batch_size is 0'),
-    ({'epochs': 0}, 'epochs is 0'),
-    ({'threads': 0}, 'threads is 0'),
-    ({'seed': -1}, 'the seed is -1'),
-    ({'seed': 2 ** 32}, 'the seed is 4294967296'),
-    ({'model': 'vgg'}, "there is no model 'vgg'"),
-    ({'backend': 'numpy'}, "no backend 'numpy'"),
-    ({'engine': 'caffe'}, "no engine 'caffe'"),
-    ({'data': 'nowhere'}, 'nowhere: there is no such data set folder'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'batch_size': 11}, '10 images do not fill one minibatch of 11'),
+        ({'batch_size': 0}, 'batch_size is 0'),
+        ({'epochs': 0}, 'epochs is 0'),
+        ({'threads': 0}, 'threads is 0'),
+        ({'seed': -1}, 'the seed is -1'),
+        ({'seed': 2**32}, 'the seed is 4294967296'),
+        ({'model': 'vgg'}, "there is no model 'vgg'"),
+        ({'backend': 'numpy'}, "no backend 'numpy'"),
+        ({'engine': 'caffe'}, "no engine 'caffe'"),
+        ({'data': 'nowhere'}, 'nowhere: there is no such data set folder'),
+    ],
+)
 def test_settings_that_cannot_be(data, tmp_path, changes, message):
     with pytest.raises(UsageError, match=message):
         training.train(settings(data)._replace(**changes), tmp_path / 'runs')

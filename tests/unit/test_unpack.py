@@ -1,4 +1,5 @@
 """Archives of strangers: what is unpacked, and what never is."""
+
 import errno
 import io
 import tarfile
@@ -6,9 +7,9 @@ import zipfile
 
 import pytest
 
-from neon_rnn.errors import NeonRnnError, UsageError
 from neon_rnn.ingest import unpack as module
 from neon_rnn.ingest.unpack import unpack
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def member(name, data=b'data', kind=tarfile.REGTYPE, link=''):
@@ -42,8 +43,13 @@ def test_contents_arrive_and_are_unpacked_once(tmp_path, suffix):
         write_zip(path, {'d/one.txt': b'1' * 5000, 'two.txt': b''})
     else:
         mode = {'tar': 'w', 'tgz': 'w:gz'}.get(suffix, 'w:' + suffix[4:])
-        write_tar(path, member('d', kind=tarfile.DIRTYPE), member('d/one.txt', b'1' * 5000), member('two.txt', b''),
-                  mode=mode)
+        write_tar(
+            path,
+            member('d', kind=tarfile.DIRTYPE),
+            member('d/one.txt', b'1' * 5000),
+            member('two.txt', b''),
+            mode=mode,
+        )
     target = unpack(path, tmp_path / 'out')
     assert (target / 'd/one.txt').read_bytes() == b'1' * 5000
     assert (target / 'two.txt').read_bytes() == b''
@@ -54,17 +60,20 @@ def test_contents_arrive_and_are_unpacked_once(tmp_path, suffix):
     assert not (unpack(path, tmp_path / 'out') / 'mark').exists()
 
 
-@pytest.mark.parametrize(('hostile', 'message'), [
-    (member('../evil'), 'points outside'),
-    (member('/tmp/evil'), 'points outside'),
-    (member('d/../../evil'), 'points outside'),
-    (member('..\\evil'), 'points outside'),
-    (member('../', kind=tarfile.DIRTYPE), 'points outside'),
-    (member('link', kind=tarfile.SYMTYPE, link='/etc'), 'link or a device'),
-    (member('link', kind=tarfile.LNKTYPE, link='/etc/passwd'), 'link or a device'),
-    (member('null', kind=tarfile.CHRTYPE), 'link or a device'),
-    (member('pipe', kind=tarfile.FIFOTYPE), 'link or a device'),
-])
+@pytest.mark.parametrize(
+    ('hostile', 'message'),
+    [
+        (member('../evil'), 'points outside'),
+        (member('/tmp/evil'), 'points outside'),
+        (member('d/../../evil'), 'points outside'),
+        (member('..\\evil'), 'points outside'),
+        (member('../', kind=tarfile.DIRTYPE), 'points outside'),
+        (member('link', kind=tarfile.SYMTYPE, link='/etc'), 'link or a device'),
+        (member('link', kind=tarfile.LNKTYPE, link='/etc/passwd'), 'link or a device'),
+        (member('null', kind=tarfile.CHRTYPE), 'link or a device'),
+        (member('pipe', kind=tarfile.FIFOTYPE), 'link or a device'),
+    ],
+)
 def test_a_hostile_tar_leaves_nothing(tmp_path, hostile, message):
     path = write_tar(tmp_path / 'a.tar', member('fine'), hostile, member('link/passwd'))
     with pytest.raises(NeonRnnError, match=message):
@@ -73,11 +82,14 @@ def test_a_hostile_tar_leaves_nothing(tmp_path, hostile, message):
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ['a.tar', 'out']
 
 
-@pytest.mark.parametrize(('contents', 'kind', 'message'), [
-    ({'fine': b'', '../evil': b''}, None, 'points outside'),
-    ({'/evil': b''}, None, 'points outside'),
-    ({'link': b'/etc/passwd'}, 0o120777, 'link or a device'),
-])
+@pytest.mark.parametrize(
+    ('contents', 'kind', 'message'),
+    [
+        ({'fine': b'', '../evil': b''}, None, 'points outside'),
+        ({'/evil': b''}, None, 'points outside'),
+        ({'link': b'/etc/passwd'}, 0o120777, 'link or a device'),
+    ],
+)
 def test_a_hostile_zip_leaves_nothing(tmp_path, contents, kind, message):
     path = write_zip(tmp_path / 'a.zip', contents, kind)
     with pytest.raises(NeonRnnError, match=message):
@@ -87,8 +99,12 @@ def test_a_hostile_zip_leaves_nothing(tmp_path, contents, kind, message):
 
 @pytest.mark.parametrize('mode', ['w', 'w:gz'])
 def test_every_truncation_is_noticed(tmp_path, mode):
-    whole = write_tar(tmp_path / 'whole.tar', member('one', bytes(range(256)) * 9), member('two', b'x' * 600),
-                      mode=mode).read_bytes()
+    whole = write_tar(
+        tmp_path / 'whole.tar',
+        member('one', bytes(range(256)) * 9),
+        member('two', b'x' * 600),
+        mode=mode,
+    ).read_bytes()
     # A plain tar ends with any number of zero blocks, a gzip file with its checksum.
     end = len(whole) if mode == 'w:gz' else 512 + 2560 + 512 + 1024
     for length in [*range(0, end, 128 if mode == 'w' else 16), end - 1]:
@@ -105,7 +121,7 @@ def test_a_zip_cut_or_damaged(tmp_path):
     path.write_bytes(bytes(data[:-30]))
     with pytest.raises(NeonRnnError, match='truncated or damaged'):
         unpack(path, tmp_path / 'out')
-    data[40] ^= 0xff
+    data[40] ^= 0xFF
     path.write_bytes(bytes(data))
     with pytest.raises(NeonRnnError, match='truncated or damaged'):
         unpack(path, tmp_path / 'out')
@@ -113,10 +129,10 @@ def test_a_zip_cut_or_damaged(tmp_path):
 
 def test_a_bomb_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(module, 'SPARE', 1000)
-    path = write_zip(tmp_path / 'a.zip', {'zeros': bytes(10 ** 6)})
+    path = write_zip(tmp_path / 'a.zip', {'zeros': bytes(10**6)})
     with pytest.raises(NeonRnnError, match='more than photographs can be'):
         unpack(path, tmp_path / 'out')
-    path = write_tar(tmp_path / 'b.tar.gz', member('zeros', bytes(10 ** 6)), mode='w:gz')
+    path = write_tar(tmp_path / 'b.tar.gz', member('zeros', bytes(10**6)), mode='w:gz')
     with pytest.raises(NeonRnnError, match='more than photographs can be'):
         unpack(path, tmp_path / 'out')
 
@@ -128,6 +144,7 @@ def test_a_missing_archive_and_a_full_disk(tmp_path, monkeypatch):
 
     def full(*arguments):
         raise OSError(errno.ENOSPC, 'No space left on device')
+
     monkeypatch.setattr(module, '_unpack', full)
     with pytest.raises(NeonRnnError, match='the disk is full'):
         unpack(path, tmp_path / 'out')

@@ -1,14 +1,15 @@
 """The backend in use: made by `start` with neon's ``gen_backend``, its random numbers, and what computes."""
+
 import ctypes
 import os
 
 import numpy as np
 
-from neon_rnn import environment
 from neon_rnn.engines.neon import library
 from neon_rnn.engines.neon.merge_sum import refuse_undone_sums
 from neon_rnn.engines.neon.selftest import check_convolution
-from neon_rnn.errors import UsageError
+from neon_rnn.support import machine
+from neon_rnn.support.errors import UsageError
 
 #: What ``-b`` accepts -> neon's own name. cpu is the fast CPU path, as neon itself chooses it without a GPU.
 BACKENDS = {'gpu': 'gpu', 'mkl': 'mkl', 'cpu': 'mkl', 'numpy': 'cpu'}
@@ -61,15 +62,23 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
         This MKL computes convolutions wrongly.
     """
     if backend not in BACKENDS:
-        raise UsageError('the neon engine has no backend {!r}; it has gpu, mkl, cpu (the same as mkl) and numpy.'.format(
-            backend))
+        raise UsageError(
+            'the neon engine has no backend {!r}; it has gpu, mkl, cpu (the same as mkl) and numpy.'.format(
+                backend
+            )
+        )
     name = BACKENDS[backend]
     if precision not in ('float32', 'float64') or (precision == 'float64' and name != 'cpu'):
-        raise UsageError('the neon engine has no precision {!r} on backend {}: float32, and float64 on numpy.'.format(
-            precision, backend))
+        raise UsageError(
+            'the neon engine has no precision {!r} on backend {}: float32, and float64 on numpy.'.format(
+                precision, backend
+            )
+        )
     if threads is not None and name != 'mkl':
-        raise UsageError('the number of threads can be set for the mkl backend only; for numpy set '
-                         'OPENBLAS_NUM_THREADS before starting Python.')
+        raise UsageError(
+            'the number of threads can be set for the mkl backend only; for numpy set '
+            'OPENBLAS_NUM_THREADS before starting Python.'
+        )
     why_not = {'mkl': library.why_no_mkl, 'gpu': library.why_no_gpu, 'cpu': lambda: None}[name]()
     if why_not:
         raise UsageError('-b {}: {}'.format(backend, why_not))
@@ -86,11 +95,18 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
 
 def _generate(backend, name, batch_size, rng_seed, dtype):
     try:
-        return library.neon.backends.gen_backend(backend=name, batch_size=batch_size, rng_seed=rng_seed, datatype=dtype)
+        return library.neon.backends.gen_backend(
+            backend=name, batch_size=batch_size, rng_seed=rng_seed, datatype=dtype
+        )
     except (OSError, AssertionError, RuntimeError, SystemExit) as error:
-        hint = "Is MKL's folder where the engine was linked to find it (its RUNPATH), or in LD_LIBRARY_PATH?" \
-            if name == 'mkl' else 'neon_rnn doctor says what is missing.'
-        raise UsageError('-b {}: neon cannot make its {} backend ({}). {}'.format(backend, name, error, hint))
+        hint = (
+            "Is MKL's folder where the engine was linked to find it (its RUNPATH), or in LD_LIBRARY_PATH?"
+            if name == 'mkl'
+            else 'neon_rnn doctor says what is missing.'
+        )
+        raise UsageError(
+            '-b {}: neon cannot make its {} backend ({}). {}'.format(backend, name, error, hint)
+        )
 
 
 def _avoid_slow_path_on_amd():
@@ -99,7 +115,7 @@ def _avoid_slow_path_on_amd():
     MKL up to 2020.0 recognises only Intel's processors and takes SSE2 kernels on others, about four times slower here.
     A value that the user has set stays.
     """
-    if 'AMD' in environment.cpu_model():
+    if 'AMD' in machine.cpu_model():
         os.environ.setdefault(AMD_VARIABLE, AMD_VALUE)
 
 
@@ -116,18 +132,31 @@ def mkl_version(be):
 
 
 def _describe(be, name, precision, deterministic):
-    description = {'backend': {'cpu': 'numpy'}.get(name, name), 'precision': precision, 'threads': None,
-                   'deterministic': deterministic or name != 'gpu', 'neon': library.neon.__version__,
-                   'numpy': np.__version__, 'device': environment.cpu_model()}
+    description = {
+        'backend': {'cpu': 'numpy'}.get(name, name),
+        'precision': precision,
+        'threads': None,
+        'deterministic': deterministic or name != 'gpu',
+        'neon': library.neon.__version__,
+        'numpy': np.__version__,
+        'device': machine.cpu_model(),
+    }
     if name == 'mkl':
-        description.update(mkl=mkl_version(be), threads=int(be.mklEngine.MKL_Get_Max_Threads()),
-                           mkl_debug_cpu_type=os.environ.get(AMD_VARIABLE))
+        description.update(
+            mkl=mkl_version(be),
+            threads=int(be.mklEngine.MKL_Get_Max_Threads()),
+            mkl_debug_cpu_type=os.environ.get(AMD_VARIABLE),
+        )
     if name == 'gpu':
         import pycuda.driver as driver
+
         device = driver.Context.get_device()
-        description.update(device=device.name(), cuda='.'.join(str(part) for part in driver.get_version()),
-                           driver=driver.get_driver_version(),
-                           compute_capability='{}.{}'.format(*device.compute_capability()))
+        description.update(
+            device=device.name(),
+            cuda='.'.join(str(part) for part in driver.get_version()),
+            driver=driver.get_driver_version(),
+            compute_capability='{}.{}'.format(*device.compute_capability()),
+        )
     return description
 
 
@@ -138,8 +167,12 @@ def get_random_state():
     """
     be = active()
     _, keys, position, has_gauss, cached = be.rng.get_state()
-    state = {'keys': keys, 'position': np.int64(position), 'has_gauss': np.int64(has_gauss),
-             'cached_gaussian': np.float64(cached)}
+    state = {
+        'keys': keys,
+        'position': np.int64(position),
+        'has_gauss': np.int64(has_gauss),
+        'cached_gaussian': np.float64(cached),
+    }
     if be.backend_name == 'gpu':
         state['device'] = np.asarray(be.rng_get_state())
     return state
@@ -148,7 +181,14 @@ def get_random_state():
 def set_random_state(state):
     """Put back what `get_random_state` returned (in either engine)."""
     be = active()
-    be.rng.set_state(('MT19937', state['keys'], int(state['position']), int(state['has_gauss']),
-                      float(state['cached_gaussian'])))
+    be.rng.set_state(
+        (
+            'MT19937',
+            state['keys'],
+            int(state['position']),
+            int(state['has_gauss']),
+            float(state['cached_gaussian']),
+        )
+    )
     if 'device' in state and be.backend_name == 'gpu':
         be.rng_set_state(state['device'])

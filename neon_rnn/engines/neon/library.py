@@ -1,7 +1,8 @@
 """Intel neon itself: imported here first, so that what keeps it from working is said in a sentence."""
+
 import os
 
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 #: The version that was published with, and its commit in github.com/NervanaSystems/neon.
 VERSION = '2.6.0'
@@ -24,19 +25,28 @@ def import_neon():
     try:
         import neon
     except ImportError as error:
-        raise UsageError('Intel neon cannot be imported ({}). It needs version {} and Python 3.5 or 3.6: docs/container.md '
-                         'has the container that holds both.'.format(error, VERSION))
+        raise UsageError(
+            'Intel neon cannot be imported ({}). It needs version {} and Python 3.5 or 3.6: docs/container.md '
+            'has the container that holds both.'.format(error, VERSION)
+        )
     found = getattr(neon, '__version__', 'unknown')
     if found.split('+')[0] != VERSION:
-        raise UsageError('this is Intel neon {}; the experiment was published with {} (commit {}), and other versions '
-                         'compute other numbers. Install that one, or use the container (docs/container.md).'.format(
-                             found, VERSION, COMMIT))
+        raise UsageError(
+            'this is Intel neon {}; the experiment was published with {} (commit {}), and other versions '
+            'compute other numbers. Install that one, or use the container (docs/container.md).'.format(
+                found, VERSION, COMMIT
+            )
+        )
     try:
         import neon.backends
     except (ImportError, OSError) as error:
         # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304)
-        raise UsageError("neon {} is installed but its backends do not load ({}). Where pycuda or scikit-cuda is installed "
-                         "without CUDA, uninstall both: the mkl and cpu backends do not need them.".format(found, error))
+        raise UsageError(
+            'neon {} is installed but its backends do not load ({}). Where pycuda or scikit-cuda is installed '
+            'without CUDA, uninstall both: the mkl and cpu backends do not need them.'.format(
+                found, error
+            )
+        )
     return neon
 
 
@@ -44,21 +54,28 @@ def registered_backends():
     """The names of the backends whose modules neon could import: ``cpu``, ``mkl``, ``gpu``."""
     import_neon()
     from neon.backends.backend import Backend
+
     return sorted(Backend.backend_choices())
 
 
 def missing_engine_files():
     """The paths of the mkl backend's compiled parts that are not there."""
     folder = os.path.join(os.path.dirname(import_neon().backends.__file__), 'mklEngine')
-    return [os.path.join(folder, name) for name in ENGINE_FILES if not os.path.isfile(os.path.join(folder, name))]
+    return [
+        os.path.join(folder, name)
+        for name in ENGINE_FILES
+        if not os.path.isfile(os.path.join(folder, name))
+    ]
 
 
 def why_no_mkl():
     """What keeps the mkl backend from being made, before trying: a sentence, or None."""
     missing = missing_engine_files()
     if missing:
-        return ("neon's mkl engine is not built: {} is missing. Build it before neon is installed (make in "
-                'neon/backends/mklEngine, as the Dockerfile does).'.format(missing[0]))
+        return (
+            "neon's mkl engine is not built: {} is missing. Build it before neon is installed (make in "
+            'neon/backends/mklEngine, as the Dockerfile does).'.format(missing[0])
+        )
     if 'mkl' not in registered_backends():
         return "neon's mkl backend cannot be imported ({}).".format(_import_error('nervanamkl'))
     return None
@@ -69,13 +86,19 @@ def why_no_gpu():
     try:
         import pycuda.driver as driver
     except (ImportError, OSError) as error:
-        return ('no CUDA for Python here: pycuda cannot be imported ({}). The GPU image of the container has it; it needs '
-                'CUDA 8 and a GPU of the Kepler, Maxwell or Pascal generation (docs/container.md).'.format(error))
+        return (
+            'no CUDA for Python here: pycuda cannot be imported ({}). The GPU image of the container has it; it needs '
+            'CUDA 8 and a GPU of the Kepler, Maxwell or Pascal generation (docs/container.md).'.format(
+                error
+            )
+        )
     try:
         driver.init()
         count = driver.Device.count()
     except Exception as error:  # pycuda's own error types exist only where it could be imported
-        return 'CUDA does not start ({}). Is the driver there, and was the container started with the GPU?'.format(error)
+        return 'CUDA does not start ({}). Is the driver there, and was the container started with the GPU?'.format(
+            error
+        )
     if not count:
         return 'CUDA finds no GPU.'
     if 'gpu' not in registered_backends():

@@ -11,11 +11,12 @@ pathways read what is left: beside a SkipNode the gradients are then off by half
 In the residual networks of the table pathways end in batch norm or a SkipNode and a Rectlin follows the sum, and every sum is
 right, forward and backward (``tests/parity/neon_merge_checks.py``).
 """
+
 from neon.layers import MergeSum, Pooling, SkipNode
 from neon.layers.container import LayerContainer
 from neon.layers.layer import BatchNorm, Bias, Convolution
 
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 #: Layers of MKL's own that leave the error which they are given as it is.
 _LAST = (BatchNorm, Bias, Convolution, MergeSum, Pooling, SkipNode)
@@ -47,9 +48,11 @@ def refuse_other_pathways(container):
                 while isinstance(last, LayerContainer) and not isinstance(last, MergeSum):
                     last = last.layers[-1]
                 if not isinstance(last, _LAST):
-                    raise UsageError("on neon 2.6.0's mkl backend a pathway of a MergeSum has to end in a convolution, batch "
-                                     'norm, pooling or a SkipNode; here one ends in {}, and the gradients would be wrong. '
-                                     '{}'.format(type(last).__name__, _INSTEAD))
+                    raise UsageError(
+                        "on neon 2.6.0's mkl backend a pathway of a MergeSum has to end in a convolution, batch "
+                        'norm, pooling or a SkipNode; here one ends in {}, and the gradients would be wrong. '
+                        '{}'.format(type(last).__name__, _INSTEAD)
+                    )
         refuse_other_pathways(layer)
 
 
@@ -67,9 +70,11 @@ def refuse_undone_sums(be):
     def checked(primitives, count, tensors, output):
         for position, addresses in enumerate(tensors.reshape(count, _ADDRESSES), 1):
             if not (addresses[_LAYOUT] or addresses[_MKL_LAYOUT]):
-                raise UsageError("neon 2.6.0's mkl backend cannot add up this MergeSum: summand {} of {} comes from a layer "
-                                 "that is not one of MKL's, and neon would go on with the sum of the minibatch before. "
-                                 '{}'.format(position, count, _INSTEAD))
+                raise UsageError(
+                    "neon 2.6.0's mkl backend cannot add up this MergeSum: summand {} of {} comes from a layer "
+                    "that is not one of MKL's, and neon would go on with the sum of the minibatch before. "
+                    '{}'.format(position, count, _INSTEAD)
+                )
         add(primitives, count, tensors, output)
 
     be.sum_tensor = checked

@@ -4,9 +4,10 @@ Measured on an AMD EPYC: with MKL's AVX2 kernels the wheel 2018.0.0 gets the sec
 (none of the 1,152 values of the output is finite) and the first one right; with its default kernels both are wrong. The wheel
 2018.0.3 deviates by 7e-7 at most.
 """
+
 import numpy as np
 
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.support.errors import NeonRnnError
 
 TOLERANCE = 1e-3
 #: (channels, side, filters, padding, images); the second is the last convolution of the published network.
@@ -37,20 +38,43 @@ def _case(be, channels, side, filters, padding, images):
     weights = rng.randn(channels, filters).astype(np.float32)
     error = rng.randn(filters, outer, outer, images).astype(np.float32)
 
-    layer = be.conv_layer(be.default_dtype, N=images, C=channels, K=filters, H=side, W=side, R=1, S=1, pad_h=padding,
-                          pad_w=padding)
-    inputs, f, e = (be.array(values.reshape(shape)) for values, shape in (
-        (x, (-1, images)), (weights, (channels, filters)), (error, (-1, images))))
-    output, deltas, gradient = be.zeros((filters * outer * outer, images)), be.zeros(inputs.shape), be.zeros(f.shape)
+    layer = be.conv_layer(
+        be.default_dtype,
+        N=images,
+        C=channels,
+        K=filters,
+        H=side,
+        W=side,
+        R=1,
+        S=1,
+        pad_h=padding,
+        pad_w=padding,
+    )
+    inputs, f, e = (
+        be.array(values.reshape(shape))
+        for values, shape in (
+            (x, (-1, images)),
+            (weights, (channels, filters)),
+            (error, (-1, images)),
+        )
+    )
+    output, deltas, gradient = (
+        be.zeros((filters * outer * outer, images)),
+        be.zeros(inputs.shape),
+        be.zeros(f.shape),
+    )
     be.fprop_conv(layer, inputs, f, output)
     be.bprop_conv(layer, f, e, deltas)
     be.update_conv(layer, inputs, e, gradient)
 
-    inside = error[:, padding:padding + side, padding:padding + side]
+    inside = error[:, padding : padding + side, padding : padding + side]
     expected_output = np.zeros(error.shape)
-    expected_output[:, padding:padding + side, padding:padding + side] = _product(weights.T, x)
-    pairs = ((output, expected_output), (deltas, _product(weights, inside)),
-             (gradient, _rows(x).dot(_rows(inside).T)))
+    expected_output[:, padding : padding + side, padding : padding + side] = _product(weights.T, x)
+    pairs = (
+        (output, expected_output),
+        (deltas, _product(weights, inside)),
+        (gradient, _rows(x).dot(_rows(inside).T)),
+    )
     return max(_deviation(be, tensor, expected) for tensor, expected in pairs)
 
 
@@ -76,7 +100,12 @@ def check_convolution(be, version):
     """Raise `NeonRnnError` where the 1x1 convolution is wrong; `version` names the library in the message."""
     deviation = convolution_error(be)
     if not deviation < TOLERANCE:
-        found = 'the largest deviation is {:.1e} of the largest value'.format(deviation) if np.isfinite(deviation) else \
-            'some results are not finite'
-        raise NeonRnnError('this MKL computes 1x1 convolutions wrongly under neon: {} ({}). The wheel mkl 2018.0.0 is known '
-                           'for it; install mkl 2018.0.3.'.format(found, version))
+        found = (
+            'the largest deviation is {:.1e} of the largest value'.format(deviation)
+            if np.isfinite(deviation)
+            else 'some results are not finite'
+        )
+        raise NeonRnnError(
+            'this MKL computes 1x1 convolutions wrongly under neon: {} ({}). The wheel mkl 2018.0.0 is known '
+            'for it; install mkl 2018.0.3.'.format(found, version)
+        )

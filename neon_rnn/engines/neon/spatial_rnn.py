@@ -3,6 +3,7 @@
 After the recurrent layer of ReSeg (Visin et al., arXiv 1511.07053). Everything here uses public calls of neon's
 backends and tensors only, so that the gpu, mkl and cpu backends run the same code.
 """
+
 from neon import NervanaObject
 from neon.layers.container import DeltasTree
 from neon.layers.layer import Layer
@@ -11,7 +12,7 @@ from neon.optimizers.optimizer import get_param_list
 from neon.util.persist import load_class
 
 from neon_rnn.engines.neon.sweep import Sweep
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 DIRECTIONS = ('vertical', 'horizontal')
 
@@ -58,14 +59,18 @@ class SpatialRNN(Layer):
         self.block_shape = tuple(int(size) for size in block_shape)
         _check_blocks(self.input_shape, self.block_shape)
         if not (isinstance(RNN, type) and issubclass(RNN, (BiRNN, Recurrent))):
-            raise UsageError("SpatialRNN: RNN has to be one of neon's recurrent layers (BiRNN, BiLSTM, BiBNRNN, "
-                             'Recurrent, LSTM, GRU), not {!r}.'.format(RNN))
+            raise UsageError(
+                "SpatialRNN: RNN has to be one of neon's recurrent layers (BiRNN, BiLSTM, BiBNRNN, "
+                'Recurrent, LSTM, GRU), not {!r}.'.format(RNN)
+            )
         self.RNN = RNN
         self.RNN_params = dict(RNN_params)
         arguments = dict(self.RNN_params)
         if not arguments.setdefault('reset_cells', True):
-            raise UsageError('SpatialRNN: reset_cells=False would carry the state of one minibatch into the next, so '
-                             "that an image's result depends on other images. Leave it out or give True.")
+            raise UsageError(
+                'SpatialRNN: reset_cells=False would carry the state of one minibatch into the next, so '
+                "that an image's result depends on other images. Leave it out or give True."
+            )
         self.has_params = True
         self.owns_delta = True
         self._sweeps = [Sweep(RNN(**arguments)) for _ in DIRECTIONS]
@@ -75,12 +80,17 @@ class SpatialRNN(Layer):
         channels, height, width = self.input_shape
         sizes = tuple(self.block_shape[1:])
         if not hasattr(self, 'out_shape'):
-            return "SpatialRNN Layer '{}': {} x ({}x{}) inputs, {}x{} blocks, not configured".format(
-                self.name, channels, height, width, *sizes)
-        sweeps = ', '.join('{} {}'.format(direction, sweep)
-                           for direction, sweep in zip(DIRECTIONS, self._sweeps))
+            return (
+                "SpatialRNN Layer '{}': {} x ({}x{}) inputs, {}x{} blocks, not configured".format(
+                    self.name, channels, height, width, *sizes
+                )
+            )
+        sweeps = ', '.join(
+            '{} {}'.format(direction, sweep) for direction, sweep in zip(DIRECTIONS, self._sweeps)
+        )
         return "SpatialRNN Layer '{}': {} x ({}x{}) inputs, {} x ({}x{}) outputs, {}x{} blocks; {}".format(
-            self.name, channels, height, width, *(self.out_shape + sizes + (sweeps,)))
+            self.name, channels, height, width, *(self.out_shape + sizes + (sweeps,))
+        )
 
     def configure(self, in_obj):
         """Take the shape of the layer before and work out the shapes of the sweeps.
@@ -91,10 +101,15 @@ class SpatialRNN(Layer):
             The layer before hands over another shape than `input_shape`.
         """
         super(SpatialRNN, self).configure(in_obj)
-        found = tuple(self.in_shape) if isinstance(self.in_shape, (tuple, list)) else (self.in_shape,)
+        found = (
+            tuple(self.in_shape) if isinstance(self.in_shape, (tuple, list)) else (self.in_shape,)
+        )
         if found != self.input_shape:
-            raise UsageError('SpatialRNN: input_shape is {}, but the layer before hands over {}.'.format(
-                self.input_shape, found))
+            raise UsageError(
+                'SpatialRNN: input_shape is {}, but the layer before hands over {}.'.format(
+                    self.input_shape, found
+                )
+            )
         self.in_shape = found
         channels, height, width = self.input_shape
         _, block_height, block_width = self.block_shape
@@ -149,8 +164,11 @@ class SpatialRNN(Layer):
         self.be.convert_data(inputs, False)
         vertical, horizontal = self._sweeps
         # (C, row, I, column, J, image) -> (C, I, J, row, column, image)
-        self.be.copy_transpose(inputs.reshape(self._map_view()), vertical.inputs.reshape(self._block_view()),
-                               (0, 2, 4, 1, 3, 5))
+        self.be.copy_transpose(
+            inputs.reshape(self._map_view()),
+            vertical.inputs.reshape(self._block_view()),
+            (0, 2, 4, 1, 3, 5),
+        )
         swept = vertical.fprop(inference)
         self._swap(swept, vertical, horizontal.inputs)
         swept = horizontal.fprop(inference)
@@ -194,8 +212,9 @@ class SpatialRNN(Layer):
         else:
             self.be.clean_data(deltas, True)
         # (C, I, J, row, column, image) -> (C, row, I, column, J, image)
-        self.be.copy_transpose(swept.reshape(self._block_view()), deltas.reshape(self._map_view()),
-                               (0, 3, 1, 4, 2, 5))
+        self.be.copy_transpose(
+            swept.reshape(self._block_view()), deltas.reshape(self._map_view()), (0, 3, 1, 4, 2, 5)
+        )
         if accumulate:
             self.deltas[:] = alpha * deltas + beta * self.deltas
         return self.deltas
@@ -214,14 +233,19 @@ class SpatialRNN(Layer):
 
     def _swap(self, swept, sweep, out):
         """(features, step, line, image) of a sweep -> (features, line, step, image)."""
-        self.be.copy_transpose(swept.reshape((sweep.features, sweep.steps, sweep.lines, self._images)),
-                               out.reshape((sweep.features, sweep.lines, sweep.steps, self._images)), (0, 2, 1, 3))
+        self.be.copy_transpose(
+            swept.reshape((sweep.features, sweep.steps, sweep.lines, self._images)),
+            out.reshape((sweep.features, sweep.lines, sweep.steps, self._images)),
+            (0, 2, 1, 3),
+        )
 
     def _unswap(self, error, sweep):
         """(features, line, step, image) -> the error of a sweep, (features, step, line, image)."""
-        self.be.copy_transpose(error.reshape((sweep.features, sweep.lines, sweep.steps, self._images)),
-                               sweep.errors.reshape((sweep.features, sweep.steps, sweep.lines, self._images)),
-                               (0, 2, 1, 3))
+        self.be.copy_transpose(
+            error.reshape((sweep.features, sweep.lines, sweep.steps, self._images)),
+            sweep.errors.reshape((sweep.features, sweep.steps, sweep.lines, self._images)),
+            (0, 2, 1, 3),
+        )
 
     def get_params(self):
         """The parameters, gradients and states of both layers, as neon's optimisers take them."""
@@ -233,16 +257,30 @@ class SpatialRNN(Layer):
 
     def get_description(self, get_weights=False, keep_states=True):
         """What `Model.serialize` writes: plain types and arrays, ``params`` and ``states`` by direction."""
-        parameters = {key: value.get_description() if isinstance(value, NervanaObject) else value
-                      for key, value in self.RNN_params.items()}
-        config = {'input_shape': self.input_shape, 'block_shape': self.block_shape, 'RNN_params': parameters,
-                  'RNN': '{}.{}'.format(self.RNN.__module__, self.RNN.__name__), 'name': self.name}
+        parameters = {
+            key: value.get_description() if isinstance(value, NervanaObject) else value
+            for key, value in self.RNN_params.items()
+        }
+        config = {
+            'input_shape': self.input_shape,
+            'block_shape': self.block_shape,
+            'RNN_params': parameters,
+            'RNN': '{}.{}'.format(self.RNN.__module__, self.RNN.__name__),
+            'name': self.name,
+        }
         description = {'type': self.modulenm, 'config': config}
         if get_weights:
-            inner = {direction: sweep.describe(keep_states) for direction, sweep in zip(DIRECTIONS, self._sweeps)}
-            description['params'] = {direction: inner[direction]['params'] for direction in DIRECTIONS}
+            inner = {
+                direction: sweep.describe(keep_states)
+                for direction, sweep in zip(DIRECTIONS, self._sweeps)
+            }
+            description['params'] = {
+                direction: inner[direction]['params'] for direction in DIRECTIONS
+            }
             if keep_states:
-                description['states'] = {direction: inner[direction]['states'] for direction in DIRECTIONS}
+                description['states'] = {
+                    direction: inner[direction]['states'] for direction in DIRECTIONS
+                }
         return description
 
     @classmethod
@@ -264,8 +302,11 @@ class SpatialRNN(Layer):
         for direction, sweep in zip(DIRECTIONS, self._sweeps):
             layer, params = sweep.layer, pdict['params'][direction]
             if layer.W is not None and tuple(layer.W.shape) != tuple(params['W'].shape):
-                raise UsageError('SpatialRNN {}: the {} W has the shape {} here and {} in the file.'.format(
-                    self.name, direction, tuple(layer.W.shape), tuple(params['W'].shape)))
+                raise UsageError(
+                    'SpatialRNN {}: the {} W has the shape {} here and {} in the file.'.format(
+                        self.name, direction, tuple(layer.W.shape), tuple(params['W'].shape)
+                    )
+                )
             sweep.load_params(params)
 
     def set_states(self, pdict):
@@ -278,14 +319,22 @@ class SpatialRNN(Layer):
 def _check_blocks(input_shape, block_shape):
     """Refuse blocks that do not tile the map, naming the numbers."""
     if len(input_shape) != 3 or len(block_shape) != 3:
-        raise UsageError('SpatialRNN: input_shape and block_shape have three sizes (channels, height, width), not '
-                         '{} and {}.'.format(input_shape, block_shape))
+        raise UsageError(
+            'SpatialRNN: input_shape and block_shape have three sizes (channels, height, width), not '
+            '{} and {}.'.format(input_shape, block_shape)
+        )
     if min(input_shape + block_shape) < 1:
-        raise UsageError('SpatialRNN: sizes have to be positive, not {} and {}.'.format(input_shape, block_shape))
+        raise UsageError(
+            'SpatialRNN: sizes have to be positive, not {} and {}.'.format(input_shape, block_shape)
+        )
     if block_shape[0] != input_shape[0]:
-        raise UsageError('SpatialRNN: a block takes all channels: block_shape {} has {} of the {} of input_shape '
-                         '{}.'.format(block_shape, block_shape[0], input_shape[0], input_shape))
+        raise UsageError(
+            'SpatialRNN: a block takes all channels: block_shape {} has {} of the {} of input_shape '
+            '{}.'.format(block_shape, block_shape[0], input_shape[0], input_shape)
+        )
     for axis, size, block in zip(('height', 'width'), input_shape[1:], block_shape[1:]):
         if size % block:
-            raise UsageError('SpatialRNN: the block {} {} does not divide the map {} {} (block_shape {}, '
-                             'input_shape {}).'.format(axis, block, axis, size, block_shape, input_shape))
+            raise UsageError(
+                'SpatialRNN: the block {} {} does not divide the map {} {} (block_shape {}, '
+                'input_shape {}).'.format(axis, block, axis, size, block_shape, input_shape)
+            )

@@ -1,13 +1,14 @@
 """What the training loop calls: feed, train step, predict."""
+
 import numpy as np
 
 from neon_rnn.engines.neon.backend import active
 from neon_rnn.engines.neon.merge_sum import refuse_other_pathways
-from neon_rnn.errors import UsageError
+from neon_rnn.support.errors import UsageError
 
 
 def feed(minibatches):
-    """Iterate ``(inputs, labels, count)`` over `dataset.Minibatches`."""
+    """Iterate ``(inputs, labels, count)`` over `data.minibatches.Minibatches`."""
     for minibatch in minibatches:
         yield minibatch.inputs, minibatch.labels, minibatch.count
 
@@ -29,8 +30,10 @@ def _load(model, inputs):
     """Put images, uint8 (batch, C*H*W), into the input tensor."""
     be, buffer = active(), _input_buffer(model)
     if inputs.shape != buffer.shape[::-1]:
-        raise UsageError('a minibatch of shape {} does not fit the model, which takes {} (images, values); the batch '
-                         'size is fixed when the backend is started.'.format(inputs.shape, buffer.shape[::-1]))
+        raise UsageError(
+            'a minibatch of shape {} does not fit the model, which takes {} (images, values); the batch '
+            'size is fixed when the backend is started.'.format(inputs.shape, buffer.shape[::-1])
+        )
     be.clean_data(buffer, True)
     buffer.set(np.ascontiguousarray(inputs.T, dtype=buffer.dtype))
     return buffer
@@ -88,9 +91,9 @@ def predict(model, inputs):
     _input_buffer(model)
     probabilities = np.zeros((len(inputs), model.target_buffer.shape[0]), dtype=np.float32)
     for first in range(0, len(inputs), be.bsz):
-        part = inputs[first:first + be.bsz]
+        part = inputs[first : first + be.bsz]
         padded = np.zeros((be.bsz, inputs.shape[1]), dtype=inputs.dtype)
-        padded[:len(part)] = part
+        padded[: len(part)] = part
         y = model.fprop(_load(model, padded), inference=True)
-        probabilities[first:first + len(part)] = y.get().T[:len(part)]
+        probabilities[first : first + len(part)] = y.get().T[: len(part)]
     return probabilities

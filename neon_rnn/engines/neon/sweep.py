@@ -1,4 +1,5 @@
 """One sweep of SpatialRNN: a recurrent layer of neon run along all lines of a map at once."""
+
 import contextlib
 
 from neon import NervanaObject
@@ -35,7 +36,9 @@ class Sweep(NervanaObject):
         self._params_to_load, self._states_to_load = {}, None
 
     def __str__(self):
-        return '{} {} -> {}, {} steps'.format(self.layer.classnm, self.layer.nin, self.features, self.steps)
+        return '{} {} -> {}, {} steps'.format(
+            self.layer.classnm, self.layer.nin, self.features, self.steps
+        )
 
     @contextlib.contextmanager
     def _lines_as_batch(self):
@@ -95,13 +98,17 @@ class Sweep(NervanaObject):
                 params[name] = getattr(self.layer, name).get()
         description = {'params': params}
         if keep_states:
-            states = [[state.get() for state in states] for _, states in get_param_list([self.layer])]
+            states = [
+                [state.get() for state in states] for _, states in get_param_list([self.layer])
+            ]
             description['states'] = states if len(states) > 1 else states[0]
         return description
 
     def load_params(self, params):
         """Take the ``params`` of a description, before the layer is allocated or after."""
-        self.layer.set_params({'params': {name: params[name] for name in params if name not in LEFT_OUT}})
+        self.layer.set_params(
+            {'params': {name: params[name] for name in params if name not in LEFT_OUT}}
+        )
         self._params_to_load = {name: params[name] for name in LEFT_OUT if name in params}
         self._load_rest()
 

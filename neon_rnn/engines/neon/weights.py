@@ -1,14 +1,15 @@
 """Weights and optimiser state, in and out, in neon's parameter structure (``docs/architecture.md``)."""
+
 import collections
 
 import numpy as np
 from neon.layers.container import LayerContainer
 from neon.optimizers.optimizer import get_param_list
 
-from neon_rnn.checkpoint import STATISTICS, TRAINED, check_fit
 from neon_rnn.engines.neon.backend import active
 from neon_rnn.engines.neon.spatial_rnn import DIRECTIONS, SpatialRNN
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.engines.parameters import STATISTICS, TRAINED, check_fit
+from neon_rnn.support.errors import NeonRnnError
 
 #: A named tensor of a model; `gradient` and `states` (neon's list of the optimiser's tensors) are None for statistics.
 Parameter = collections.namedtuple('Parameter', 'name tensor gradient states')
@@ -24,7 +25,7 @@ def parameters(model):
     Raises
     ------
     NeonRnnError
-        A layer trains a parameter under another name than those of `checkpoint.TRAINED`.
+        A layer trains a parameter under another name than those of `parameters.TRAINED`.
     """
     return list(_container_parameters(model.layers, ''))
 
@@ -35,8 +36,13 @@ def _container_parameters(container, prefix):
         if isinstance(layer, LayerContainer):
             parts = _container_parameters(layer, name)
         elif isinstance(layer, SpatialRNN):
-            parts = (parameter for direction in DIRECTIONS
-                     for parameter in _layer_parameters(getattr(layer, direction), name + direction + '.'))
+            parts = (
+                parameter
+                for direction in DIRECTIONS
+                for parameter in _layer_parameters(
+                    getattr(layer, direction), name + direction + '.'
+                )
+            )
         else:
             parts = _layer_parameters(layer, name)
         for parameter in parts:
@@ -50,8 +56,11 @@ def _layer_parameters(layer, prefix):
         # with a default: on CPython 3.5 and 3.6 a StopIteration here would end the generator, and lose the rest in silence
         name = next((name for name in TRAINED if getattr(layer, name, None) is tensor), None)
         if name is None:
-            raise NeonRnnError('layer {} ({}) trains a parameter that is none of {}; it cannot be saved.'.format(
-                prefix.rstrip('.'), type(layer).__name__, ', '.join(TRAINED)))
+            raise NeonRnnError(
+                'layer {} ({}) trains a parameter that is none of {}; it cannot be saved.'.format(
+                    prefix.rstrip('.'), type(layer).__name__, ', '.join(TRAINED)
+                )
+            )
         yield Parameter(prefix + name, tensor, gradient, states)
     for name in STATISTICS:
         tensor = getattr(layer, name, None)
@@ -68,8 +77,10 @@ def _set(tensor, values):
 
 def get_weights(model):
     """Every parameter and running statistic, name -> float32 array in neon's shape."""
-    return collections.OrderedDict((parameter.name, np.asarray(parameter.tensor.get(), dtype=np.float32))
-                                   for parameter in parameters(model))
+    return collections.OrderedDict(
+        (parameter.name, np.asarray(parameter.tensor.get(), dtype=np.float32))
+        for parameter in parameters(model)
+    )
 
 
 def set_weights(model, weights):
@@ -81,15 +92,23 @@ def set_weights(model, weights):
         Names or shapes differ; nothing is changed then.
     """
     found = parameters(model)
-    check_fit(collections.OrderedDict((parameter.name, tuple(parameter.tensor.shape)) for parameter in found), weights)
+    check_fit(
+        collections.OrderedDict(
+            (parameter.name, tuple(parameter.tensor.shape)) for parameter in found
+        ),
+        weights,
+    )
     for parameter in found:
         _set(parameter.tensor, weights[parameter.name])
 
 
 def get_optimizer_state(model, optimizer):
     """Name -> the state arrays (the velocity) of every trained parameter; empty before the first step."""
-    return collections.OrderedDict((parameter.name, [state.get() for state in parameter.states])
-                                   for parameter in parameters(model) if parameter.states)
+    return collections.OrderedDict(
+        (parameter.name, [state.get() for state in parameter.states])
+        for parameter in parameters(model)
+        if parameter.states
+    )
 
 
 def set_optimizer_state(model, optimizer, state):
@@ -102,8 +121,13 @@ def set_optimizer_state(model, optimizer, state):
     """
     trained = [parameter for parameter in parameters(model) if parameter.states is not None]
     if state:
-        check_fit(collections.OrderedDict((parameter.name, tuple(parameter.tensor.shape)) for parameter in trained),
-                  {name: arrays[0] for name, arrays in state.items()}, what='optimiser states')
+        check_fit(
+            collections.OrderedDict(
+                (parameter.name, tuple(parameter.tensor.shape)) for parameter in trained
+            ),
+            {name: arrays[0] for name, arrays in state.items()},
+            what='optimiser states',
+        )
     be = active()
     for parameter in trained:
         del parameter.states[:]

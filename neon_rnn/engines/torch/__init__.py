@@ -2,35 +2,127 @@
 
 Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the recurrent layers that neon lacks.
 """
+
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
-from neon_rnn.engines.torch.cells import BiDeepOutput, BiDeepTransition, BiJordan, StackedBiRNN
-from neon_rnn.engines.torch.compound import Affine, Conv
-from neon_rnn.engines.torch.containers import MergeSum, Sequential, SkipNode
-from neon_rnn.engines.torch.depthwise import ClippedRectlin, DepthwiseConvolution, SamePadding
-from neon_rnn.engines.torch.elman import BiBNRNN, BiRNN, Recurrent
 from neon_rnn.engines.torch.feeding import feed
-from neon_rnn.engines.torch.gated import GRU, LSTM, BiGRU, BiLSTM
-from neon_rnn.engines.torch.initializers import Constant, Gaussian, GlorotUniform, Kaiming, Uniform, Xavier
-from neon_rnn.engines.torch.layers import Activation, BatchNorm, DataTransform, Dropout, Pooling
+from neon_rnn.engines.torch.layers.compound import Affine, Conv
+from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, SkipNode
+from neon_rnn.engines.torch.layers.depthwise import (
+    ClippedRectlin,
+    DepthwiseConvolution,
+    SamePadding,
+)
+from neon_rnn.engines.torch.layers.feedforward import (
+    Activation,
+    BatchNorm,
+    DataTransform,
+    Dropout,
+    Pooling,
+)
+from neon_rnn.engines.torch.layers.initializers import (
+    Constant,
+    Gaussian,
+    GlorotUniform,
+    Kaiming,
+    Uniform,
+    Xavier,
+)
+from neon_rnn.engines.torch.layers.transforms import (
+    Identity,
+    Logistic,
+    Normalizer,
+    Rectlin,
+    Softmax,
+    Tanh,
+)
 from neon_rnn.engines.torch.model import Model
+from neon_rnn.engines.torch.optimizer import (
+    CrossEntropyMulti,
+    GeneralizedCost,
+    GradientDescentMomentum,
+    Schedule,
+)
+from neon_rnn.engines.torch.recurrent.elman import BiBNRNN, BiRNN, Recurrent
+from neon_rnn.engines.torch.recurrent.gated import GRU, LSTM, BiGRU, BiLSTM
+from neon_rnn.engines.torch.recurrent.lecture_cells import (
+    BiDeepOutput,
+    BiDeepTransition,
+    BiJordan,
+    StackedBiRNN,
+)
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 from neon_rnn.engines.torch.step import predict, train_step
-from neon_rnn.engines.torch.training import CrossEntropyMulti, GeneralizedCost, GradientDescentMomentum, Schedule
-from neon_rnn.engines.torch.transforms import Identity, Logistic, Normalizer, Rectlin, Softmax, Tanh
-from neon_rnn.engines.torch.weights import get_optimizer_state, get_weights, set_optimizer_state, set_weights
+from neon_rnn.engines.torch.weights import (
+    get_optimizer_state,
+    get_weights,
+    set_optimizer_state,
+    set_weights,
+)
 
 #: Beyond the contract: what neon does not have.
 EXTRAS = (
-    'BiDeepOutput', 'BiDeepTransition', 'BiGRU', 'BiJordan', 'ClippedRectlin', 'DepthwiseConvolution',
-    'SamePadding', 'StackedBiRNN',
+    'BiDeepOutput',
+    'BiDeepTransition',
+    'BiGRU',
+    'BiJordan',
+    'ClippedRectlin',
+    'DepthwiseConvolution',
+    'SamePadding',
+    'StackedBiRNN',
 )
 
 __all__ = [
-    'Activation', 'Affine', 'BatchNorm', 'BiBNRNN', 'BiDeepOutput', 'BiDeepTransition', 'BiGRU', 'BiJordan',
-    'BiLSTM', 'BiRNN', 'ClippedRectlin', 'Constant', 'Conv', 'CrossEntropyMulti', 'DataTransform',
-    'DepthwiseConvolution', 'Dropout', 'EXTRAS', 'GRU', 'Gaussian', 'GeneralizedCost', 'GlorotUniform',
-    'GradientDescentMomentum', 'Identity', 'Kaiming', 'LSTM', 'Logistic', 'MergeSum', 'Model', 'Normalizer',
-    'Pooling', 'Rectlin', 'Recurrent', 'SamePadding', 'Schedule', 'Sequential', 'SkipNode', 'Softmax', 'SpatialRNN',
-    'StackedBiRNN', 'Tanh', 'Uniform', 'Xavier', 'feed', 'get_optimizer_state', 'get_random_state', 'get_weights',
-    'predict', 'set_optimizer_state', 'set_random_state', 'set_weights', 'start', 'train_step',
+    'Activation',
+    'Affine',
+    'BatchNorm',
+    'BiBNRNN',
+    'BiDeepOutput',
+    'BiDeepTransition',
+    'BiGRU',
+    'BiJordan',
+    'BiLSTM',
+    'BiRNN',
+    'ClippedRectlin',
+    'Constant',
+    'Conv',
+    'CrossEntropyMulti',
+    'DataTransform',
+    'DepthwiseConvolution',
+    'Dropout',
+    'EXTRAS',
+    'GRU',
+    'Gaussian',
+    'GeneralizedCost',
+    'GlorotUniform',
+    'GradientDescentMomentum',
+    'Identity',
+    'Kaiming',
+    'LSTM',
+    'Logistic',
+    'MergeSum',
+    'Model',
+    'Normalizer',
+    'Pooling',
+    'Rectlin',
+    'Recurrent',
+    'SamePadding',
+    'Schedule',
+    'Sequential',
+    'SkipNode',
+    'Softmax',
+    'SpatialRNN',
+    'StackedBiRNN',
+    'Tanh',
+    'Uniform',
+    'Xavier',
+    'feed',
+    'get_optimizer_state',
+    'get_random_state',
+    'get_weights',
+    'predict',
+    'set_optimizer_state',
+    'set_random_state',
+    'set_weights',
+    'start',
+    'train_step',
 ]

@@ -3,13 +3,14 @@
 By default glibc maps each block above some 32 MiB anew and returns it when it is freed, so that every minibatch pays
 for the same pages again: here a quarter of the time of plain PyTorch (docs/performance.md).
 """
+
 from __future__ import annotations
 
 import ctypes
 
 # <malloc.h>
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-_LIMIT = 2 ** 31 - 1
+_LIMIT = 2**31 - 1
 
 
 def keep_memory() -> str:
@@ -26,6 +27,8 @@ def keep_memory() -> str:
         return 'as the system has it'
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
     # glibc refuses a mapping threshold above half of an arena's heap in some versions; 32 MiB it always takes
-    done = [mallopt(M_TRIM_THRESHOLD, _LIMIT),
-            mallopt(M_MMAP_THRESHOLD, 2 ** 30) or mallopt(M_MMAP_THRESHOLD, 2 ** 25)]
+    done = [
+        mallopt(M_TRIM_THRESHOLD, _LIMIT),
+        mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25),
+    ]
     return 'keeps freed memory' if all(done) else 'as the system has it'

@@ -1,4 +1,5 @@
 """The backend in use: device, precision, batch size, random numbers (neon: ``gen_backend``, ``NervanaObject.be``)."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -9,13 +10,18 @@ from typing import Any
 import numpy
 import torch
 
-from neon_rnn import environment
 from neon_rnn.engines.torch import allocator, distributed
-from neon_rnn.errors import UsageError
+from neon_rnn.support import machine
+from neon_rnn.support.errors import UsageError
 
 #: What `-b` accepts -> the device. mkl is neon's word for the fast CPU path; oneDNN is MKL-DNN's heir.
 DEVICES = {'gpu': 'cuda', 'cpu': 'cpu', 'mkl': 'cpu'}
-PRECISIONS = {'float32': torch.float32, 'float64': torch.float64, 'bf16': torch.float32, 'tf32': torch.float32}
+PRECISIONS = {
+    'float32': torch.float32,
+    'float64': torch.float64,
+    'bf16': torch.float32,
+    'tf32': torch.float32,
+}
 
 
 @dataclasses.dataclass
@@ -60,8 +66,14 @@ def active() -> Backend:
     return _active
 
 
-def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float32', threads: int | None = None,
-          deterministic: bool = False) -> dict[str, Any]:
+def start(
+    backend: str,
+    batch_size: int,
+    rng_seed: int,
+    precision: str = 'float32',
+    threads: int | None = None,
+    deterministic: bool = False,
+) -> dict[str, Any]:
     """Make the backend that everything after it uses.
 
     Parameters
@@ -76,7 +88,7 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
         ``'bf16'``.
     threads : int, optional
         CPU threads, of all ranks on this machine together; default: all the cores this process may use
-        (`environment.cores`).
+        (`machine.cores`).
     deterministic : bool
         Only kernels whose result does not change from run to run.
 
@@ -92,37 +104,64 @@ def start(backend: str, batch_size: int, rng_seed: int, precision: str = 'float3
     """
     global _active
     if backend not in DEVICES:
-        raise UsageError('the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as cpu).'.format(
-            backend))
+        raise UsageError(
+            'the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as cpu).'.format(
+                backend
+            )
+        )
     if precision not in PRECISIONS:
-        raise UsageError('there is no precision {!r}; choose {}.'.format(precision, ', '.join(PRECISIONS)))
+        raise UsageError(
+            'there is no precision {!r}; choose {}.'.format(precision, ', '.join(PRECISIONS))
+        )
     device = torch.device(DEVICES[backend])
     if precision == 'tf32' and device.type != 'cuda':
         raise UsageError('precision tf32 is for -b gpu; a processor has float32 and bf16.')
     if device.type == 'cuda' and not torch.cuda.is_available():
-        build = 'a CPU build' if torch.version.cuda is None else 'built for CUDA ' + torch.version.cuda
-        raise UsageError('-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of '
-                         'PyTorch and a driver.'.format(torch.__version__, build))
+        build = (
+            'a CPU build' if torch.version.cuda is None else 'built for CUDA ' + torch.version.cuda
+        )
+        raise UsageError(
+            '-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of '
+            'PyTorch and a driver.'.format(torch.__version__, build)
+        )
     device = distributed.join(device.type, batch_size)
-    total = environment.cores() if threads is None else threads
+    total = machine.cores() if threads is None else threads
     torch.set_num_threads(distributed.threads(total))
     if deterministic:
-        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')  # cuBLAS asks for it, before its first call
+        os.environ.setdefault(
+            'CUBLAS_WORKSPACE_CONFIG', ':4096:8'
+        )  # cuBLAS asks for it, before its first call
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
-    _active = Backend('gpu' if device.type == 'cuda' else 'cpu', device, PRECISIONS[precision], precision == 'bf16',
-                      batch_size, numpy.random.RandomState(rng_seed))
+    _active = Backend(
+        'gpu' if device.type == 'cuda' else 'cpu',
+        device,
+        PRECISIONS[precision],
+        precision == 'bf16',
+        batch_size,
+        numpy.random.RandomState(rng_seed),
+    )
     description: dict[str, Any] = {
-        'backend': _active.name, 'precision': precision, 'threads': total, 'ranks': distributed.ranks(),
-        'deterministic': deterministic, 'torch': torch.__version__,
+        'backend': _active.name,
+        'precision': precision,
+        'threads': total,
+        'ranks': distributed.ranks(),
+        'deterministic': deterministic,
+        'torch': torch.__version__,
     }
     if device.type == 'cuda':
-        description.update(device=torch.cuda.get_device_name(device), cuda=torch.version.cuda,
-                           cudnn=torch.backends.cudnn.version())
+        description.update(
+            device=torch.cuda.get_device_name(device),
+            cuda=torch.version.cuda,
+            cudnn=torch.backends.cudnn.version(),
+        )
     else:
-        description.update(device=platform.machine(), capability=torch.backends.cpu.get_cpu_capability(),
-                           allocator=allocator.keep_memory())
+        description.update(
+            device=platform.machine(),
+            capability=torch.backends.cpu.get_cpu_capability(),
+            allocator=allocator.keep_memory(),
+        )
     return description
 
 
@@ -134,5 +173,12 @@ def get_random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Put back what `get_random_state` returned (in either engine); what only neon's gpu backend has is left out."""
-    active().rng.set_state(('MT19937', state['keys'], int(state['position']), int(state['has_gauss']),
-                            float(state['cached_gaussian'])))
+    active().rng.set_state(
+        (
+            'MT19937',
+            state['keys'],
+            int(state['position']),
+            int(state['has_gauss']),
+            float(state['cached_gaussian']),
+        )
+    )

@@ -3,6 +3,7 @@
 Each rank takes its part of every minibatch, batch norm looks at all of it, PyTorch's DistributedDataParallel averages
 the gradients, and dropout draws the masks of the whole minibatch: so several ranks compute what one computes.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 import torch
 import torch.distributed
 
-from neon_rnn.errors import NeonRnnError, UsageError
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def join(backend: str, batch_size: int) -> torch.device:
@@ -34,9 +35,16 @@ def join(backend: str, batch_size: int) -> torch.device:
     if world == 1:
         return torch.device(backend)
     if batch_size % world:
-        raise UsageError('a minibatch of {} does not divide by {} ranks; choose another -z or --nproc-per-node.'.format(
-            batch_size, world))
-    device = torch.device(backend, int(os.environ['LOCAL_RANK'])) if backend == 'cuda' else torch.device(backend)
+        raise UsageError(
+            'a minibatch of {} does not divide by {} ranks; choose another -z or --nproc-per-node.'.format(
+                batch_size, world
+            )
+        )
+    device = (
+        torch.device(backend, int(os.environ['LOCAL_RANK']))
+        if backend == 'cuda'
+        else torch.device(backend)
+    )
     if device.type == 'cuda':
         torch.cuda.set_device(device)
     if not _running():
@@ -86,7 +94,9 @@ def parallel(layers: torch.nn.Module) -> torch.nn.Module:
     if not _running():
         return layers
     # static_graph: parameters that never get a gradient (BiBNRNN's) are found once, in the first step
-    return torch.nn.parallel.DistributedDataParallel(layers, forward_sync_buffers=False, static_graph=True)
+    return torch.nn.parallel.DistributedDataParallel(
+        layers, forward_sync_buffers=False, static_graph=True
+    )
 
 
 @contextlib.contextmanager
@@ -102,12 +112,17 @@ def together() -> Iterator[None]:
         yield
     except RuntimeError as error:
         signs = ('Connection closed by peer', 'Connection reset by peer', 'Timed out waiting')
-        lost = isinstance(error, torch.distributed.DistError) or any(sign in str(error) for sign in signs)
+        lost = isinstance(error, torch.distributed.DistError) or any(
+            sign in str(error) for sign in signs
+        )
         if not (_running() and lost):
             raise
-        raise NeonRnnError('rank {} of {}: another rank has ended or does not answer ({}). Every run keeps its last '
-                           "checkpoint; 'neon_rnn train --resume RUN' goes on, with any number of ranks.".format(
-                               rank(), ranks(), str(error).splitlines()[0])) from error
+        raise NeonRnnError(
+            'rank {} of {}: another rank has ended or does not answer ({}). Every run keeps its last '
+            "checkpoint; 'neon_rnn train --resume RUN' goes on, with any number of ranks.".format(
+                rank(), ranks(), str(error).splitlines()[0]
+            )
+        ) from error
 
 
 def _running() -> bool:

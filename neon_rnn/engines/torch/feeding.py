@@ -1,4 +1,5 @@
 """Brings minibatches to where they are computed."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,9 +8,9 @@ from typing import Any
 import numpy
 import torch
 
-from neon_rnn.dataset import Minibatch
+from neon_rnn.data.minibatches import Minibatch
 from neon_rnn.engines.torch import backend, distributed
-from neon_rnn.prefetch import prefetch
+from neon_rnn.engines.torch.prefetch import prefetch
 
 #: The share of the free GPU memory that a data set may take.
 RESIDENT_SHARE = 0.5
@@ -19,7 +20,7 @@ _resident: tuple[Any, torch.Tensor, torch.Tensor] | None = None
 
 
 def feed(minibatches) -> Iterator[tuple]:
-    """Iterate ``(inputs, labels, count)`` over `dataset.Minibatches`; of several ranks, each gets its part.
+    """Iterate ``(inputs, labels, count)`` over `data.minibatches.Minibatches`; of several ranks, each gets its part.
 
     On a GPU the whole data set is put into its memory if it fits, and a minibatch is then gathered there; where it
     does not fit, and on the CPU, a thread reads ahead, and a rank reads only its own images.
@@ -46,9 +47,9 @@ def _indices(minibatches) -> Iterator[tuple[numpy.ndarray, int]]:
     """This rank's part of each minibatch, as indices into the data set, and how many are not filling in all of it."""
     order, size = minibatches.order, minibatches.batch_size
     for start in range(0, len(order), size):
-        indices = order[start:start + size]
+        indices = order[start : start + size]
         count = len(indices)
-        whole = numpy.concatenate([indices, order[:size - count]])
+        whole = numpy.concatenate([indices, order[: size - count]])
         yield whole[distributed.share(size)], count
 
 
@@ -69,7 +70,9 @@ def _fits(part, device: torch.device) -> bool:
     return part.count * int(numpy.prod(part.shape)) < RESIDENT_SHARE * free
 
 
-def _gathered(minibatches, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
+def _gathered(
+    minibatches, device: torch.device
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
     """Minibatches out of the data set on the device; nothing but the order of the epoch is copied there."""
     images, labels = _on_device(minibatches.part, device)
     batches = list(_indices(minibatches))
@@ -83,19 +86,26 @@ def _on_device(part, device: torch.device, piece: int = 1024) -> tuple[torch.Ten
     global _resident
     if _resident is None or _resident[0] is not part:
         _resident = None
-        images = torch.empty((part.count, int(numpy.prod(part.shape))), dtype=torch.uint8, device=device)
+        images = torch.empty(
+            (part.count, int(numpy.prod(part.shape))), dtype=torch.uint8, device=device
+        )
         for start in range(0, part.count, piece):
             indices = numpy.arange(start, min(start + piece, part.count))
-            images[start:start + len(indices)] = torch.from_numpy(part.read(indices))
+            images[start : start + len(indices)] = torch.from_numpy(part.read(indices))
         _resident = part, images, torch.from_numpy(part.labels).to(device)
     return _resident[1:]
 
 
 def _copied(minibatches, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
     """Minibatches read and pinned ahead by a thread, and copied while the device computes."""
+
     def pinned():
         for inputs, labels, count in _read(minibatches):
-            yield torch.from_numpy(inputs).pin_memory(), torch.from_numpy(labels).pin_memory(), count
+            yield (
+                torch.from_numpy(inputs).pin_memory(),
+                torch.from_numpy(labels).pin_memory(),
+                count,
+            )
 
     for inputs, labels, count in prefetch(pinned()):
         yield inputs.to(device, non_blocking=True), labels.to(device, non_blocking=True), count

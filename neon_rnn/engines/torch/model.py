@@ -1,4 +1,5 @@
 """The model: a list of layers that learns (neon/models/model.py)."""
+
 from __future__ import annotations
 
 import functools
@@ -6,10 +7,10 @@ import functools
 import torch
 
 from neon_rnn.engines.torch import backend, distributed
-from neon_rnn.engines.torch.containers import Sequential
-from neon_rnn.engines.torch.graph import StepGraph
-from neon_rnn.engines.torch.layer import Shape, Weight
-from neon_rnn.engines.torch.training import GeneralizedCost
+from neon_rnn.engines.torch.fast.cuda_graph import StepGraph
+from neon_rnn.engines.torch.layers.base import Shape, Weight
+from neon_rnn.engines.torch.layers.containers import Sequential
+from neon_rnn.engines.torch.optimizer import GeneralizedCost
 
 
 class Model:

@@ -2,12 +2,13 @@
 
 After ReSeg (Visin et al., arXiv 1511.07053).
 """
+
 from __future__ import annotations
 
 import torch
 
-from neon_rnn.engines.torch.layer import Layer, Weight
-from neon_rnn.errors import UsageError
+from neon_rnn.engines.torch.layers.base import Layer, Weight
+from neon_rnn.support.errors import UsageError
 
 
 class SpatialRNN(Layer):
@@ -45,16 +46,22 @@ class SpatialRNN(Layer):
         channels, height, width = self.input_shape
         depth, rows, columns = self.block_shape
         if depth != channels or min(rows, columns) < 1 or height % rows or width % columns:
-            raise UsageError('SpatialRNN: blocks {} do not divide the map {}: the channels must be equal, the rows '
-                             'divide {} and the columns divide {}.'.format(self.block_shape, self.input_shape, height,
-                                                                           width))
+            raise UsageError(
+                'SpatialRNN: blocks {} do not divide the map {}: the channels must be equal, the rows '
+                'divide {} and the columns divide {}.'.format(
+                    self.block_shape, self.input_shape, height, width
+                )
+            )
         self.vertical = RNN(**RNN_params)
         self.horizontal = RNN(**RNN_params)
 
     def configure(self, in_shape):
         if tuple(in_shape) != self.input_shape:
-            raise UsageError('SpatialRNN was made for input {} but the layer before gives {}.'.format(
-                self.input_shape, tuple(in_shape)))
+            raise UsageError(
+                'SpatialRNN was made for input {} but the layer before gives {}.'.format(
+                    self.input_shape, tuple(in_shape)
+                )
+            )
         super().configure(in_shape)
         channels, height, width = self.input_shape
         _, rows, columns = self.block_shape

@@ -1,4 +1,5 @@
 """What the training loop calls for every minibatch: train step, predict."""
+
 from __future__ import annotations
 
 import contextlib
@@ -8,19 +9,25 @@ import numpy
 import torch
 
 from neon_rnn.engines.torch import backend, distributed
-from neon_rnn.engines.torch.graph import StepGraph, recordable
-from neon_rnn.engines.torch.layer import features
+from neon_rnn.engines.torch.fast.cuda_graph import StepGraph, recordable
+from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.model import Model
-from neon_rnn.engines.torch.training import GradientDescentMomentum
-from neon_rnn.errors import NeonRnnError
+from neon_rnn.engines.torch.optimizer import GradientDescentMomentum
+from neon_rnn.support.errors import NeonRnnError
 
 
 def _images(model: Model, inputs) -> torch.Tensor:
     """uint8 (batch, C*H*W) -> a float tensor (batch, C, H, W) on the device."""
     active = backend.active()
-    tensor = torch.as_tensor(inputs).to(active.device, non_blocking=True).reshape(-1, *model.input_shape)
+    tensor = (
+        torch.as_tensor(inputs).to(active.device, non_blocking=True).reshape(-1, *model.input_shape)
+    )
     # on the CPU the first layers turn the pixels themselves
-    layout = torch.contiguous_format if active.device.type == 'cpu' or tensor.dim() < 4 else torch.channels_last
+    layout = (
+        torch.contiguous_format
+        if active.device.type == 'cpu' or tensor.dim() < 4
+        else torch.channels_last
+    )
     return tensor.to(active.dtype, memory_format=layout)
 
 
@@ -35,14 +42,21 @@ def _enough_memory() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(
+            error
+        ):
             raise
         active = backend.active()
-        raise NeonRnnError('not enough memory for minibatches of {} on {}; choose a smaller -z ({}).'.format(
-            active.batch_size, active.device, str(error).splitlines()[0])) from error
+        raise NeonRnnError(
+            'not enough memory for minibatches of {} on {}; choose a smaller -z ({}).'.format(
+                active.batch_size, active.device, str(error).splitlines()[0]
+            )
+        ) from error
 
 
-def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum, epoch: int) -> torch.Tensor:
+def train_step(
+    model: Model, inputs, labels, optimizer: GradientDescentMomentum, epoch: int
+) -> torch.Tensor:
     """Train on one minibatch.
 
     Parameters
@@ -70,7 +84,9 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
     assert model.cost is not None, 'initialize(input_shape, cost) comes first'
     model.layers.train()
     device = backend.active().device
-    images, targets = (torch.as_tensor(array).to(device, non_blocking=True) for array in (inputs, labels))
+    images, targets = (
+        torch.as_tensor(array).to(device, non_blocking=True) for array in (inputs, labels)
+    )
 
     def step(images, targets):
         return _step(model, images, targets, optimizer, epoch)
@@ -81,7 +97,12 @@ def train_step(model: Model, inputs, labels, optimizer: GradientDescentMomentum,
             model.graph = StepGraph()
         rate = optimizer.schedule.get_learning_rate(optimizer.learning_rate, epoch)
         with _enough_memory():
-            return model.graph(step, images, targets, (rate, *(each.data_ptr() for each in optimizer.velocity.values())))
+            return model.graph(
+                step,
+                images,
+                targets,
+                (rate, *(each.data_ptr() for each in optimizer.velocity.values())),
+            )
     with distributed.together(), _enough_memory():
         return step(images, targets)
 
@@ -116,10 +137,12 @@ def predict(model: Model, inputs) -> numpy.ndarray:
     model.layers.eval()
     size = backend.active().batch_size
     each = -(-len(inputs) // distributed.ranks())
-    share = inputs[distributed.rank() * each:(distributed.rank() + 1) * each]
-    probabilities = torch.zeros(each, features(model.layers.out_shape), device=backend.active().device)
+    share = inputs[distributed.rank() * each : (distributed.rank() + 1) * each]
+    probabilities = torch.zeros(
+        each, features(model.layers.out_shape), device=backend.active().device
+    )
     with _autocast(), distributed.together(), _enough_memory():
         for first in range(0, len(share), size):
-            y = model.layers(_images(model, share[first:first + size]))
-            probabilities[first:first + len(y)] = y.flatten(1)
-        return distributed.gather(probabilities)[:len(inputs)].cpu().numpy()
+            y = model.layers(_images(model, share[first : first + size]))
+            probabilities[first : first + len(y)] = y.flatten(1)
+        return distributed.gather(probabilities)[: len(inputs)].cpu().numpy()

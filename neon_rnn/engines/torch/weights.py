@@ -1,4 +1,5 @@
 """Weights and optimiser state, in and out, in neon's parameter structure (``docs/architecture.md``)."""
+
 from __future__ import annotations
 
 import collections
@@ -6,10 +7,10 @@ import collections
 import numpy
 import torch
 
-from neon_rnn.checkpoint import check_fit
-from neon_rnn.engines.torch.layer import Weight
+from neon_rnn.engines.parameters import check_fit
+from neon_rnn.engines.torch.layers.base import Weight
 from neon_rnn.engines.torch.model import Model
-from neon_rnn.engines.torch.training import GradientDescentMomentum
+from neon_rnn.engines.torch.optimizer import GradientDescentMomentum
 
 
 def _packed(weight: Weight, tensors) -> numpy.ndarray:
@@ -32,7 +33,9 @@ def _shapes(weights) -> dict[str, tuple[int, ...]]:
 
 def get_weights(model: Model) -> collections.OrderedDict[str, numpy.ndarray]:
     """Every parameter and running statistic, name -> array in neon's shape, of the backend's type (float32 or float64)."""
-    return collections.OrderedDict((weight.name, _packed(weight, weight.tensors)) for weight in model.weights)
+    return collections.OrderedDict(
+        (weight.name, _packed(weight, weight.tensors)) for weight in model.weights
+    )
 
 
 def set_weights(model: Model, weights) -> None:
@@ -48,12 +51,17 @@ def set_weights(model: Model, weights) -> None:
         _unpack(weight, weights[weight.name], weight.tensors)
 
 
-def get_optimizer_state(model: Model, optimizer: GradientDescentMomentum) -> dict[str, list[numpy.ndarray]]:
+def get_optimizer_state(
+    model: Model, optimizer: GradientDescentMomentum
+) -> dict[str, list[numpy.ndarray]]:
     """Name -> the state arrays (the velocity) of every trained parameter, in neon's shapes; empty before any step."""
     if not optimizer.velocity:
         return {}
-    return {weight.name: [_packed(weight, [optimizer.velocity[tensor] for tensor in weight.tensors])]
-            for weight in model.weights if weight.trained}
+    return {
+        weight.name: [_packed(weight, [optimizer.velocity[tensor] for tensor in weight.tensors])]
+        for weight in model.weights
+        if weight.trained
+    }
 
 
 def set_optimizer_state(model: Model, optimizer: GradientDescentMomentum, state) -> None:
@@ -66,7 +74,11 @@ def set_optimizer_state(model: Model, optimizer: GradientDescentMomentum, state)
     """
     trained = [weight for weight in model.weights if weight.trained]
     if state:
-        check_fit(_shapes(trained), {name: arrays[0] for name, arrays in state.items()}, what='optimiser states')
+        check_fit(
+            _shapes(trained),
+            {name: arrays[0] for name, arrays in state.items()},
+            what='optimiser states',
+        )
     optimizer.velocity.clear()
     for weight in trained if state else ():
         velocities = [torch.zeros_like(tensor) for tensor in weight.tensors]

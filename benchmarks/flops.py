@@ -1,0 +1,86 @@
+"""The arithmetic and the memory traffic that a network needs, counted from its layers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential
+from neon_rnn.engines.torch.layers.depthwise import DepthwiseConvolution
+from neon_rnn.engines.torch.layers.feedforward import Convolution, Linear
+from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
+from neon_rnn.engines.torch.recurrent.lecture_cells import (
+    BiDeepOutput,
+    BiDeepTransition,
+    BiJordan,
+    StackedBiRNN,
+)
+from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
+
+
+class Work(NamedTuple):
+    """What one layer does for one image.
+
+    Attributes
+    ----------
+    forward : float
+        Floating point operations of its products, a multiplication and an addition counted as two.
+    read, written : int
+        Numbers in its input and its output.
+    """
+
+    forward: float
+    read: int
+    written: int
+
+
+def layer_work(layer: Any) -> Iterator[Work]:
+    """The work of a layer and of those inside it; layers without products are left out, they can join their neighbours."""
+    if isinstance(layer, (Sequential, MergeSum)):
+        for inner in layer.layers:
+            yield from layer_work(inner)
+    elif isinstance(layer, Convolution):
+        window = layer.rows * layer.columns * layer.in_shape[0]
+        yield _work(layer, 2.0 * window * math.prod(layer.out_shape))
+    elif isinstance(layer, DepthwiseConvolution):
+        yield _work(layer, 2.0 * math.prod(layer.fshape) * math.prod(layer.out_shape))
+    elif isinstance(layer, Linear):
+        yield _work(layer, 2.0 * math.prod(layer.in_shape) * layer.nout)
+    elif isinstance(layer, SpatialRNN):
+        _, down, across = layer.out_shape
+        for sweep, lines in ((layer.vertical, across), (layer.horizontal, down)):
+            yield from _recurrent(sweep, lines)
+    elif isinstance(layer, RecurrentLayer):
+        yield from _recurrent(layer, 1)
+
+
+def _work(layer: Any, forward: float) -> Work:
+    return Work(forward, math.prod(layer.in_shape), math.prod(layer.out_shape))
+
+
+def _recurrent(layer: RecurrentLayer, lines: int) -> Iterator[Work]:
+    """`lines` sequences an image; the first step of a sequence has no state to multiply."""
+    if isinstance(layer, StackedBiRNN):
+        yield from _recurrent(layer.first, lines)
+        yield from _recurrent(layer.second, lines)
+        return
+    steps = layer.out_shape[-1]
+    outputs = layer.directions * layer.gates * layer.units
+    forward = 2.0 * lines * outputs * (steps * layer.features + (steps - 1) * layer.units)
+    if isinstance(
+        layer, (BiJordan, BiDeepTransition, BiDeepOutput)
+    ):  # a second product of every step's state
+        forward += 2.0 * lines * outputs * steps * layer.units
+    yield Work(forward, lines * steps * layer.features, lines * math.prod(layer.out_shape))
+
+
+def training_flops(model: Any) -> float:
+    """Operations of one training image: forward, gradients of weights and, but for the first layer, of inputs."""
+    work = list(layer_work(model.layers))
+    return 3 * sum(each.forward for each in work) - work[0].forward
+
+
+def inference_flops(model: Any) -> float:
+    """Operations of one image in inference."""
+    return sum(each.forward for each in layer_work(model.layers))

@@ -1,0 +1,87 @@
+"""Measure how fast photographs are imported and read back, and in how much memory, on drawn pictures."""
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from neon_rnn.data.dataset import open_dataset
+from neon_rnn.data.minibatches import Minibatches, epoch_order
+from neon_rnn.ingest.portraits import draw_portrait
+from neon_rnn.ingest.sources import folder
+from neon_rnn.support.errors import UsageError
+from neon_rnn.support.machine import cores
+from neon_rnn.support.wording import counted
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``data bench``."""
+    parser.add_argument(
+        '--images', type=int, default=4000, metavar='N', help='how many JPEG files (default 4000)'
+    )
+    parser.add_argument(
+        '--source-size', type=int, default=160, metavar='PIXELS', help='their size (default 160)'
+    )
+    parser.add_argument(
+        '--workers', type=int, default=cores(), metavar='N', help='processes (default: the cores)'
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Draw, import, read, report."""
+    if arguments.images < 640:
+        raise UsageError(
+            f'--images {arguments.images}: fewer than 640 do not fill the minibatches measured.'
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        root = Path(temporary)
+        _write_photographs(root / 'photos', arguments.images, arguments.source_size)
+        options = argparse.ArgumentParser()
+        folder.add_arguments(options)
+        start = time.perf_counter()
+        folder.run(
+            options.parse_args(
+                [
+                    str(root / 'photos'),
+                    '--out',
+                    str(root / 'set'),
+                    '--workers',
+                    str(arguments.workers),
+                ]
+            )
+        )
+        seconds = time.perf_counter() - start
+        workers = counted(arguments.workers, 'worker')
+        print(f'import: {arguments.images / seconds:.0f} images/s with {workers}, {seconds:.1f} s')
+        for who, name in (
+            (resource.RUSAGE_SELF, 'this process'),
+            (resource.RUSAGE_CHILDREN, 'the largest worker'),
+        ):
+            print(f'peak memory of {name}: {resource.getrusage(who).ru_maxrss / 1024:.0f} MiB')
+        train = open_dataset(root / 'set').train
+        start, count = time.perf_counter(), 0
+        for minibatch in Minibatches(train, 128, epoch_order(train.count, 0, 1)):
+            count += len(minibatch.labels)
+        seconds = time.perf_counter() - start
+        print(
+            f'random reading: {count / seconds:.0f} images/s, {128 * seconds / count * 1000:.1f} ms a minibatch of 128'
+        )
+
+
+def _write_photographs(root: Path, count: int, size: int) -> None:
+    """JPEG files, all different: some portraits, shifted and brightened."""
+    portraits = [draw_portrait(index % 2, 0, index, size).transpose(1, 2, 0) for index in range(32)]
+    for index in range(count):
+        label, random = index % 2, np.random.RandomState(index)
+        pixels = np.roll(
+            portraits[2 * random.randint(16) + label], random.randint(-20, 20, 2), (0, 1)
+        ).astype(int)
+        path = root / ('female', 'male')[label] / f'{index:06d}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.clip(pixels + random.randint(-30, 30, 3), 0, 255).astype(np.uint8)).save(
+            path, quality=90
+        )

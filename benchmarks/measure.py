@@ -1,0 +1,149 @@
+"""The measurements: variants take turns, so that what else the machine does meets them alike."""
+
+from __future__ import annotations
+
+import collections
+import statistics
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from tqdm import tqdm
+
+from benchmarks.variants import Variant, Worker
+from neon_rnn.support.errors import NeonRnnError
+
+#: A variant that needs longer than this for a minibatch is measured once, without a warm-up.
+SLOW = 20.0
+#: The longest turn, in seconds: a variant does as many minibatches in its turn as it begins in that time.
+LONGEST_TURN = 4.0
+
+
+def take_turns(
+    variants: Sequence[Variant], requests: Sequence[str], seconds: float
+) -> dict[str, dict[str, Any]]:
+    """Ask every variant for every request in turns of equal time, until each has had its time.
+
+    Parameters
+    ----------
+    variants : sequence of Variant
+    requests : sequence of str
+        What `bench.worker` can do and times, such as ``train``.
+    seconds : float
+        Time for each variant and request. A turn takes a quarter of it at most, or one minibatch. The first turn is
+        not counted and warms up, with two minibatches at least, since memory grows in the second one, too.
+
+    Returns
+    -------
+    dict
+        Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the list of its answers, one
+        a minibatch, with the number of its ``turn``; or ``label`` and ``error`` for one that failed.
+    """
+    results: dict[str, dict[str, Any]] = {}
+    workers: dict[str, Worker] = {}
+    try:
+        for variant in tqdm(variants, desc='starting', unit='variant', leave=False, disable=None):
+            _attempt(
+                results,
+                workers,
+                variant.key,
+                variant.label,
+                lambda variant=variant: Worker(variant),
+            )
+        for request in requests:
+            _turns(results, workers, request, seconds)
+        for key in list(workers):
+            try:
+                results[key]['peak_memory_gib'] = workers[key].close()
+                del workers[key]
+            except NeonRnnError as error:
+                results[key]['error'] = str(error)
+    finally:
+        for worker in workers.values():
+            worker.kill()
+    return results
+
+
+def _attempt(results, workers, key, label, start):
+    """Start a worker, or note why not."""
+    try:
+        workers[key] = start()
+        results[key] = {'label': label, 'about': workers[key].about}
+    except NeonRnnError as error:
+        results[key] = {'label': label, 'error': str(error)}
+
+
+def _turns(results, workers, request, seconds):
+    """One request to all workers, in turns."""
+    longest = min(seconds / 4, LONGEST_TURN)
+    spent = dict.fromkeys(workers, 0.0)
+    with tqdm(
+        total=len(workers) * seconds,
+        desc=request,
+        unit='s',
+        leave=False,
+        disable=None,
+        bar_format='{desc}: {percentage:3.0f}%|{bar}| {elapsed}',
+    ) as bar:
+        for turn in range(10**6):
+            waiting = [key for key in spent if key in workers and spent[key] < seconds]
+            if not waiting:
+                break
+            for key in waiting:
+                try:
+                    answers, took = _turn(workers[key], request, longest, 2 if turn == 0 else 1)
+                except NeonRnnError as error:
+                    results[key]['error'] = str(error)
+                    workers.pop(key).kill()
+                    continue
+                # the first one warms up
+                if turn > 0 or len(answers) == 1 and took > SLOW:
+                    results[key].setdefault(request, []).extend(
+                        dict(answer, turn=turn) for answer in answers
+                    )
+                    spent[key] += took
+                    bar.update(min(took, seconds - bar.n % seconds))
+
+
+def _turn(worker, request, longest, least):
+    """The answers of one turn, `least` or more of them unless one is slow, and what it took, in seconds."""
+    started = time.monotonic()
+    answers, took = [], 0.0
+    while not answers or took < longest or (len(answers) < least and took < SLOW):
+        answers.append(worker.ask(request))
+        took = time.monotonic() - started
+    return answers, took
+
+
+def rate(answers: Sequence[dict[str, Any]], batch: int) -> dict[str, Any]:
+    """Images a second of a variant, as `spread`."""
+    return spread([batch / answer['seconds'] for answer in answers])
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """``median``, ``low`` and ``high`` (10th and 90th percentile), ``count``."""
+    low, high = numpy.percentile(values, [10, 90])
+    return {
+        'median': statistics.median(values),
+        'low': float(low),
+        'high': float(high),
+        'count': len(values),
+    }
+
+
+def ratio(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> float:
+    """How many times faster: the median over the turns that both took part in; of the medians where there is none."""
+    ours_by_turn, theirs_by_turn = _by_turn(ours), _by_turn(theirs)
+    shared = ours_by_turn.keys() & theirs_by_turn.keys()
+    if not shared:
+        return statistics.median(theirs_by_turn.values()) / statistics.median(ours_by_turn.values())
+    return statistics.median(theirs_by_turn[turn] / ours_by_turn[turn] for turn in shared)
+
+
+def _by_turn(answers):
+    """Turn -> mean seconds of its minibatches."""
+    turns = collections.defaultdict(list)
+    for answer in answers:
+        turns[answer['turn']].append(answer['seconds'])
+    return {turn: statistics.mean(seconds) for turn, seconds in turns.items()}

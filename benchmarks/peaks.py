@@ -1,0 +1,51 @@
+"""The machine's own limits: matrix products and memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+
+from neon_rnn.engines.torch.ops.matmul import product
+
+SIDE = 2048
+COPIED = 2**28
+
+
+class Peaks:
+    """Rates of large products and of copying, each the better of the ways that the torch engine knows.
+
+    Parameters
+    ----------
+    backend : str
+    threads : int, optional
+    """
+
+    def __init__(self, backend: str, threads: int | None = None) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.device = torch.device('cuda' if backend == 'gpu' else 'cpu')
+        single = torch.randn(2, SIDE, SIDE, device=self.device)
+        self.operands = {'float32': single, 'bf16': single.bfloat16()}
+        self.source = torch.ones(COPIED // 4, device=self.device)
+        self.target = torch.empty_like(self.source)
+
+    def measure(self) -> dict[str, float]:
+        """`float32` and `bf16` in FLOP/s, `memory` in bytes/s, read and written added up."""
+        rates = {}
+        for name, (a, b) in self.operands.items():
+            rates[name] = 2 * SIDE**3 / min(self._seconds(way, a, b) for way in (torch.mm, product))
+        rates['memory'] = 2 * COPIED / self._seconds(self.target.copy_, self.source)
+        return rates
+
+    def _seconds(self, call: Callable[..., object], *arguments: torch.Tensor) -> float:
+        """The shortest of a few calls: a limit is what is possible, not what is usual."""
+        best = float('inf')
+        for _ in range(4):
+            started = time.perf_counter()
+            call(*arguments)
+            if self.device.type == 'cuda':
+                torch.cuda.synchronize()
+            best = min(best, time.perf_counter() - started)
+        return best

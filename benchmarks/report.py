@@ -1,0 +1,240 @@
+"""The benchmark as Markdown and as a plot: pure functions of its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from benchmarks import measure
+from neon_rnn.report import drawing
+from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.wording import counted
+
+#: What is compared with what in the table of ratios.
+REFERENCES = ('neon-mkl', 'neon-gpu', 'eager-float32', 'eager-float32-memory')
+OURS = ('torch-float32', 'torch-bf16')
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """All parts that were measured."""
+    plan, machine = report['plan'], report['machine']
+    sections = [
+        '# Benchmark of {}\n'.format(plan['model']),
+        '{cpu}, {counted_cores}, {memory_gib} GiB; {system}. {when}, commit {commit}{dirty}. Backend {backend}, '
+        'minibatches of {batch}, images of {side} x {side}. Variants take turns; a figure is the median, with '
+        'the 10th and 90th percentile.\n'.format(
+            counted_cores=counted(machine['cores'], 'core'),
+            when=report['when'],
+            commit=(report['git'].get('commit') or 'unknown')[:10],
+            dirty=' with changes' if report['git'].get('dirty') else '',
+            **machine,
+            **_settings(plan),
+        ),
+    ]
+    if 'peaks' in report:
+        sections.append(_limits(report))
+    for part, title in (('train', 'Training'), ('predict', 'Inference')):
+        if part in report['parts']:
+            sections += ['## {}\n'.format(title), _speeds(report, part)]
+    if 'train' in report['parts']:
+        sections += ['How many times faster, turn by turn:\n', _ratios(report)]
+    if 'layers' in report:
+        sections += ['## Where the time goes\n', *_layers(report['layers'])]
+    if 'loading' in report:
+        sections += [
+            '## Reading minibatches\n',
+            '{} images/s from HDF5 in a new order (in training it runs beside '
+            'the computing).\n'.format(_rate(report['loading'])),
+        ]
+    for part, name in (('batches', 'batch'), ('sides', 'side')):
+        if part in report:
+            sections += [
+                '## Training by {}\n'.format(
+                    'batch size' if name == 'batch' else 'side of the image'
+                ),
+                _scaling(report[part], name),
+            ]
+    return '\n'.join(sections)
+
+
+def _settings(plan):
+    return {key: plan[key] for key in ('backend', 'batch', 'side')}
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ['---'] + ['---:'] * (len(header) - 1), *rows]
+    return ''.join('| {} |\n'.format(' | '.join(line)) for line in lines)
+
+
+def _rate(figures: dict[str, Any]) -> str:
+    text = (
+        '{median:.1f} ({low:.1f} to {high:.1f})'
+        if figures['count'] > 1
+        else '{median:.1f} (one minibatch)'
+    )
+    return text.format(**figures)
+
+
+def _limits(report):
+    flops, peaks = report['flops'], report['peaks']
+    if 'memory' not in peaks:
+        return 'The limits of the machine could not be measured: {}\n'.format(peaks.get('error'))
+    return (
+        'Limits, the best of all turns: products {:.0f} GFLOP/s in float32, {:.0f} in bfloat16; memory {:.1f} '
+        'GB/s. The network has {:,} parameters and needs {:.3f} GFLOP for a training image, {:.3f} in inference, '
+        'counted from its layers.\n'.format(
+            peaks['float32'] / 1e9,
+            peaks['bf16'] / 1e9,
+            peaks['memory'] / 1e9,
+            flops['parameters'],
+            flops['train'] / 1e9,
+            flops['predict'] / 1e9,
+        )
+    )
+
+
+def _speeds(report, part):
+    rows = []
+    for figures in report['variants'].values():
+        if part not in figures:
+            rows.append([figures['label'], figures.get('error', 'not measured'), '', '', ''])
+            continue
+        precision = 'bf16' if 'bf16' in figures['label'] else 'float32'
+        speed = measure.rate(figures[part], report['plan']['batch'])
+        failed = '; then ' + figures['error'] if 'error' in figures else ''
+        gflops = speed['median'] * report['flops'][part] / 1e9
+        share = roofline_share(report, part, precision, speed['median'])
+        rows.append(
+            [
+                figures['label'],
+                _rate(speed) + failed,
+                '{:.0f}'.format(gflops),
+                '{:.0f}%'.format(100 * share) if share else '',
+                '{:.1f}'.format(figures['peak_memory_gib']) if 'peak_memory_gib' in figures else '',
+            ]
+        )
+    return _table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
+
+
+def roofline_share(report: dict[str, Any], part: str, precision: str, speed: float) -> float | None:
+    """Images/s as a share of what the measured limits allow, layer by layer; None without limits."""
+    peaks = report.get('peaks', {})
+    if 'memory' not in peaks:
+        return None
+    size = 2 if precision == 'bf16' else 4
+    seconds = 0.0
+    for position, work in enumerate(report['flops']['layers']):
+        # training: forward, the gradient of the weights and, but for the first layer, that of the input
+        passes = 1 if part == 'predict' else 3 if position else 2
+        traffic = passes * work['read'] + (1 if part == 'predict' else 2) * work['written']
+        seconds += max(
+            passes * work['forward'] / peaks[precision], traffic * size / peaks['memory']
+        )
+    return speed * seconds
+
+
+def _ratios(report):
+    variants = {
+        key: figures['train'] for key, figures in report['variants'].items() if 'train' in figures
+    }
+    references = [key for key in REFERENCES if key in variants]
+    rows = [
+        [
+            report['variants'][ours]['label'],
+            *('{:.2f}'.format(measure.ratio(variants[ours], variants[key])) for key in references),
+        ]
+        for ours in OURS
+        if ours in variants
+    ]
+    return _table(['', *('than ' + report['variants'][key]['label'] for key in references)], rows)
+
+
+def _layers(layers):
+    for key, rows in layers.items():
+        if isinstance(rows, dict):
+            yield '{}: {}\n'.format(key, rows.get('error', 'not measured'))
+            continue
+        total = sum((row['forward'] or 0) + (row['backward'] or 0) for row in rows)
+        yield '{}, one minibatch:\n'.format(key)
+        yield _table(
+            ['layers', 'forward, ms', 'backward, ms', 'share'],
+            (
+                [
+                    row['name'],
+                    *(
+                        '' if row[way] is None else '{:.1f}'.format(1e3 * row[way])
+                        for way in ('forward', 'backward')
+                    ),
+                    '{:.0f}%'.format(
+                        100 * ((row['forward'] or 0) + (row['backward'] or 0)) / total
+                    ),
+                ]
+                for row in rows
+                if ((row['forward'] or 0) + (row['backward'] or 0)) / total >= 0.002
+            ),
+        )
+
+
+def _scaling(entries, name):
+    keys = list(entries[0]['variants'])
+    rows = []
+    for entry in entries:
+        cells = [
+            _rate(measure.rate(figures['train'], entry['batch']))
+            if 'train' in figures
+            else figures.get('error', 'not measured')
+            for figures in entry['variants'].values()
+        ]
+        rows.append([str(entry[name]), *cells])
+    labels = [entries[0]['variants'][key]['label'] for key in keys]
+    return _table(
+        [
+            'batch size'
+            if name == 'batch'
+            else 'side, pixels (batch {})'.format(entries[0]['batch']),
+            *labels,
+        ],
+        rows,
+    )
+
+
+def plot(report: dict[str, Any]) -> str:
+    """Training speed by variant, as SVG; the line is the 10th to the 90th percentile."""
+    bars = [
+        (figures['label'], measure.rate(figures['train'], report['plan']['batch']), key in OURS)
+        for key, figures in report['variants'].items()
+        if 'train' in figures
+    ]
+    if not bars:
+        raise NeonRnnError('nothing to draw: no variant could be trained.')
+    with drawing.style():
+        height = 0.28 * len(bars) + 0.9
+        figure = drawing.new_figure(8.2, height)
+        axes = drawing.place(figure, 3.5, 0.45, 4.5, height - 0.8)
+        for position, (_, speed, ours) in enumerate(reversed(bars)):
+            axes.barh(
+                position, speed['median'], 0.62, color=drawing.OURS if ours else drawing.OTHER
+            )
+            axes.plot(
+                [speed['low'], speed['high']], [position, position], color=drawing.INK, linewidth=1
+            )
+            axes.annotate(
+                '{:.1f}'.format(speed['median']),
+                (max(speed['median'], speed['high']), position),
+                xytext=(4, 0),
+                textcoords='offset points',
+                va='center',
+                fontsize=8,
+            )
+        axes.set_yticks(range(len(bars)), [label for label, _, _ in reversed(bars)])
+        axes.grid(axis='y', visible=False)
+        axes.set_xlim(0, 1.15 * max(speed['high'] for _, speed, _ in bars))
+        axes.set_xlabel('images/s')
+        axes.set_title(
+            'Training {}, minibatches of {}, {}'.format(
+                report['plan']['model'],
+                report['plan']['batch'],
+                counted(report['machine']['cores'], 'core'),
+            )
+        )
+        return drawing.svg(figure, 'bench')

@@ -1,0 +1,40 @@
+"""Names and shapes of weights in neon's parameter structure, which both engines share (``docs/architecture.md``)."""
+
+from neon_rnn.support.errors import NeonRnnError
+
+#: Of the names of weights, what follows the last dot, in neon's order: parameters, and the running statistics of batch norm.
+TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
+STATISTICS = ('gmean', 'gvar')
+
+
+def check_fit(expected, given, what='weights'):
+    """Compare names and shapes with a model's.
+
+    Parameters
+    ----------
+    expected : dict
+        Name -> shape, of the model.
+    given : dict of numpy.ndarray
+    what : str
+        What the message calls them.
+
+    Raises
+    ------
+    NeonRnnError
+        Names or shapes differ; lists the first differences.
+    """
+    shapes = {name: tuple(values.shape) for name, values in given.items()}
+    problems = ['{} is missing'.format(name) for name in expected if name not in shapes]
+    problems += [
+        '{} has no place in the model'.format(name) for name in shapes if name not in expected
+    ]
+    problems += [
+        '{} is {}, the model has {}'.format(name, shapes[name], tuple(shape))
+        for name, shape in expected.items()
+        if name in shapes and shapes[name] != tuple(shape)
+    ]
+    if problems:
+        more = ' and {} more'.format(len(problems) - 4) if len(problems) > 4 else ''
+        raise NeonRnnError(
+            'the {} are of another model: {}{}.'.format(what, '; '.join(problems[:4]), more)
+        )

@@ -1,0 +1,88 @@
+"""neon's transforms: activations, and the scaling of the input (neon/transforms/activation.py)."""
+
+from __future__ import annotations
+
+import torch
+
+
+class Transform:
+    """A function of a tensor, `__call__`, and its derivative written in terms of its output, `derivative`."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        raise NotImplementedError
+
+    def derivative(self, y: torch.Tensor) -> torch.Tensor:
+        """dy/dx at the output `y`, elementwise (neon's ``bprop``)."""
+        raise NotImplementedError
+
+
+class Identity(Transform):
+    """y = x."""
+
+    def __call__(self, x):
+        return x
+
+    def derivative(self, y):
+        return torch.ones_like(y)
+
+
+class Rectlin(Transform):
+    """y = max(x, 0), or x * slope below zero; the derivative at 0 is that of the negative side."""
+
+    def __init__(self, slope: float = 0, name: str | None = None) -> None:
+        self.slope, self.name = slope, name
+
+    def __call__(self, x):
+        return torch.nn.functional.leaky_relu(x, self.slope) if self.slope else torch.relu(x)
+
+    def derivative(self, y):
+        return torch.where(y > 0, 1.0, float(self.slope)).to(y.dtype)
+
+
+class Tanh(Transform):
+    """y = tanh(x)."""
+
+    def __call__(self, x):
+        return torch.tanh(x)
+
+    def derivative(self, y):
+        return 1 - y * y
+
+
+class Logistic(Transform):
+    """y = 1 / (1 + exp(-x))."""
+
+    def __call__(self, x):
+        return torch.sigmoid(x)
+
+    def derivative(self, y):
+        return y * (1 - y)
+
+
+class _SoftmaxShortcut(torch.autograd.Function):
+    """Softmax whose backward pass hands the error through: `CrossEntropyMulti` gives it at the input (y - t)."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.softmax(x, dim=1)
+
+    @staticmethod
+    def backward(ctx, error):
+        return error
+
+
+class Softmax(Transform):
+    """Softmax over the classes; like neon's, only meant to stand before `CrossEntropyMulti`."""
+
+    def __call__(self, x):
+        return _SoftmaxShortcut.apply(x)
+
+
+class Normalizer(Transform):
+    """y = x / divisor, for `DataTransform`."""
+
+    def __init__(self, name: str | None = None, divisor: float = 128.0) -> None:
+        self.name, self.divisor = name, divisor
+
+    def __call__(self, x):
+        return x / self.divisor

@@ -1,0 +1,120 @@
+"""Example predictions of a run on drawn (synthetic) pictures: ``examples.json`` in the run's folder, for the page.
+
+Photographs of people are never written: examples come from synthetic data only.
+"""
+
+import base64
+import binascii
+import io
+import os
+
+import numpy as np
+from PIL import Image
+
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.files import read_json, write_json
+
+NAME = 'examples.json'
+_PNG = b'\x89PNG\r\n\x1a\n'
+#: Longest side of a thumbnail, in pixels.
+_SIDE = 96
+_FIELDS = ('png_base64', 'label', 'prediction', 'probability')
+
+
+def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit=8):
+    """Write some examples of a test set: half of them mistakes where there are enough, in the order of the set.
+
+    The pictures are thumbnails of 64 colours, a few kB each.
+
+    Parameters
+    ----------
+    folder : str or os.PathLike
+        The run's folder.
+    kind : str
+        The data set's; anything but ``'synthetic'`` is refused.
+    inputs : array, uint8, (count, C*H*W)
+        The pictures, channels RGB.
+    shape : (C, H, W)
+        With C of 3, or 1 for grey.
+    labels : array, int, (count,)
+    probabilities : array, float, (count, classes)
+    class_names : list of str
+    limit : int
+        How many at most.
+
+    Raises
+    ------
+    UsageError
+        The data are photographs.
+    NeonRnnError
+        The file cannot be written.
+    """
+    if kind != 'synthetic':
+        raise UsageError(
+            'example pictures are kept for synthetic data only, not for {}.'.format(kind)
+        )
+    predicted = np.asarray(probabilities).argmax(axis=1)
+    wrong, right = np.flatnonzero(predicted != labels), np.flatnonzero(predicted == labels)
+    mistakes = min(len(wrong), max(limit // 2, limit - len(right)))
+    chosen = np.sort(np.concatenate([wrong[:mistakes], right[: limit - mistakes]]))
+    examples = []
+    for index in chosen:
+        picture = np.ascontiguousarray(np.asarray(inputs[index]).reshape(shape).transpose(1, 2, 0))
+        examples.append(
+            {
+                'png_base64': base64.b64encode(_thumbnail(picture)).decode('ascii'),
+                'label': class_names[int(labels[index])],
+                'prediction': class_names[int(predicted[index])],
+                'probability': round(float(probabilities[index][predicted[index]]), 4),
+            }
+        )
+    write_json(os.path.join(str(folder), NAME), examples)
+
+
+def _thumbnail(picture):
+    """A picture, uint8 (H, W, 3) or (H, W, 1), as a small PNG file."""
+    image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
+    image.thumbnail((_SIDE, _SIDE), Image.LANCZOS)
+    file = io.BytesIO()
+    image.quantize(64).save(file, 'PNG', optimize=True)
+    return file.getvalue()
+
+
+def read(folder):
+    """The examples of a run.
+
+    Returns
+    -------
+    list of dict
+        `png_base64`, `label`, `prediction`, `probability` of the prediction; empty where there are none.
+
+    Raises
+    ------
+    NeonRnnError
+        The file is not what `write` writes; names the file.
+    """
+    path = os.path.join(str(folder), NAME)
+    if not os.path.exists(path):
+        return []
+    examples = read_json(path)
+    for number, example in enumerate(examples if isinstance(examples, list) else [None], 1):
+        if (
+            not isinstance(example, dict)
+            or sorted(example) != sorted(_FIELDS)
+            or not _is_png(example['png_base64'])
+            or not isinstance(example['probability'], (int, float))
+        ):
+            raise NeonRnnError(
+                '{}: example {} is not a picture with label, prediction and probability.'.format(
+                    path, number
+                )
+            )
+    return examples
+
+
+def _is_png(text):
+    """Whether it is base64 of a PNG file."""
+    try:
+        return base64.b64decode(text, validate=True).startswith(_PNG)
+    except (TypeError, ValueError, binascii.Error):
+        return False

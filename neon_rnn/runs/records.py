@@ -1,0 +1,339 @@
+"""The record of a run: ``record.json``, ``epochs.csv`` and ``minibatches.csv`` in ``results/runs/<run id>/``.
+
+How a training uses it::
+
+    run = records.Run.create('results/runs', {'model': 'rnn', ...})    # a new folder with a unique name
+    with run.lock():                                                   # keeps a second process out
+        for epoch in 1, 2, ...:
+            run.add_minibatches([(epoch, 1, 0.693), (epoch, 2, 0.691)])
+            run.add_epoch({'epoch': epoch, 'cost': 0.69, 'accuracy': 0.55, 'seconds': 36.1, 'images_per_second': 35.4})
+            ...                                                        # then the checkpoint of this epoch
+        run.update(status='finished', final=evaluation.summarise(...), ended=records.now())
+
+    run = records.Run.open('results/runs/<run id>')                    # to resume from the checkpoint of epoch 3
+    with run.lock():
+        run.rewind(3, device)
+
+The tables are written before the checkpoint of their epoch, so a process killed at any moment leaves tables that
+reach at least as far as its checkpoint; `Run.rewind` cuts what lies beyond it, a line torn in writing included.
+"""
+
+import datetime
+import errno
+import json
+import math
+import os
+
+from neon_rnn.runs import schema, tables
+from neon_rnn.runs.schema import EPOCH_FIELDS, MINIBATCH_FIELDS
+from neon_rnn.support import machine
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.files import folder_lock, make_folder, read_json, write_error, write_json
+
+RECORD, EPOCHS, MINIBATCHES = 'record.json', 'epochs.csv', 'minibatches.csv'
+
+#: What `Run.create` has to be given; it fills in the rest.
+_GIVEN = (
+    'model',
+    'row',
+    'options',
+    'engine',
+    'backend',
+    'device',
+    'precision',
+    'seed',
+    'hyperparameters',
+    'protocol',
+    'dataset',
+    'argv',
+    'parameters',
+)
+_NAMES = frozenset(name.split('.')[0] for name, _ in schema.FIELDS)
+
+
+def now():
+    """The time in UTC as records hold it, such as ``'2026-11-23T10:15:00Z'``."""
+    return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def read_record(path):
+    """Read a run record and check it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        ``record.json`` or the run's folder.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    NeonRnnError
+        There is none, it was cut short, it has another schema, or a field is missing or wrong; names the file.
+    """
+    path = str(path)
+    path = os.path.join(path, RECORD) if os.path.isdir(path) else path
+    record = read_json(path)
+    schema.validate(record, path)
+    return record
+
+
+def read_minibatches(folder):
+    """The costs of the minibatches of a run.
+
+    Returns
+    -------
+    list of (epoch, minibatch, cost)
+        Without the last line where a killed process left it torn.
+
+    Raises
+    ------
+    NeonRnnError
+        The file is missing or a line is not a row of it; names the file and the line.
+    """
+    return tables.read(os.path.join(str(folder), MINIBATCHES), MINIBATCH_FIELDS)
+
+
+class Run:
+    """One run's folder; made by `create` or `open`.
+
+    Attributes
+    ----------
+    folder : str
+    record : dict
+        What ``record.json`` holds; changed through the methods only.
+    """
+
+    def __init__(self, folder, record):
+        self.folder = str(folder)
+        self.record = record
+
+    @classmethod
+    def create(cls, parent, fields):
+        """Make the folder of a new run below `parent` and write its record, with status ``running``.
+
+        Parameters
+        ----------
+        parent : str or os.PathLike
+            Such as ``results/runs``; made if it is missing.
+        fields : dict
+            model, row, options, engine, backend, device, precision, seed, hyperparameters, protocol, dataset, argv
+            and parameters as docs/architecture.md has them. What else a record holds (run_id, git, machine,
+            versions, started, ...) is filled in unless given.
+
+        Returns
+        -------
+        Run
+
+        Raises
+        ------
+        NeonRnnError
+            A field is missing or of the wrong type, or the folder cannot be written.
+        """
+        started = now()
+        record = {
+            'schema': schema.SCHEMA,
+            'status': 'running',
+            'epochs': [],
+            'final': None,
+            'training_seconds': 0.0,
+            'started': started,
+            'ended': None,
+            'resumed': [],
+            'error': None,
+        }
+        record.update(_circumstances(), **_known(fields))
+        missing = [name for name in _GIVEN if name not in record]
+        if missing:
+            raise NeonRnnError('a run record needs {}.'.format(', '.join(missing)))
+        stem = '{}-{}-{}-s{}-{}'.format(
+            record['model'],
+            record['engine'],
+            record['backend'],
+            record['seed'],
+            started.replace('-', '').replace(':', '').replace('T', '-').rstrip('Z'),
+        )
+        counted = 'run_id' not in record
+        record = _checked(
+            dict({'run_id': stem}, **record), os.path.join(str(parent), record.get('run_id', stem))
+        )
+        folder = _new_folder(make_folder(parent), record['run_id'], counted)
+        record['run_id'] = os.path.basename(folder)
+        run = cls(folder, record)
+        for name, columns in ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS)):
+            tables.write(run._path(name), columns, [])
+        write_json(run._path(RECORD), record)
+        return run
+
+    @classmethod
+    def open(cls, folder):
+        """The run in an existing folder.
+
+        Raises
+        ------
+        UsageError
+            The folder holds no run.
+        NeonRnnError
+            Its record cannot be read, see `read_record`.
+        """
+        if not os.path.isfile(os.path.join(str(folder), RECORD)):
+            raise UsageError('{}: is no run folder (it holds no {}).'.format(folder, RECORD))
+        return cls(folder, read_record(folder))
+
+    def lock(self):
+        """A context that keeps other processes from writing this run; it ends with the process."""
+        return folder_lock(self.folder, 'training')
+
+    def update(self, **fields):
+        """Set fields of the record (whole ones, by their top-level names) and write it.
+
+        Raises
+        ------
+        TypeError
+            A record has no such field.
+        NeonRnnError
+            A field is of the wrong type, or the file cannot be written; the record here keeps what it held.
+        """
+        record = _checked(dict(self.record, **_known(fields)), self._path(RECORD))
+        write_json(self._path(RECORD), record)
+        self.record = record
+
+    def add_minibatches(self, rows):
+        """Append (epoch, minibatch, cost) rows to minibatches.csv; both count from 1.
+
+        One call a second or an epoch is right: each ends in one write.
+        """
+        tables.append(self._path(MINIBATCHES), MINIBATCH_FIELDS, rows)
+
+    def add_epoch(self, row):
+        """Append an epoch to epochs.csv and to the record, and add its seconds to `training_seconds`.
+
+        Parameters
+        ----------
+        row : dict
+            epoch (the one after the last), cost, accuracy (None without an evaluation), seconds, images_per_second.
+
+        Raises
+        ------
+        NeonRnnError
+            The epoch is not the next one, or its cost is not a number: such a run has diverged and ends.
+        """
+        row = {
+            'epoch': int(row['epoch']),
+            'cost': float(row['cost']),
+            'seconds': float(row['seconds']),
+            'images_per_second': float(row['images_per_second']),
+            'accuracy': None if row['accuracy'] is None else float(row['accuracy']),
+        }
+        if row['epoch'] != len(self.record['epochs']) + 1:
+            raise NeonRnnError(
+                '{}: epoch {} cannot follow epoch {}.'.format(
+                    self.folder, row['epoch'], len(self.record['epochs'])
+                )
+            )
+        if not all(math.isfinite(value) for value in row.values() if value is not None):
+            raise NeonRnnError(
+                '{}: epoch {} has a figure that is not a number: {}.'.format(
+                    self.folder, row['epoch'], row
+                )
+            )
+        tables.append(self._path(EPOCHS), EPOCH_FIELDS, [[row[name] for name, _ in EPOCH_FIELDS]])
+        epochs = self.record['epochs'] + [row]
+        self.update(epochs=epochs, training_seconds=sum(each['seconds'] for each in epochs))
+
+    def rewind(self, epoch, device):
+        """Go back to the end of an epoch, to train on from its checkpoint (0: from the beginning).
+
+        Cuts what lies beyond it from both tables and the record, notes the resumption there (when, on which machine,
+        with which code), sets the status to ``running``.
+
+        Parameters
+        ----------
+        epoch : int
+        device : dict
+            What the engine's `start` returned this time.
+
+        Raises
+        ------
+        NeonRnnError
+            The tables do not reach that far; nothing is changed.
+        """
+        reached = {}
+        for name, columns in ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS)):
+            rows = tables.read(self._path(name), columns)
+            reached[name] = columns, [row for row in rows if row[0] <= epoch]
+            if epoch and (not rows or rows[-1][0] < epoch):
+                raise NeonRnnError(
+                    '{}: ends at epoch {}, before the checkpoint of epoch {}; the run cannot be '
+                    'resumed.'.format(self._path(name), rows[-1][0] if rows else 0, epoch)
+                )
+        for name, (columns, rows) in reached.items():
+            tables.write(self._path(name), columns, rows)
+        names = [name for name, _ in EPOCH_FIELDS]
+        epochs = [dict(zip(names, row)) for row in reached[EPOCHS][1]]
+        self.update(
+            epochs=epochs,
+            status='running',
+            final=None,
+            ended=None,
+            error=None,
+            training_seconds=float(sum(row['seconds'] for row in epochs)),
+            resumed=self.record['resumed']
+            + [dict(_circumstances(), at_epoch=epoch, when=now(), device=device)],
+        )
+
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+
+def _circumstances():
+    """With which code and packages, and on which machine, a run begins or goes on."""
+    return {
+        'versions': machine.versions(),
+        'git': machine.git_state(),
+        'machine': machine.describe(),
+    }
+
+
+def _known(fields):
+    """The fields, if a record has all of them."""
+    unknown = sorted(set(fields) - _NAMES)
+    if unknown:
+        raise TypeError('a run record has no field {}'.format(', '.join(unknown)))
+    return fields
+
+
+def _checked(record, path):
+    """The valid record as a reader will get it: plain lists and numbers."""
+    record = json.loads(json.dumps(record, allow_nan=False, default=_plain))
+    schema.validate(record, path)
+    return record
+
+
+def _plain(value):
+    """A NumPy number as a Python one."""
+    if hasattr(value, 'item'):
+        return value.item()
+    raise TypeError('{!r} cannot be part of a run record'.format(value))
+
+
+def _new_folder(parent, name, counted):
+    """Make a folder that was not there before; with `counted`, a number is added to a name that is taken."""
+    for attempt in range(1, 1000):
+        folder = os.path.join(parent, name if attempt == 1 else '{}-{}'.format(name, attempt))
+        try:
+            os.mkdir(
+                folder
+            )  # fails if it exists: of two processes in the same second, one counts on
+            return folder
+        except OSError as error:
+            if error.errno != errno.EEXIST:
+                raise write_error(folder, error)
+            if not counted:
+                raise UsageError(
+                    '{}: there is a run of this name already; resume it or choose another '
+                    'name.'.format(folder)
+                )
+    raise NeonRnnError('{}: holds a thousand runs named {}.'.format(parent, name))

@@ -1,0 +1,172 @@
+"""Files that are never seen half-written: atomic writes, JSON with sorted keys, hashes, locks."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+
+from neon_rnn.support.errors import NeonRnnError, UsageError
+
+
+@contextlib.contextmanager
+def atomic_file(path, mode='wb'):
+    """Open a temporary file beside `path`; on success it takes the place of `path`, on any error nothing changes.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    mode : str
+        ``'wb'`` or ``'w'`` (UTF-8, newlines as written).
+
+    Raises
+    ------
+    NeonRnnError
+        The disk is full or the folder cannot be written; names the file.
+    """
+    path = str(path)
+    text = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
+    temporary = None
+    try:
+        temporary, handle = _create_beside(path)
+        with os.fdopen(handle, mode, **text) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        temporary = None
+    except OSError as error:
+        raise write_error(path, error)
+    finally:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _create_beside(path):
+    """A new file beside `path`: its name and its handle.
+
+    Not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be applied to them, can only be
+    read by setting it, for all threads of the process.
+    """
+    name = os.path.join(
+        os.path.dirname(path) or '.', '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex())
+    )
+    return name, os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def check_writable(path):
+    """Make sure, before long work, that its result can be written to `path`; what is there already is left alone.
+
+    Raises
+    ------
+    UsageError
+        `path` is a folder, or its folder is not there.
+    NeonRnnError
+        The folder cannot be written.
+    """
+    path = str(path)
+    folder = os.path.dirname(path) or '.'
+    if os.path.isdir(path):
+        raise UsageError('{}: is a folder; name a file to write.'.format(path))
+    if not os.path.isdir(folder):
+        raise UsageError('{}: there is no folder {}; make it first.'.format(path, folder))
+    try:
+        probe, handle = _create_beside(path)
+        os.close(handle)
+        os.unlink(probe)
+    except OSError as error:
+        raise write_error(path, error)
+
+
+def write_error(path, error):
+    """The `NeonRnnError` that explains an `OSError` met while writing `path`."""
+    if error.errno == errno.ENOSPC:
+        return NeonRnnError(
+            '{}: the disk is full; nothing there was changed. Free some space and run the command '
+            'again.'.format(path)
+        )
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        return NeonRnnError(
+            '{}: no permission to write there ({}). Choose another folder or change its '
+            'permissions.'.format(path, error.strerror)
+        )
+    return NeonRnnError('{}: could not be written ({}).'.format(path, error.strerror or error))
+
+
+def make_folder(path):
+    """Create a folder and its parents; an existing one is fine."""
+    try:
+        os.makedirs(str(path), exist_ok=True)
+    except OSError as error:
+        raise write_error(path, error)
+    return str(path)
+
+
+def write_text(path, text):
+    """Write a text file atomically (UTF-8)."""
+    with atomic_file(path, 'w') as file:
+        file.write(text)
+
+
+def write_json(path, value):
+    """Write JSON atomically: sorted keys, two spaces of indentation, no NaN."""
+    write_text(
+        path,
+        json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + '\n',
+    )
+
+
+def read_json(path):
+    """Read a JSON file.
+
+    Raises
+    ------
+    NeonRnnError
+        There is no such file, or it is not whole JSON; names the file.
+    """
+    try:
+        with open(str(path), encoding='utf-8') as file:
+            return json.load(file)
+    except OSError as error:
+        raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror))
+    except ValueError as error:
+        raise NeonRnnError(
+            '{}: is not valid JSON ({}); it may have been cut short.'.format(path, error)
+        )
+
+
+def sha256_file(path):
+    """The sha256 of a file, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(str(path), 'rb') as file:
+        for block in iter(lambda: file.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def folder_lock(folder, purpose):
+    """Hold a folder for this process; the lock ends with the process, however it ends.
+
+    Raises
+    ------
+    NeonRnnError
+        Another process holds it, or it cannot be locked.
+    """
+    path = os.path.join(str(folder), '.lock')
+    try:
+        file = open(path, 'a')
+    except OSError as error:
+        raise write_error(path, error)
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise NeonRnnError(
+                '{}: another process is {} there. Wait for it to end or choose another '
+                'folder.'.format(folder, purpose)
+            )
+        except OSError as error:  # a file system without locks
+            raise write_error(path, error)
+        yield

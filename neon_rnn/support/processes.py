@@ -1,0 +1,52 @@
+"""Start other processes: programs named by the user, and this package in a Python of its own."""
+
+import os
+import sys
+
+from neon_rnn.support import paths
+from neon_rnn.support.errors import UsageError
+
+
+def check_program(path, option):
+    """Check that the value of an option is a file that can be run.
+
+    Parameters
+    ----------
+    path : str
+    option : str
+        As the user types it, for the message.
+
+    Raises
+    ------
+    UsageError
+        `path` cannot be run.
+    """
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise UsageError('{}: {} cannot be run.'.format(option, path))
+
+
+def child_environment():
+    """Return the environment in which a child process finds ``-m neon_rnn`` from any working directory."""
+    return dict(
+        os.environ,
+        PYTHONPATH=os.pathsep.join(filter(None, [paths.ROOT, os.environ.get('PYTHONPATH')])),
+    )
+
+
+def container_script():
+    """Return the script that runs a command in neon's container.
+
+    Raises
+    ------
+    UsageError
+        The package was installed without the checkout that holds the container's files.
+    """
+    script = os.path.join(paths.ROOT, 'docker', 'run-in-compose.sh')
+    if not os.path.isfile(script):
+        raise UsageError(
+            'Intel neon is not installed in this Python ({}), and its container is built from a checkout of the '
+            "project, which this installation does not have. Run the command there, or take '--engine torch'.".format(
+                sys.executable
+            )
+        )
+    return script

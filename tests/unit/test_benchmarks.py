@@ -1,0 +1,293 @@
+"""The benchmark's counting, turns and report."""
+
+import json
+import re
+
+import pytest
+
+from benchmarks import flops, measure, report, suite
+from benchmarks.__main__ import main as bench
+from benchmarks.variants import Variant, Worker, variants
+from neon_rnn import engines, models
+from neon_rnn.cli import main
+from neon_rnn.support import machine
+from neon_rnn.support.errors import NeonRnnError
+
+SMALL_EAGER = {
+    'kind': 'eager',
+    'batch': 2,
+    'side': 32,
+    'threads': 1,
+    'backend': 'cpu',
+    'precision': 'float32',
+    'keep_memory': False,
+}
+
+
+def build(name='rnn', side=64, **options):
+    nn = engines.load('torch')
+    nn.start('cpu', 4, 0, threads=1)
+    model, cost = models.build(name, nn, (3, side, side), **options)
+    model.initialize((3, side, side), cost)
+    return model
+
+
+def test_operations_of_the_published_network_counted_by_hand():
+    convolutions = [
+        2 * 27 * 32 * 128**2,
+        2 * 288 * 64 * 64**2,
+        2 * 576 * 128 * 32**2,
+        2 * 1152 * 256 * 16**2,
+    ]
+    first = 2 * 8 * 2 * 256 * (8 * 1024 + 7 * 256), 2 * 8 * 2 * 256 * (8 * 512 + 7 * 256)
+    second = 2 * 4 * 2 * 512 * (4 * 2048 + 3 * 512), 2 * 4 * 2 * 512 * (4 * 1024 + 3 * 512)
+    forward = sum(convolutions) + sum(first) + sum(second) + 2 * 1024 * 2 * 6**2
+    model = build(side=128)
+    assert flops.inference_flops(model) == forward
+    assert flops.training_flops(model) == 3 * forward - convolutions[0]
+
+
+@pytest.mark.parametrize(
+    ('rnn', 'more'),
+    [
+        (
+            'deep_output',
+            2 * 8 * 2 * 8 * 2 * 256 * 256 + 2 * 4 * 2 * 4 * 2 * 512 * 512,
+        ),  # V h of every step, sweep, direction
+        ('jordan', 2 * 8 * 2 * 8 * 2 * 256 * 256 + 2 * 4 * 2 * 4 * 2 * 512 * 512),
+        (
+            'stacked',
+            2 * (2 * 8 * 2 * 256 * (8 * 512 + 7 * 256) + 2 * 4 * 2 * 512 * (4 * 1024 + 3 * 512)),
+        ),
+    ],
+)
+def test_operations_of_the_cells_beside_the_published_one(rnn, more):
+    assert (
+        flops.inference_flops(build(side=128, rnn=rnn))
+        == flops.inference_flops(build(side=128)) + more
+    )
+
+
+def test_a_pathway_is_counted_in_its_container():
+    model = build('resnet-18')
+    convolutions = [
+        module for module in model.layers.modules() if type(module).__name__ == 'Convolution'
+    ]
+    linear = [module for module in model.layers.modules() if type(module).__name__ == 'Linear']
+    assert len(list(flops.layer_work(model.layers))) == len(convolutions) + len(linear)
+
+
+def answers(*seconds, turns=None):
+    turns = turns or range(1, 1 + len(seconds))
+    return [{'seconds': each, 'turn': turn} for each, turn in zip(seconds, turns, strict=True)]
+
+
+def test_rates_and_ratios_are_medians():
+    assert measure.rate(answers(1.0, 2.0, 4.0), 8)['median'] == 4.0
+    assert measure.ratio(answers(1.0, 1.0, 1.0), answers(2.0, 3.0, 9.0, 50.0)) == 3.0
+
+
+def test_a_ratio_compares_the_same_turns():
+    ours = answers(1.0, 3.0, 1.0, 1.0, 1.0, turns=(1, 1, 2, 3, 4))
+    assert measure.ratio(ours, answers(8.0, 5.0, turns=(1, 2))) == 4.5
+    assert measure.ratio(answers(1.0, 2.0), answers(24.0, turns=(0,))) == 16.0
+
+
+class FakeWorker:
+    def __init__(self, clock, seconds):
+        self.clock, self.seconds, self.asked = clock, seconds, 0
+
+    def ask(self, request):
+        assert request == 'train'
+        self.asked += 1
+        self.clock[0] += self.seconds
+        return {'seconds': self.seconds}
+
+
+def test_turns_take_equal_time(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(measure.time, 'monotonic', lambda: clock[0])
+    workers = {
+        'fast': FakeWorker(clock, 0.5),
+        'slow': FakeWorker(clock, 3.0),
+        'slower': FakeWorker(clock, 15.0),
+        'slowest': FakeWorker(clock, 25.0),
+    }
+    results = {key: {} for key in workers}
+    measure._turns(results, workers, 'train', 8.0)
+    assert [answer['turn'] for answer in results['fast']['train']] == [
+        turn for turn in (1, 2, 3, 4) for _ in range(4)
+    ]
+    assert [answer['turn'] for answer in results['slow']['train']] == [1, 2, 3]
+    assert [answer['turn'] for answer in results['slower']['train']] == [1]
+    assert workers['slower'].asked == 3
+    assert [answer['turn'] for answer in results['slowest']['train']] == [
+        0
+    ]  # too slow for a warm-up
+    # two slow minibatches warm up, then three take their turns
+    assert workers['slow'].asked == 5
+
+
+def test_a_variant_that_fails_is_in_the_results_and_stops_nobody():
+    results = measure.take_turns(
+        [
+            Variant('good', 'good', SMALL_EAGER),
+            Variant('bad', 'bad', dict(SMALL_EAGER, side=33, batch=0)),
+        ],
+        ['train'],
+        0.05,
+    )
+    assert len(results['good']['train']) >= 1
+    assert results['good']['peak_memory_gib'] > 0.05
+    assert results['bad']['error'].startswith('bad: ')
+
+
+def figures():
+    variants = {
+        'torch-float32': {
+            'label': 'torch engine, float32',
+            'train': answers(1.0, 1.0),
+            'peak_memory_gib': 1.5,
+        },
+        'eager-float32': {'label': 'eager', 'train': answers(2.0, 3.0)},
+        'neon-mkl': {'label': 'Intel neon, mkl', 'error': 'Intel neon, mkl: no'},
+    }
+    return {
+        'plan': {'model': 'rnn', 'backend': 'cpu', 'batch': 10, 'side': 64},
+        'parts': ['train'],
+        'when': 'now',
+        'machine': {'cpu': 'a processor', 'cores': 2, 'memory_gib': 4.0, 'system': 'Linux'},
+        'variants': variants,
+        'git': {'commit': '0123456789abcdef', 'dirty': True},
+        'peaks': {'float32': 1e9, 'bf16': 2e9, 'memory': 1e9},
+        'flops': {
+            'train': 5e7,
+            'predict': 2e7,
+            'parameters': 7,
+            'layers': [
+                {'forward': 1e7, 'read': 100, 'written': 100},
+                {'forward': 0.0, 'read': 10**6, 'written': 0},
+            ],
+        },
+    }
+
+
+def test_the_report_shows_speed_ratio_roofline_and_failure():
+    text = report.markdown(figures())
+    # two passes of 1e7 operations at 1e9 a second, three of 4e6 bytes at 1e9: 32 ms an image at best
+    assert '| torch engine, float32 | 10.0 (10.0 to 10.0) | 0 | 32% | 1.5 |' in text
+    assert '| torch engine, float32 | 2.50 |' in text
+    assert 'Intel neon, mkl: no' in text
+    assert report.plot(figures()).count('10.0') >= 1
+
+
+def test_wrong_parts_are_refused(capsys):
+    assert bench(['--parts', 'train,lunch']) == 2
+    assert 'lunch' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('run', 'command'), [(bench, []), (main, ['reproduce', '--data', 'x', '--engine', 'neon'])]
+)
+def test_a_python_that_is_a_folder_is_refused(run, command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
+    assert run([*command, '--neon-python', str(tmp_path)]) == 2
+    assert '--neon-python: {} cannot be run.'.format(tmp_path) in capsys.readouterr().err
+
+
+def test_failures_of_every_part_count_and_are_shown():
+    made = figures()
+    made['variants']['torch-float32']['error'] = 'ended with status 1'
+    made['batches'] = [
+        {'batch': 1, 'variants': {'eager-float32': {'label': 'eager', 'error': 'too large'}}}
+    ]
+    made['layers'] = {
+        'torch-bf16': {'label': 'torch engine, bf16', 'error': 'no bf16'},
+        'torch-float32': [{'name': '0'}],
+    }
+    assert suite.failures(made) == [
+        'ended with status 1',
+        'Intel neon, mkl: no',
+        'no bf16',
+        'too large',
+    ]
+    assert '10.0 (10.0 to 10.0); then ended with status 1' in report.markdown(dict(made, layers={}))
+    with pytest.raises(NeonRnnError, match='no variant could be trained'):
+        report.plot(dict(made, variants={}))
+
+
+def test_a_worker_that_is_gone_at_the_end_costs_no_figures(monkeypatch):
+    def gone(self):
+        raise NeonRnnError('good: killed')
+
+    monkeypatch.setattr(Worker, 'close', gone)
+    results = measure.take_turns([Variant('good', 'good', SMALL_EAGER)], ['train'], 0.05)
+    assert len(results['good']['train']) >= 1
+    assert results['good']['error'] == 'good: killed'
+
+
+@pytest.mark.slow
+def test_the_command_writes_figures_text_and_plot(tmp_path, capsys):
+    assert (
+        bench(
+            [
+                '--parts',
+                'train,layers,loading',
+                '--seconds',
+                '0.1',
+                '-z',
+                '2',
+                '--side',
+                '32',
+                '--threads',
+                '1',
+                '--out',
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
+    written = json.loads((tmp_path / 'bench.json').read_text())
+    assert set(written['variants']) >= {'torch-float32', 'torch-bf16', 'eager-float32'}
+    names = [row['name'] for row in written['layers']['torch-float32']]
+    assert names[0].startswith('0 DataTransform')
+    assert '17 SpatialRNN' in names
+    assert all(row['backward'] > 0 for row in written['layers']['torch-float32'][:-1])
+    assert (tmp_path / 'bench.svg').read_text().startswith('<')
+    assert '# Benchmark of rnn' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ('processor', 'default_kernels'), [('AMD EPYC', True), ('Intel(R) Xeon(R)', False)]
+)
+def test_on_amd_mkl_is_measured_with_its_default_kernels_too(
+    processor, default_kernels, monkeypatch
+):
+    monkeypatch.setattr(machine, 'cpu_model', lambda: processor)
+    found = {
+        variant.key: variant
+        for variant in variants('rnn', 'cpu', 128, 128, None, '/somewhere/python')
+    }
+    assert ('neon-mkl-default' in found) == default_kernels
+    if default_kernels:
+        assert found['neon-mkl-default'].environment == {'MKL_DEBUG_CPU_TYPE': ''}
+        assert found['neon-mkl-default'].spec == found['neon-mkl'].spec
+        assert not found['neon-mkl'].environment
+        assert [key for key, variant in found.items() if variant.alone] == ['neon-mkl-default']
+
+
+def test_a_variant_that_the_kernel_kills_is_said_to_want_memory():
+    worker = Worker(Variant('eager', 'the port', dict(SMALL_EAGER)))
+    worker.process.kill()
+    worker.process.wait()
+    with pytest.raises(NeonRnnError, match='the port: killed, probably for want of memory'):
+        worker.ask('train')
+
+
+def test_the_import_benchmark_reports_speed_and_memory(capsys):
+    assert bench(['importing', '--images', '640', '--source-size', '64', '--workers', '1']) == 0
+    out = capsys.readouterr().out
+    assert float(re.search(r'import: (\d+) images/s', out).group(1)) > 0
+    assert 'peak memory of this process' in out
+    assert re.search(r'random reading: \d+ images/s', out)
+    assert bench(['importing', '--images', '10']) == 2
