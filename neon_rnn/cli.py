@@ -21,6 +21,7 @@ COMMANDS = collections.OrderedDict(
         ('reproduce', 'train the rows of the published table, one process each, and regenerate it'),
         ('data', 'make, look at and check data sets'),
         ('train', 'train one network and write its run record'),
+        ('resume', 'go on with a run after an interruption'),
         ('evaluate', 'measure a trained run on a data set'),
         ('predict', 'classify photographs with a trained run'),
         ('table', 'regenerate the comparison table, the plots and the page from the run records'),

@@ -26,11 +26,11 @@ SOURCES = collections.OrderedDict(
 TOOLS = {'verify': 'soundness', 'show': 'show'}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser):
     """The first word chooses; what follows belongs to it, and only its module is imported."""
     width = max(map(len, SOURCES))
     parser.epilog = 'sources and tools:\n' + '\n'.join(
-        f'  {name:{width}}  {text}' for name, text in SOURCES.items()
+        '  {}  {}'.format(name.ljust(width), text) for name, text in SOURCES.items()
     )
     parser.add_argument(
         'source', metavar='SOURCE', choices=list(SOURCES), help='one of those below'
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int | None:
+def run(arguments):
     """Hand over to the chosen source."""
     name = TOOLS.get(arguments.source) or 'sources.' + arguments.source.replace('-', '_')
     module = importlib.import_module('neon_rnn.ingest.' + name)

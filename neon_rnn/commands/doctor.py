@@ -3,9 +3,10 @@
     neon_rnn doctor             in words
     neon_rnn doctor --json      for programs
 
-Every backend that is there is started, and neon's mkl backend has to compute 1x1 convolutions right: a version number
-alone does not show that. What is absent (no CUDA, no neon) is said and is no failure. The status is 1 where something is
-there but wrong, an MKL that computes wrongly or a neon of another version, and where no engine can train.
+Every backend that is there is started. neon's mkl backend must compute 1x1 convolutions correctly; a
+version number alone does not show that. What is absent (CUDA, neon) is reported and is not a
+failure. The status is 1 if something is there but wrong (an MKL that computes wrongly, a neon of
+another version), and if no engine can train.
 """
 
 import json
@@ -17,7 +18,7 @@ from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.wording import counted
 
-#: The states of an engine or backend: it works; it is not there; it is there and would give wrong numbers or none.
+#: The states of an engine or backend: it works; it is absent; it is there but does not compute correctly.
 USABLE, MISSING, WRONG = 'usable', 'missing', 'wrong'
 _STATE_WORDS = {USABLE: 'usable', MISSING: 'not usable', WRONG: 'WRONG'}
 #: The backends that are tried, the fast ones first.
@@ -25,12 +26,12 @@ BACKENDS = {'neon': ('gpu', 'mkl', 'numpy'), 'torch': ('gpu', 'cpu')}
 
 
 def add_arguments(parser):
-    """Words or JSON."""
+    """Add the choice of JSON."""
     parser.add_argument('--json', action='store_true', help='print JSON')
 
 
 def run(arguments):
-    """Look, print; returns 1 where no engine can train.
+    """Examine the machine and print the report; return 1 if no engine can train.
 
     Raises
     ------
@@ -52,15 +53,16 @@ def run(arguments):
 
 
 def examine():
-    """What there is.
+    """Return what this machine has.
 
     Returns
     -------
     dict
-        ``machine``, ``versions`` and ``git`` as in a run record, ``python``, ``docker`` (path or None), and ``engines``:
-        name -> ``state``, ``problem`` (None or a sentence) and ``backends``: name -> ``state``, ``problem``, ``device``
-        (what `start` says, or None). A state is `USABLE`, `MISSING` or `WRONG`; an engine is usable with one usable
-        backend, and wrong if its library is there but does not load or is another version.
+        ``machine``, ``versions`` and ``git`` as in a run record, ``python``, ``docker`` (path or
+        None), and ``engines``: name -> ``state``, ``problem`` (None or a sentence) and
+        ``backends``: name -> ``state``, ``problem``, ``device`` (the answer of `start`, or None).
+        A state is `USABLE`, `MISSING` or `WRONG`. An engine is usable with one usable backend, and
+        wrong if its library is there but does not load or has another version.
     """
     return {
         'machine': machine.describe(),
@@ -98,9 +100,9 @@ def _backend(engine, name):
             'device': engine.start(name, batch_size=4, rng_seed=0),
         }
     except NeonRnnError as error:
-        # an engine refuses what it does not have as a wrong use, and fails on what does not compute as it should
+        # Engines raise UsageError for what they lack, and NeonRnnError for what computes wrongly.
         state = MISSING if isinstance(error, UsageError) else WRONG
-        # the option is named beside it
+        # The line names the option already.
         return {
             'state': state,
             'problem': str(error).replace('-b {}: '.format(name), '', 1),
@@ -109,12 +111,12 @@ def _backend(engine, name):
 
 
 def usable_engines(report):
-    """The names of the engines that can train, in order of preference."""
+    """Return the names of the engines that can train, in order of preference."""
     return [name for name in engines.ENGINES if report['engines'][name]['state'] == USABLE]
 
 
 def wrong_parts(report):
-    """A line for each engine or backend that is there but wrong."""
+    """Return a line for each engine or backend that is there but wrong."""
     lines = []
     for name in engines.ENGINES:
         engine = report['engines'][name]
@@ -129,7 +131,7 @@ def wrong_parts(report):
 
 
 def describe(report):
-    """The report in words, a list of lines."""
+    """Return the report in words, a list of lines."""
     machine = report['machine']
     memory = (
         'memory unknown'

@@ -14,28 +14,18 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn import engines
+from neon_rnn.commands import options
 from neon_rnn.data import images
 from neon_rnn.runs import trained_run
 from neon_rnn.support.files import check_writable, write_json
 
 
 def add_arguments(parser):
-    """The run and the photographs."""
+    """Add the run and the photographs."""
     parser.add_argument('run', metavar='RUN', help='a run folder with its checkpoint')
     parser.add_argument('images', metavar='IMAGE', nargs='+', help='image files of any size')
-    parser.add_argument(
-        '--engine',
-        choices=engines.ENGINES,
-        help='default: the one it was trained with, if installed',
-    )
-    parser.add_argument(
-        '-b',
-        '--backend',
-        default='cpu',
-        choices=('gpu', 'cpu', 'mkl', 'numpy'),
-        help='default: cpu',
-    )
+    options.add_engine(parser, trained=True)
+    options.add_backend(parser)
     parser.add_argument(
         '-z',
         '--batch_size',
@@ -50,7 +40,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Print a line an image; the status is 1 if some could not be read."""
+    """Print one line per image; return status 1 if some could not be read."""
     if arguments.json and arguments.json != '-':
         check_writable(arguments.json)
     trained = trained_run.load_run(
@@ -92,7 +82,7 @@ def run(arguments):
 
 
 def _preprocessing(recorded):
-    """As the photographs of the training were prepared; the default of that size where the data set does not say."""
+    """Return the preprocessing of the training's photographs; without one, the default of that size."""
     if recorded.get('preprocessing'):
         return images.Preprocessing.of(recorded['preprocessing'])
     _, height, width = recorded['shape']
@@ -100,7 +90,7 @@ def _preprocessing(recorded):
 
 
 def _load(path, preprocessing):
-    """(flat uint8 pixels, None), or (None, what is wrong with the file)."""
+    """Return (flat uint8 pixels, None), or (None, the problem of the file)."""
     try:
         return images.load(path, preprocessing).reshape(-1), None
     except images.ImageError as error:

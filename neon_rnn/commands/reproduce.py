@@ -1,61 +1,53 @@
 """Train the rows of the published table, one process each, and regenerate the table.
 
     neon_rnn reproduce --data data/faces --data-224 data/faces224 --pretrained resnet50.pth
-                                                                everything as published, three seeds
+                                                                as published, three seeds
     neon_rnn reproduce --data data/faces --rows rnn cnn-2 --seeds 1 --epochs-scale 0.1
 
-Shows first what there is to do and how long it will take. The same command goes on after an interruption: finished runs
-of the same configuration are skipped, interrupted ones resumed. A row that fails is reported at the end; the others are
-trained. A protocol that was shortened is marked in the records and in the table.
+Shows first what there is to do and how long it takes, where earlier runs on this machine tell. The
+same command goes on after an interruption: finished runs of the same configuration are skipped,
+interrupted ones resumed. A row that fails is reported at the end; the others are trained. The
+records and the table mark a shortened protocol.
 """
 
-import argparse
 import math
 import os
 import sys
-from pathlib import Path
 
-from neon_rnn import cli, engines, published, report
+from neon_rnn import engines, published
+from neon_rnn.commands import options, table
 from neon_rnn.support import paths, processes
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of the command."""
-    parser.add_argument(
+def add_arguments(parser):
+    """Add the rows, the data, and what may differ from the published protocol."""
+    add = parser.add_argument
+    rows = list(published.rows())
+    add(
         '--rows',
         nargs='+',
         metavar='ROW',
-        default=list(published.rows()),
-        help='default: all eleven, {}'.format(' '.join(published.rows())),
+        default=rows,
+        help='default: all eleven, {}'.format(' '.join(rows)),
     )
-    parser.add_argument(
-        '--seeds', type=int, default=3, metavar='N', help='seeds 0 to N - 1 (default: %(default)s)'
-    )
-    parser.add_argument('--data', required=True, metavar='DIR', help='the data set folder')
-    parser.add_argument(
+    add('--seeds', type=int, default=3, metavar='N', help='seeds 0 to N - 1 (default: %(default)s)')
+    add('--data', required=True, metavar='DIR', help='the data set folder')
+    add(
         '--data-224',
         metavar='DIR',
-        help='the same photographs at 224x224 pixels, for the transfer '
-        'learning rows (default: those of --data, and the records say so)',
+        help='the same photographs at 224x224 pixels, for the transfer learning rows (default: '
+        'those of --data, and the records say so)',
     )
-    parser.add_argument(
-        '--engine', choices=engines.ENGINES, help='default: neon where it is installed, else torch'
-    )
-    parser.add_argument(
-        '-b',
-        '--backend',
-        default='cpu',
-        choices=('gpu', 'cpu', 'mkl', 'numpy'),
-        help='default: cpu',
-    )
-    parser.add_argument(
+    options.add_engine(parser)
+    options.add_backend(parser)
+    add(
         '--precision',
         default='float32',
         choices=('float32', 'float64', 'bf16', 'tf32'),
         help='default: %(default)s',
     )
-    parser.add_argument(
+    add(
         '-z',
         '--batch_size',
         type=int,
@@ -65,11 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
-        '-e',
-        '--epochs',
-        type=int,
-        metavar='N',
-        help='the same for all rows (default: as published)',
+        '-e', '--epochs', type=int, metavar='N', help='for all rows (default: as published)'
     )
     length.add_argument(
         '--epochs-scale',
@@ -78,44 +66,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='X',
         help="train this part of each row's published epochs (default: all)",
     )
-    parser.add_argument(
+    add(
         '--pretrained',
         metavar='FILE',
         help="weights for the transfer learning rows; 'none' trains them from random ones",
     )
-    parser.add_argument(
+    add(
         '--neon-python',
         default=os.environ.get('NEON_PYTHON'),
         metavar='FILE',
-        help='a Python that has Intel neon 2.6, for the engine neon (default: $NEON_PYTHON, else the '
-        'container)',
+        help='a Python that has Intel neon 2.6, for the engine neon (default: $NEON_PYTHON, else '
+        'the container)',
     )
-    parser.add_argument(
-        '--plan', action='store_true', help='show what there is to do and the time, and end'
-    )
-    parser.add_argument(
-        '--out',
-        default=paths.in_home('results'),
-        metavar='FOLDER',
-        help='for runs/ and the table (default: %(default)s)',
-    )
+    add('--plan', action='store_true', help='show what there is to do and the time, and end')
+    options.add_out(parser, paths.in_home('results'), 'for runs/ and the table')
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Plan, train, regenerate the table; status 1 if a row failed or could not be trained."""
-    from neon_rnn import reproduce
+def run(arguments):
+    """Plan, train, regenerate the table.
 
-    for name in ('seeds', 'epochs', 'batch_size', 'epochs_scale'):
-        value = getattr(arguments, name)
-        if value is not None and not 0 < value < math.inf:
-            raise UsageError(
-                '--{} is {}; it has to be a number above 0.'.format(
-                    'epochs-scale' if name == 'epochs_scale' else name, value
-                )
-            )
+    Raises
+    ------
+    NeonRnnError
+        A row failed or could not be trained; names each.
+    """
+    from pathlib import Path
+
+    from neon_rnn import report, reproduce  # modern Python, which the container does not have
+
+    _check_numbers(arguments)
     engine = arguments.engine or engines.default()
-    program, python = _program(engine, arguments.neon_python)
-    runs = str(Path(arguments.out) / 'runs')
+    program = _program(engine, arguments.neon_python)
+    runs = os.path.join(arguments.out, 'runs')
     settings = reproduce.Settings(
         rows=list(dict.fromkeys(arguments.rows)),
         seeds=arguments.seeds,
@@ -129,23 +111,24 @@ def run(arguments: argparse.Namespace) -> int:
         epochs_scale=arguments.epochs_scale,
         pretrained=arguments.pretrained,
         out=runs,
-        python=python,
     )
-    jobs = reproduce.plan(settings, lambda text: print(text, flush=True))
+    jobs = reproduce.plan(settings)
     print(reproduce.summary(jobs), flush=True)
     if arguments.plan:
-        return 0
+        return
     report.check_matplotlib()  # the table is made at the very end
     try:
-        outcomes = reproduce.execute(jobs, Path(runs), Path(arguments.out) / 'logs', program)
+        outcomes = reproduce.execute(jobs, Path(arguments.out) / 'logs', program)
     except KeyboardInterrupt:
-        print('\nThe same command goes on from the last checkpoint.', file=sys.stderr)
+        sys.stderr.write('\nThe same command goes on from the last checkpoint.\n')
         raise
     if os.path.isdir(runs):
-        cli.main(['table', '--runs', runs, '--out', arguments.out])
-    lacking = [f'{outcome.job.name}: {outcome.text}' for outcome in outcomes if outcome.failed]
+        table.write(runs, arguments.out)
+    lacking = [
+        '{}: {}'.format(outcome.job.name, outcome.text) for outcome in outcomes if outcome.failed
+    ]
     lacking += [
-        f'{job.name}: {job.reason}'
+        '{}: {}'.format(job.name, job.reason)
         for job in jobs
         if job.state == 'cannot' or job.reason == 'diverged'
     ]
@@ -153,16 +136,26 @@ def run(arguments: argparse.Namespace) -> int:
         raise NeonRnnError(
             '{} of {} runs are missing: {}'.format(len(lacking), len(jobs), '; '.join(lacking))
         )
-    return 0
 
 
-def _program(engine: str, neon_python: str | None) -> tuple[list[str], str | None]:
-    """What trains with an engine: this Python, the one that has neon, or neon's container; and the Python, if it is one."""
+def _check_numbers(arguments):
+    for name in ('seeds', 'epochs', 'batch_size', 'epochs_scale'):
+        value = getattr(arguments, name)
+        if value is not None and not 0 < value < math.inf:
+            raise UsageError(
+                '--{} is {}; it has to be a number above 0.'.format(
+                    'epochs-scale' if name == 'epochs_scale' else name, value
+                )
+            )
+
+
+def _program(engine, neon_python):
+    """Return the words that run ``neon_rnn`` with an engine: here, in another Python, or in the container."""
     if engines.installed(engine):
-        return [sys.executable, '-m', 'neon_rnn'], sys.executable
+        return [sys.executable, '-m', 'neon_rnn']
     if engine != 'neon':
         engines.load(engine)  # says what is missing
     if neon_python:
         processes.check_program(neon_python, '--neon-python')
-        return [neon_python, '-m', 'neon_rnn'], neon_python
-    return [processes.container_script()], None
+        return [neon_python, '-m', 'neon_rnn']
+    return [processes.container_script()]

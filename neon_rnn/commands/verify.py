@@ -1,4 +1,4 @@
-"""Replay results recorded from Intel neon 2.6.0 on an engine of this machine, and print how far it is from them.
+"""Replay results recorded from Intel neon 2.6.0 on an engine of this machine; print the deviations.
 
     neon_rnn verify                      every layer, then the published network for 12 minibatches (a minute)
     neon_rnn verify --layers             the layers only (seconds)
@@ -8,23 +8,16 @@ The status is 1 if anything is beyond its tolerance.
 """
 
 from neon_rnn import engines
+from neon_rnn.commands import options
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import check_writable, write_json
 from neon_rnn.verification import cases, compare
 
 
 def add_arguments(parser):
-    """Which engine to hold to the records."""
-    parser.add_argument(
-        '--engine', choices=engines.ENGINES, help='default: neon where it is installed, else torch'
-    )
-    parser.add_argument(
-        '-b',
-        '--backend',
-        default='cpu',
-        choices=('gpu', 'cpu', 'mkl', 'numpy'),
-        help='default: cpu',
-    )
+    """Add the engine to check, and what to print."""
+    options.add_engine(parser)
+    options.add_backend(parser)
     parser.add_argument('--layers', action='store_true', help='leave the whole network out')
     parser.add_argument(
         '--details',
@@ -35,7 +28,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Replay, print, judge.
+    """Replay the cases, print the deviations, and fail beyond a tolerance.
 
     Raises
     ------
@@ -77,7 +70,10 @@ def run(arguments):
 
 
 def _replay(engine, arguments):
-    """Run the cases and print how far each is: all deviations, the device of the last, what was left out and why."""
+    """Run the cases and print their deviations.
+
+    Returns all deviations, the device of the last case, and what was left out with the reason.
+    """
     nn = engines.load(engine)
     deviations, device, left_out = [], {}, []
     for case in cases.cases():
@@ -93,7 +89,7 @@ def _replay(engine, arguments):
         except UsageError:
             if case.precision == 'float32':
                 raise
-            # neon has float64 on its numpy backend only; whatever else is refused, the case in float32 shows
+            # neon has float64 on its numpy backend only; the float32 case shows other refusals.
             left_out.append('{} (this backend has no float64)'.format(case.name))
             continue
         left_out += [
@@ -114,7 +110,7 @@ def _print_case(case, deviations, details):
     )
     for kind in cases.KINDS:
         of_kind = [deviation for deviation in deviations if deviation.kind == kind]
-        # what is not a number is the largest
+        # NaN counts as the largest.
         of_kind.sort(
             key=lambda deviation: (
                 deviation.value if deviation.value == deviation.value else float('inf')
@@ -130,7 +126,7 @@ def _print_case(case, deviations, details):
 
 
 def _as_json(deviation):
-    # JSON has no words for infinity and NaN
+    # JSON has neither infinity nor NaN.
     value = deviation.value if abs(deviation.value) < float('inf') else None
     return {
         'case': deviation.case.name,

@@ -38,3 +38,18 @@ def check_fit(expected, given, what='weights'):
         raise NeonRnnError(
             'the {} are of another model: {}{}.'.format(what, '; '.join(problems[:4]), more)
         )
+
+
+def trained_values(weights):
+    """Return how many values a model trains: all of its weights but the running statistics.
+
+    Parameters
+    ----------
+    weights : dict of numpy.ndarray
+        As an engine's ``get_weights`` returns them.
+    """
+    return sum(
+        int(values.size)
+        for name, values in weights.items()
+        if name.rpartition('.')[2] not in STATISTICS
+    )

@@ -99,3 +99,15 @@ def _same_picture(old: bytes, new: bytes) -> bool:
     except OSError:
         return False
     return int(np.abs(before - after).max(initial=0)) <= PIXEL_TOLERANCE
+
+
+def summary(choice: Choice) -> str:
+    """Return the eleven rows, and those beside them, as lines for a terminal."""
+    data = table.table_data(choice)
+    lines = [f'{"row":<22}{"published":>10}{"ours":>16}{"difference":>12}  status']
+    lines += [
+        f'{row["row"]:<22}{table.number(row["published_accuracy"]):>10}'
+        f'{table.accuracy_text(row):>16}{table.signed(row["difference"]):>12}  {row["status"]}'
+        for row in data['rows'] + data['beside']
+    ]
+    return '\n'.join(lines)

@@ -1,8 +1,8 @@
-"""Train the rows of the published table: what there is to do, how long it takes, and doing it.
+"""Train the rows of the published table: plan the runs, estimate their time, train them.
 
-Every run is a process of its own (``python -m neon_rnn train ...``), so a row that fails or runs out of memory takes
-nothing with it. What was done is read off the run records: runs of the same configuration that are finished are not
-repeated, those that broke off go on from their last checkpoint.
+Every run is a process of its own (``python -m neon_rnn train ...``), so a row that fails or runs out
+of memory takes nothing with it. The plan is read off the run records: finished runs of the same
+configuration are not repeated, and interrupted ones go on from their last checkpoint.
 """
 
 from neon_rnn.reproduce.execution import execute

@@ -1,11 +1,10 @@
-"""What there is to do: one job a row and seed, read off the run records, with the time it will take."""
+"""Plan a reproduction: one job for each row and seed, read off the run records."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +12,16 @@ from neon_rnn import engines, published
 from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.report.collect import Collection, collect
 from neon_rnn.reproduce import estimate
+from neon_rnn.runs import records
 from neon_rnn.runs.trained_run import checkpoint_path
-from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.errors import UsageError
 from neon_rnn.support.wording import counted
 from neon_rnn.weights import pretrained
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What a reproduction is asked to do; the names are those of the command line."""
+    """The settings of a reproduction, by the names of the command line."""
 
     rows: Sequence[str]
     seeds: int
@@ -35,8 +35,6 @@ class Settings:
     epochs_scale: float
     pretrained: str | None
     out: str
-    #: A Python that has the engine, to measure with; None if there is only a container.
-    python: str | None = sys.executable
 
     @property
     def recorded_backend(self) -> str:
@@ -44,18 +42,15 @@ class Settings:
         return engines.recorded_backend(self.engine, self.backend)
 
     def epochs_of(self, row: str) -> int:
-        """How many epochs a row is trained here."""
+        """Return how many epochs a row is trained here."""
         if self.epochs is not None:
             return self.epochs
         return max(1, round(published.rows()[row].epochs * self.epochs_scale))
 
     def data_of(self, row: str) -> str:
-        """The data set of a row: that of its image size, where there is one."""
-        return (
-            self.data_224
-            if self.data_224 and published.rows()[row].input_side == 224
-            else self.data
-        )
+        """Return the data set of a row: that of its image size, if there is one."""
+        large = published.rows()[row].input_side == 224
+        return self.data_224 if self.data_224 and large else self.data
 
 
 @dataclasses.dataclass
@@ -65,13 +60,16 @@ class Job:
     Attributes
     ----------
     argv
-        What ``python -m neon_rnn`` is told.
+        The arguments of ``python -m neon_rnn``.
     state
-        ``'new'``, ``'resume'`` (`folder` goes on), ``'done'`` (`folder` is it) or ``'cannot'`` (`reason` says why).
+        ``'new'``, ``'resume'`` (the run in `folder` goes on), ``'done'`` (the run in `folder` is
+        it) or ``'cannot'`` (`reason` says why).
+    folder
+        The run's folder, of a new job too.
     epochs_left
         Of `epochs`.
     seconds
-        Estimated, of what is left; None where nothing is known.
+        The estimate for the epochs left; None if nothing is known.
     """
 
     row: str
@@ -79,14 +77,14 @@ class Job:
     epochs: int
     state: str
     argv: list[str]
-    folder: str | None = None
+    folder: str
     reason: str = ''
     epochs_left: int = 0
     seconds: float | None = None
 
     @property
     def name(self) -> str:
-        """For messages and the name of the log."""
+        """A name for messages and the log."""
         return f'{self.row}-s{self.seed}'
 
     @property
@@ -95,19 +93,14 @@ class Job:
         return self.state in ('new', 'resume')
 
 
-def plan(settings: Settings, progress: Callable[[str], None] = lambda text: None) -> list[Job]:
-    """What there is to do, row by row, with estimates.
-
-    Parameters
-    ----------
-    settings
-    progress
-        Called with a line for every row that has to be measured, and why where that fails.
+def plan(settings: Settings) -> list[Job]:
+    """Return the jobs, row by row, with estimates.
 
     Raises
     ------
     UsageError
-        A row is unknown, a data set cannot be opened, or the pretrained weights are of another network.
+        A row is unknown, a data set cannot be opened, or the pretrained weights are of another
+        network.
     """
     unknown = [row for row in settings.rows if row not in published.rows()]
     if unknown:
@@ -116,29 +109,34 @@ def plan(settings: Settings, progress: Callable[[str], None] = lambda text: None
                 ', '.join(unknown), ', '.join(published.rows())
             )
         )
-    datasets = {
-        folder: open_dataset(folder)
-        for folder in sorted({settings.data_of(row) for row in settings.rows})
-    }
+    folders = sorted({settings.data_of(row) for row in settings.rows})
+    datasets = {folder: open_dataset(folder) for folder in folders}
     past = collect(Path(settings.out)) if os.path.isdir(settings.out) else Collection()
     source = _pretrained_sha256(settings)
     jobs = []
     for row in settings.rows:
         dataset = datasets[settings.data_of(row)]
-        ours = [
-            _job(settings, row, seed, dataset, past, source if pretrained.takes(row) else None)
-            for seed in range(settings.seeds)
-        ]
-        if any(job.waiting for job in ours):
-            rate = _rate(settings, row, dataset, past, progress)
-            for job in ours:
-                job.seconds = None if rate is None else rate * dataset.train.count * job.epochs_left
-        jobs += ours
+        rate = estimate.recorded_rate(
+            (run.record for run in past.runs),
+            {
+                'model': row,
+                'engine': settings.engine,
+                'backend': settings.recorded_backend,
+                'precision': settings.precision,
+                'batch_size': settings.batch_size,
+                'shape': dataset.shape,
+            },
+        )
+        for seed in range(settings.seeds):
+            job = _job(settings, row, seed, dataset, past, source)
+            if job.waiting and rate is not None:
+                job.seconds = rate * dataset.train.count * job.epochs_left
+            jobs.append(job)
     return jobs
 
 
 def _pretrained_sha256(settings: Settings) -> str | None:
-    """Read the pretrained weights once, so that what does not fit is refused before hours of training."""
+    """Read the pretrained weights once, so that a wrong file is refused before hours of training."""
     row = next((row for row in settings.rows if pretrained.takes(row)), None)
     if row is None or settings.pretrained is None:
         return None
@@ -146,73 +144,12 @@ def _pretrained_sha256(settings: Settings) -> str | None:
     return source.description['sha256'] if source else None
 
 
-def _rate(
-    settings: Settings,
-    row: str,
-    dataset: Dataset,
-    past: Collection,
-    progress: Callable[[str], None],
-) -> float | None:
-    """Seconds an image, recorded or else measured; None where neither can be had."""
-    rate = estimate.recorded_rate(
-        (run.record for run in past.runs),
-        row,
-        settings.engine,
-        settings.recorded_backend,
-        settings.precision,
-        settings.batch_size,
-        dataset.shape,
-    )
-    if rate is None and settings.python is not None:
-        progress(f'measuring {row}')
-        try:
-            rate = estimate.measured_rate(
-                row,
-                settings.engine,
-                settings.backend,
-                settings.precision,
-                settings.batch_size,
-                dataset.shape,
-                settings.python,
-            )
-        except NeonRnnError as error:
-            progress(f'no estimate of {error}')
-    return rate
-
-
 def _job(
     settings: Settings, row: str, seed: int, dataset: Dataset, past: Collection, source: str | None
 ) -> Job:
-    """What is left to do of a row with a seed; `source` is the sha256 of the pretrained weights, if any are read."""
+    """Return the job of a row with a seed; `source` is the sha256 of the pretrained weights."""
     epochs = settings.epochs_of(row)
-    argv = [
-        'train',
-        '--model',
-        row,
-        '--data',
-        settings.data_of(row),
-        '--engine',
-        settings.engine,
-        '-b',
-        settings.backend,
-        '-z',
-        str(settings.batch_size),
-        '-e',
-        str(epochs),
-        '-r',
-        str(seed),
-        '--precision',
-        settings.precision,
-        '--out',
-        settings.out,
-    ]
-    if pretrained.takes(row):
-        if settings.pretrained is None:
-            return Job(
-                row, seed, epochs, 'cannot', argv, reason='needs --pretrained FILE (or none)'
-            )
-        argv += ['--pretrained', settings.pretrained]
-    job = Job(row, seed, epochs, 'new', argv, epochs_left=epochs)
+    takes_weights = pretrained.takes(row)
     wanted = {
         'model': row,
         'engine': settings.engine,
@@ -223,39 +160,51 @@ def _job(
         'epochs': epochs,
         'shuffle': True,
         'data': dataset.sha256(),
-        'pretrained': source,
+        'pretrained': source if takes_weights else None,
         'variant': '',
     }
+    run_id = records.new_run_id(row, settings.engine, settings.recorded_backend, seed)
+    job = Job(row, seed, epochs, 'new', [], os.path.join(settings.out, run_id), '', epochs)
+    job.argv = _training_command(settings, job)
+    if takes_weights and settings.pretrained is None:
+        job.state, job.reason = 'cannot', 'needs --pretrained FILE (or none)'
+        return job
     for run in past.runs:
         record, folder = run.record, os.path.join(settings.out, run.folder)
         if _configuration(record) != wanted:
             continue
         if record['status'] in ('finished', 'diverged'):
-            return dataclasses.replace(
-                job, state='done', folder=folder, reason=record['status'], epochs_left=0
-            )
+            job.state, job.folder, job.reason, job.epochs_left = 'done', folder, record['status'], 0
+            return job
         if os.path.isfile(checkpoint_path(folder)):
-            # the backend is in the record; it stands here for docker/run-in-compose.sh, which picks the container by it
-            job = dataclasses.replace(
-                job,
-                state='resume',
-                folder=folder,
-                epochs_left=epochs - len(record['epochs']),
-                argv=[
-                    'train',
-                    '--resume',
-                    folder,
-                    '--data',
-                    settings.data_of(row),
-                    '-b',
-                    settings.backend,
-                ],
-            )
+            job.state, job.folder = 'resume', folder
+            job.epochs_left = epochs - len(record['epochs'])
+            # The record holds the backend; docker/run-in-compose.sh chooses the container by it.
+            job.argv = ['resume', folder, '--data', settings.data_of(row), '-b', settings.backend]
     return job
 
 
+def _training_command(settings: Settings, job: Job) -> list[str]:
+    """Return the arguments that train a row anew, into the folder of the job."""
+    options = {
+        '--model': job.row,
+        '--data': settings.data_of(job.row),
+        '--engine': settings.engine,
+        '-b': settings.backend,
+        '-z': settings.batch_size,
+        '-e': job.epochs,
+        '-r': job.seed,
+        '--precision': settings.precision,
+        '--out': settings.out,
+        '--run_id': os.path.basename(job.folder),
+    }
+    if pretrained.takes(job.row) and settings.pretrained is not None:
+        options['--pretrained'] = settings.pretrained
+    return ['train', *(str(word) for pair in options.items() for word in pair)]
+
+
 def _configuration(record: dict[str, Any]) -> dict[str, Any]:
-    """What makes two runs the same, of a record."""
+    """Return what makes two runs the same, of a record."""
     hyperparameters = record['hyperparameters']
     source = record['options'].get('pretrained') or {}
     return {
@@ -268,7 +217,7 @@ def _configuration(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def summary(jobs: Sequence[Job]) -> str:
-    """The plan as lines for a terminal."""
+    """Return the plan as lines for a terminal."""
     words = {
         'new': 'to train',
         'resume': 'to resume',

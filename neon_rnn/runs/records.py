@@ -52,8 +52,44 @@ _NAMES = frozenset(name.split('.')[0] for name, _ in schema.FIELDS)
 
 
 def now():
-    """The time in UTC as records hold it, such as ``'2026-11-23T10:15:00Z'``."""
+    """Return the time in UTC as records hold it, such as ``'2026-11-23T10:15:00Z'``."""
     return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
+
+
+def new_run_id(model, engine, backend, seed, started=None):
+    """Return a name for a run, such as ``'rnn-torch-cpu-s0-20261123-101500'``.
+
+    Parameters
+    ----------
+    model, engine, backend : str
+        As the record names them.
+    seed : int
+    started : str, optional
+        As `now` returns it; default: now.
+    """
+    time = (started or now()).replace('-', '').replace(':', '').replace('T', '-').rstrip('Z')
+    return '{}-{}-{}-s{}-{}'.format(model, engine, backend, seed, time)
+
+
+def check_run_id(parent, run_id):
+    """Check that a run of this name can be made.
+
+    Raises
+    ------
+    UsageError
+        The name is not one of a folder below `parent`, or it is taken.
+    """
+    plain = run_id == os.path.basename(run_id) and run_id.isprintable()
+    if not run_id or not plain or run_id.startswith('.'):
+        raise UsageError(
+            '{!r} cannot name a run: use letters, digits, and - _ . inside.'.format(run_id)
+        )
+    if os.path.lexists(os.path.join(str(parent), run_id)):
+        raise UsageError(
+            '{}: there is a run of this name already; resume it or choose another name.'.format(
+                os.path.join(str(parent), run_id)
+            )
+        )
 
 
 def read_record(path):
@@ -81,7 +117,7 @@ def read_record(path):
 
 
 def read_minibatches(folder):
-    """The costs of the minibatches of a run.
+    """Return the costs of the minibatches of a run.
 
     Returns
     -------
@@ -111,7 +147,7 @@ class Run:
         self.record = record
 
     @classmethod
-    def create(cls, parent, fields):
+    def create(cls, parent, fields, run_id=None):
         """Make the folder of a new run below `parent` and write its record, with status ``running``.
 
         Parameters
@@ -120,8 +156,10 @@ class Run:
             Such as ``results/runs``; made if it is missing.
         fields : dict
             model, row, options, engine, backend, device, precision, seed, hyperparameters, protocol, dataset, argv
-            and parameters as docs/architecture.md has them. What else a record holds (run_id, git, machine,
-            versions, started, ...) is filled in unless given.
+            and parameters as docs/architecture.md has them. The other fields of a record (git,
+            machine, versions, started, ...) are filled in unless given.
+        run_id : str, optional
+            The name of the run and its folder; default: one of `new_run_id`.
 
         Returns
         -------
@@ -129,6 +167,8 @@ class Run:
 
         Raises
         ------
+        UsageError
+            There is a run of that name, or the name is not one of a folder.
         NeonRnnError
             A field is missing or of the wrong type, or the folder cannot be written.
         """
@@ -148,18 +188,14 @@ class Run:
         missing = [name for name in _GIVEN if name not in record]
         if missing:
             raise NeonRnnError('a run record needs {}.'.format(', '.join(missing)))
-        stem = '{}-{}-{}-s{}-{}'.format(
-            record['model'],
-            record['engine'],
-            record['backend'],
-            record['seed'],
-            started.replace('-', '').replace(':', '').replace('T', '-').rstrip('Z'),
+        name = run_id or new_run_id(
+            record['model'], record['engine'], record['backend'], record['seed'], started
         )
-        counted = 'run_id' not in record
-        record = _checked(
-            dict({'run_id': stem}, **record), os.path.join(str(parent), record.get('run_id', stem))
-        )
-        folder = _new_folder(make_folder(parent), record['run_id'], counted)
+        record['run_id'] = name
+        record = _checked(record, os.path.join(str(parent), name))
+        if run_id is not None:
+            check_run_id(parent, run_id)
+        folder = _new_folder(make_folder(parent), name, counted=run_id is None)
         record['run_id'] = os.path.basename(folder)
         run = cls(folder, record)
         for name, columns in ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS)):
@@ -169,7 +205,7 @@ class Run:
 
     @classmethod
     def open(cls, folder):
-        """The run in an existing folder.
+        """Open the run in an existing folder.
 
         Raises
         ------
@@ -179,11 +215,11 @@ class Run:
             Its record cannot be read, see `read_record`.
         """
         if not os.path.isfile(os.path.join(str(folder), RECORD)):
-            raise UsageError('{}: is no run folder (it holds no {}).'.format(folder, RECORD))
+            raise UsageError('{}: is not a run folder (it holds no {}).'.format(folder, RECORD))
         return cls(folder, read_record(folder))
 
     def lock(self):
-        """A context that keeps other processes from writing this run; it ends with the process."""
+        """Return a context that keeps other processes from writing this run; it ends with the process."""
         return folder_lock(self.folder, 'training')
 
     def update(self, **fields):
@@ -289,7 +325,7 @@ class Run:
 
 
 def _circumstances():
-    """With which code and packages, and on which machine, a run begins or goes on."""
+    """Describe the code, packages and machine with which a run begins or goes on."""
     return {
         'versions': machine.versions(),
         'git': machine.git_state(),
@@ -298,7 +334,7 @@ def _circumstances():
 
 
 def _known(fields):
-    """The fields, if a record has all of them."""
+    """Return the fields; refuse one that no record has."""
     unknown = sorted(set(fields) - _NAMES)
     if unknown:
         raise TypeError('a run record has no field {}'.format(', '.join(unknown)))
@@ -306,34 +342,27 @@ def _known(fields):
 
 
 def _checked(record, path):
-    """The valid record as a reader will get it: plain lists and numbers."""
+    """Return the record as a reader will get it, in plain lists and numbers; refuse an invalid one."""
     record = json.loads(json.dumps(record, allow_nan=False, default=_plain))
     schema.validate(record, path)
     return record
 
 
 def _plain(value):
-    """A NumPy number as a Python one."""
+    """Return a NumPy number as a Python one."""
     if hasattr(value, 'item'):
         return value.item()
     raise TypeError('{!r} cannot be part of a run record'.format(value))
 
 
 def _new_folder(parent, name, counted):
-    """Make a folder that was not there before; with `counted`, a number is added to a name that is taken."""
+    """Make a folder that was not there before; if `counted`, add a number to a name that is taken."""
     for attempt in range(1, 1000):
         folder = os.path.join(parent, name if attempt == 1 else '{}-{}'.format(name, attempt))
         try:
-            os.mkdir(
-                folder
-            )  # fails if it exists: of two processes in the same second, one counts on
+            os.mkdir(folder)  # fails for one of two processes that take the same name
             return folder
         except OSError as error:
-            if error.errno != errno.EEXIST:
+            if error.errno != errno.EEXIST or not counted:
                 raise write_error(folder, error)
-            if not counted:
-                raise UsageError(
-                    '{}: there is a run of this name already; resume it or choose another '
-                    'name.'.format(folder)
-                )
     raise NeonRnnError('{}: holds a thousand runs named {}.'.format(parent, name))

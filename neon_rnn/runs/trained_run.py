@@ -1,4 +1,4 @@
-"""A trained run, ready to classify: what `evaluate` and `predict` share with the training loop."""
+"""Open a trained run to classify with it, and evaluate it on a data set."""
 
 import collections
 import os
@@ -7,20 +7,28 @@ import numpy as np
 from tqdm import tqdm
 
 from neon_rnn import engines, models
-from neon_rnn.runs import checkpoint, records
+from neon_rnn.data import dataset
+from neon_rnn.runs import checkpoint, evaluation, records
+from neon_rnn.support import paths
 from neon_rnn.support.errors import UsageError, naming
 
 #: A started engine, the model with its trained weights, the run's record.
 Trained = collections.namedtuple('Trained', 'nn model record')
 
+#: The figures of a run on a data set as `evaluation.summarise` returns them; the run; and the data:
+#: folder, file, sha256 of the files, kind and class names.
+Evaluation = collections.namedtuple(
+    'Evaluation', 'figures run_id data path sha256 kind class_names'
+)
+
 
 def checkpoint_path(folder):
-    """Where a run keeps its checkpoint."""
+    """Return the path at which a run keeps its checkpoint."""
     return os.path.join(str(folder), 'checkpoint.npz')
 
 
 def kept_checkpoint(folder):
-    """The path of a run's checkpoint.
+    """Return the path of a run's checkpoint.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
 
 
 def predict_part(nn, model, part, batch_size, progress=False):
-    """Probabilities of every image of a data set part, in the file's order.
+    """Return the probabilities of every image of a data set part, in the order of the file.
 
     Returns
     -------
@@ -99,3 +107,63 @@ def predict_part(nn, model, part, batch_size, progress=False):
             found.append(nn.predict(model, part.read(indices)))
             bar.update(len(indices))
     return np.concatenate(found)
+
+
+def evaluate(
+    folder, data=None, part='test', engine=None, backend='cpu', batch_size=None, progress=False
+):
+    """Evaluate a run on a part of a data set.
+
+    Parameters
+    ----------
+    folder : str
+        The run's folder.
+    data : str, optional
+        A data set folder; default: the one that the run was trained on.
+    part : str
+        ``'test'``, ``'train'`` or ``'val'``.
+    engine, backend, batch_size
+        As `load_run` takes them.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    UsageError
+        The data set has no such part, or its images or classes are not those of the training; and
+        the errors of `load_run` and `dataset.open_dataset`.
+    """
+    trained = load_run(folder, engine, backend, batch_size)
+    expected = trained.record['dataset']
+    opened = dataset.open_dataset(data or paths.from_recorded(expected['folder']))
+    images = opened.parts.get(part)
+    if images is None:
+        raise UsageError(
+            '{}: has no part {}; it has {}.'.format(opened.folder, part, ', '.join(opened.parts))
+        )
+    if list(images.shape) != expected['shape']:
+        raise UsageError(
+            '{}: its images are {}, the run was trained on {}; import the data set with that '
+            'size.'.format(images.path, images.shape, tuple(expected['shape']))
+        )
+    if opened.class_names != expected['class_names']:
+        raise UsageError(
+            '{}: its classes are {}, those of the run {}.'.format(
+                opened.folder, ', '.join(opened.class_names), ', '.join(expected['class_names'])
+            )
+        )
+    size = batch_size or trained.record['hyperparameters']['batch_size']
+    probabilities = predict_part(trained.nn, trained.model, images, size, progress)
+    return Evaluation(
+        evaluation.summarise(probabilities, images.labels, opened.class_names),
+        trained.record['run_id'],
+        opened.folder,
+        images.path,
+        opened.sha256(),
+        opened.description['kind'],
+        opened.class_names,
+    )

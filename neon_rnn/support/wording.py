@@ -2,5 +2,5 @@
 
 
 def counted(number, noun):
-    """``counted(1, 'epoch')`` is ``'1 epoch'``, ``counted(90, 'epoch')`` is ``'90 epochs'``."""
+    """Return ``'1 epoch'`` for ``counted(1, 'epoch')``, ``'90 epochs'`` for ``counted(90, 'epoch')``."""
     return '{} {}{}'.format(number, noun, '' if number == 1 else 's')

@@ -1,4 +1,4 @@
-"""The one training loop: both engines, from a fresh start or from a checkpoint."""
+"""Train: the one loop for both engines, from a fresh start or from a checkpoint."""
 
 import contextlib
 import math
@@ -11,30 +11,31 @@ from tqdm import tqdm
 
 from neon_rnn import engines
 from neon_rnn.data.minibatches import Minibatches, epoch_order
-from neon_rnn.runs import checkpoint, evaluation, records, trained_run
-from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError, naming
+from neon_rnn.runs import evaluation, records
+from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
 from neon_rnn.support.wording import counted
 from neon_rnn.training import ranks
-from neon_rnn.training.session import prepare
-from neon_rnn.training.settings import Settings
+from neon_rnn.training.session import Session
 from neon_rnn.weights import pretrained
 
 #: Seconds between two looks at the cost: on a GPU each look waits for the device.
 _LOOK = 0.5
 
 
-def train(settings, out, source=None, argv=()):
-    """Train from a fresh start.
+def train(settings, out, source=None, argv=(), run_id=None):
+    """Train a network from the beginning and write the record of the run.
 
     Parameters
     ----------
-    settings : preparation.Settings
+    settings : Settings
     out : str
         The folder in which the run gets a folder of its own.
     source : pretrained.Pretrained, optional
-        The weights to start from, instead of those drawn.
+        Weights to start from, in place of random ones.
     argv : sequence of str
         The command that asked for it, for the record; empty where a program did.
+    run_id : str, optional
+        The name of the run and its folder; default: a new one, see `records.new_run_id`.
 
     Returns
     -------
@@ -44,23 +45,21 @@ def train(settings, out, source=None, argv=()):
     Raises
     ------
     UsageError
-        The settings do not fit each other, the data or the machine.
+        The settings do not fit each other, the data or the machine, or there is a run of that name.
     NeonRnnError
         The training failed; the record says so.
     """
+    print(_announcement(settings))
     with ranks.own_folder(out) as out:
-        return _train(settings, out, source, argv)
-
-
-def _train(settings, out, source, argv):
-    prepared = prepare(settings)
-    if source is not None:
-        print(pretrained.report(source, pretrained.apply(prepared.nn, prepared.model, source)))
-    run = records.Run.create(out, dict(prepared.record_fields(), argv=list(argv)))
-    with run.lock():
-        with _recorded(run):
-            prepared.save(run, 0)
-            _train_epochs(prepared, run, 1)
+        if run_id is not None:
+            records.check_run_id(out, run_id)  # before the data are read and the engine starts
+        session = Session(settings)
+        if source is not None:
+            print(pretrained.report(source, pretrained.apply(session.nn, session.model, source)))
+        run = records.Run.create(out, dict(session.record_fields(), argv=list(argv)), run_id)
+        with run.lock(), _recorded(run):
+            session.save(run, 0)
+            _train_epochs(session, run, 1)
     return run
 
 
@@ -76,7 +75,7 @@ def resume(folder, epochs=None, data=None, engine=None, backend=None):
     data : str, optional
         The data set folder, if it has moved; it must hold the same files.
     engine, backend : str, optional
-        Those of the run, if the caller wants them checked: a run goes on with what it began with.
+        Those of the run, if the caller wants them checked: a run keeps its engine and backend.
 
     Returns
     -------
@@ -85,72 +84,60 @@ def resume(folder, epochs=None, data=None, engine=None, backend=None):
     Raises
     ------
     UsageError
-        There is nothing to resume, or the data, the engine or the backend are not those of the run.
+        Nothing can be resumed, or the data, the engine or the backend are not those of the run.
+    NeonRnnError
+        The training failed; the record says so.
     """
     if not os.path.isdir(folder):
         raise UsageError('{}: there is no such run folder.'.format(folder))
-    with ranks.own_folder(folder, copy=True) as folder:
-        return _resume(folder, epochs, data, engine, backend)
-
-
-def _resume(folder, epochs, data, engine, backend):
-    run = records.Run.open(folder)
-    with run.lock():
-        record = run.record
-        _check_engine(folder, record, engine, backend)
-        path = trained_run.kept_checkpoint(folder)
-        saved = checkpoint.load(path)
-        done = int(saved.meta['epoch'])
-        settings = Settings.of_record(record, epochs, data)
-        if done > settings.epochs or done == settings.epochs and record['status'] == 'finished':
-            raise UsageError(
-                '{}: is trained for {} already; -e N with a larger N trains on.'.format(
-                    folder, counted(done, 'epoch')
-                )
-            )
-        prepared = prepare(settings)
-        if prepared.dataset.sha256() != record['dataset']['sha256']:
-            raise UsageError(
-                '{}: is not the data set that this run was trained on (the sha256 of its files differ).'.format(
-                    settings.data
-                )
-            )
-        with naming(path):
-            prepared.restore(saved)
-        fields = prepared.record_fields()
-        with _recorded(run):
-            run.rewind(done, prepared.device)
-            run.update(hyperparameters=fields['hyperparameters'], protocol=fields['protocol'])
-            _train_epochs(prepared, run, done + 1)
+    with ranks.own_folder(folder, copy=True) as own:
+        run = records.Run.open(own)
+        with run.lock():
+            _check_engine(folder, run.record, engine, backend)
+            session, done = Session.of_run(run, epochs, data)
+            fields = session.record_fields()
+            with _recorded(run):
+                run.rewind(done, session.device)
+                run.update(hyperparameters=fields['hyperparameters'], protocol=fields['protocol'])
+                _train_epochs(session, run, done + 1)
     return run
 
 
-def _check_engine(folder, record, engine, backend):
-    if engine not in (None, record['engine']) or engines.recorded_backend(
-        record['engine'], backend
-    ) not in (None, record['backend']):
-        raise UsageError(
-            '{}: was trained by engine {} on backend {}, and goes on with these only; name them or neither '
-            '(with Compose: ENGINE, BACKEND).'.format(folder, record['engine'], record['backend'])
+def _announcement(settings):
+    return (
+        'training {0.model}: engine {0.engine}, backend {0.backend}, {0.precision}, data {0.data}, '
+        '{epochs} of minibatches of {0.batch_size}, seed {0.seed}'.format(
+            settings, epochs=counted(settings.epochs, 'epoch')
         )
-    if not engines.installed(record['engine']):
+    )
+
+
+def _check_engine(folder, record, engine, backend):
+    """Refuse another engine or backend than that of the run, and an engine that is not here."""
+    trained_by = record['engine'], record['backend']
+    if engine not in (None, trained_by[0]) or engines.recorded_backend(
+        trained_by[0], backend
+    ) not in (None, trained_by[1]):
         raise UsageError(
-            "{0}: was trained by engine {1}, which is not installed in this Python. './run.sh train --resume "
-            "{0} --engine {1} -b {2}' goes on with it.".format(
-                folder, record['engine'], record['backend']
-            )
+            '{}: was trained by engine {} on backend {}, and goes on with these only; name them or '
+            'neither (with Compose: ENGINE, BACKEND).'.format(folder, *trained_by)
+        )
+    if not engines.installed(trained_by[0]):
+        raise UsageError(
+            '{0}: was trained by engine {1}, which is not installed in this Python. '
+            "'./run.sh resume {0} --engine {1} -b {2}' goes on with it.".format(folder, *trained_by)
         )
 
 
 @contextlib.contextmanager
 def _recorded(run):
-    """Whatever ends the training ends up in its record; SIGTERM counts as Ctrl-C."""
+    """Write how the training ends into its record; SIGTERM counts as Ctrl-C."""
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
     def end(**fields):
-        # torchrun sends SIGTERM to the ranks that outlive another: it must not cut off the record of how this one ended.
+        # torchrun sends SIGTERM to the ranks that outlive another; this record has to be written.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         run.update(ended=records.now(), **fields)
 
@@ -161,7 +148,7 @@ def _recorded(run):
         end(status='interrupted')
         if ranks.first():
             sys.stderr.write(
-                "\ninterrupted; 'neon_rnn train --resume {}' goes on from the last checkpoint.\n".format(
+                "\ninterrupted; 'neon_rnn resume {}' goes on from the last checkpoint.\n".format(
                     run.folder
                 )
             )
@@ -179,38 +166,35 @@ def _recorded(run):
         signal.signal(signal.SIGTERM, before)
 
 
-def _train_epochs(prepared, run, first):
-    """Train from epoch `first` (counted from 1) to the last."""
-    settings = prepared.settings
+def _train_epochs(session, run, first):
+    """Train from epoch `first` (counted from 1) to the last, and finish the run."""
+    settings = session.settings
     final = None
-    try:
-        for epoch in range(first, settings.epochs + 1):
-            last = epoch == settings.epochs
-            costs, seconds = _train_epoch(prepared, run, epoch)
-            final = prepared.evaluate() if last or epoch % settings.eval_freq == 0 else None
-            row = {
-                'epoch': epoch,
-                'cost': sum(costs) / len(costs),
-                'accuracy': final and final['accuracy'],
-                'seconds': seconds,
-                'images_per_second': prepared.dataset.train.count / seconds,
-            }
-            run.add_epoch(row)
-            print(_epoch_line(row, settings.epochs))
-            sys.stdout.flush()
-            if last or epoch % settings.serialize == 0:
-                prepared.save(run, epoch)
-        if final is None:  # the run ended between its last checkpoint and its evaluation
-            final = prepared.evaluate()
-        prepared.keep_examples(run)
-    finally:
-        prepared.wait_for_checkpoint()
+    for epoch in range(first, settings.epochs + 1):
+        last = epoch == settings.epochs
+        costs, seconds = _train_epoch(session, run, epoch)
+        final = session.evaluate() if last or epoch % settings.eval_freq == 0 else None
+        row = {
+            'epoch': epoch,
+            'cost': sum(costs) / len(costs),
+            'accuracy': final and final['accuracy'],
+            'seconds': seconds,
+            'images_per_second': session.dataset.train.count / seconds,
+        }
+        run.add_epoch(row)
+        print(_epoch_line(row, settings.epochs))
+        sys.stdout.flush()
+        if last or epoch % settings.serialize == 0:
+            session.save(run, epoch)
+    if final is None:  # the run had ended between its last checkpoint and its evaluation
+        final = session.evaluate()
+    session.keep_examples(run)
     run.update(status='finished', final=final, ended=records.now())
 
 
-def _train_epoch(prepared, run, epoch):
-    """Train one epoch; returns the minibatches' costs and the seconds it took."""
-    settings, nn, part = prepared.settings, prepared.nn, prepared.dataset.train
+def _train_epoch(session, run, epoch):
+    """Train one epoch; return the costs of its minibatches and its seconds."""
+    settings, nn, part = session.settings, session.nn, session.dataset.train
     order = epoch_order(part.count, settings.seed, epoch, settings.shuffle)
     costs, looked = [], time.monotonic()
     started = time.monotonic()
@@ -224,7 +208,7 @@ def _train_epoch(prepared, run, epoch):
         ) as bar:
             for inputs, labels, count in nn.feed(Minibatches(part, settings.batch_size, order)):
                 costs.append(
-                    nn.train_step(prepared.model, inputs, labels, prepared.optimizer, epoch - 1)
+                    nn.train_step(session.model, inputs, labels, session.optimizer, epoch - 1)
                 )
                 if time.monotonic() - looked > _LOOK:
                     looked = time.monotonic()
@@ -245,7 +229,7 @@ def _train_epoch(prepared, run, epoch):
 
 
 def _finite(costs, index, epoch):
-    """A minibatch's cost as a number.
+    """Return the cost of a minibatch as a number.
 
     Raises
     ------

@@ -1,6 +1,4 @@
-"""What a training works with: its settings, and the engine, the data set and the model that are made from them."""
-
-from concurrent import futures
+"""A training session: an engine, a data set and a model, opened from settings or from a run."""
 
 import numpy as np
 
@@ -10,124 +8,134 @@ from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.engines import parameters
 from neon_rnn.runs import checkpoint, evaluation, example_predictions, trained_run
 from neon_rnn.support import paths
-from neon_rnn.support.errors import UsageError
+from neon_rnn.support.errors import UsageError, naming
+from neon_rnn.support.wording import counted
 from neon_rnn.training import ranks
+from neon_rnn.training.settings import Settings
 
-#: The first so many test pictures are those that examples are taken from.
+#: Examples for the page are chosen among the first so many test pictures.
 _EXAMPLES_FROM = 64
 
 
-def prepare(settings):
-    """Check the settings against each other, the data and the machine; load, open, build.
+class Session:
+    """A started engine, an open data set and an initialised model, with one optimiser.
 
     Parameters
     ----------
     settings : Settings
 
-    Returns
-    -------
-    Session
+    Attributes
+    ----------
+    nn : module
+        The engine.
+    dataset : data.dataset.Dataset
+    device : dict
+        The description that the engine's `start` returned.
+    model : Model
+    optimizer : GradientDescentMomentum
 
     Raises
     ------
     UsageError
         The settings do not fit each other, the data or the machine.
     """
-    for name in ('batch_size', 'epochs', 'eval_freq', 'serialize', 'threads'):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise UsageError('{} is {}; it has to be at least 1.'.format(name, value))
-    if not 0 <= settings.seed < 2**32:
-        raise UsageError(
-            'the seed is {}; it has to lie between 0 and 2**32 - 1.'.format(settings.seed)
+
+    def __init__(self, settings):
+        settings.check()
+        models.builder(settings.model)
+        self.settings = settings
+        self.dataset = open_dataset(settings.data)
+        if self.dataset.nclass != 2:
+            raise UsageError(
+                '{}: has {} classes; the networks distinguish two.'.format(
+                    settings.data, self.dataset.nclass
+                )
+            )
+        # Refuse data too small for one minibatch before the engine starts.
+        count = self.dataset.train.count
+        Minibatches(self.dataset.train, settings.batch_size, epoch_order(count, 0, 0, False))
+        self.nn = engines.load(settings.engine)
+        self.device = self.nn.start(
+            settings.backend,
+            settings.batch_size,
+            settings.seed,
+            precision=settings.precision,
+            threads=settings.threads,
+            deterministic=settings.deterministic,
         )
-    models.builder(settings.model)
-    dataset = open_dataset(settings.data)
-    if dataset.nclass != 2:
-        raise UsageError(
-            '{}: has {} classes; the networks tell two apart.'.format(settings.data, dataset.nclass)
+        shape = self.dataset.shape
+        self.model, cost = models.build(settings.model, self.nn, shape, **settings.options)
+        self.model.initialize(shape, cost)
+        self.optimizer = self.nn.GradientDescentMomentum(
+            published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
         )
-    # refuses data too small for one minibatch, before anything is started
-    Minibatches(dataset.train, settings.batch_size, epoch_order(dataset.train.count, 0, 0, False))
-    nn = engines.load(settings.engine)
-    device = nn.start(
-        settings.backend,
-        settings.batch_size,
-        settings.seed,
-        precision=settings.precision,
-        threads=settings.threads,
-        deterministic=settings.deterministic,
-    )
-    model, cost = models.build(settings.model, nn, dataset.shape, **settings.options)
-    model.initialize(dataset.shape, cost)
-    optimizer = nn.GradientDescentMomentum(
-        published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
-    )
-    return Session(settings, nn, dataset, device, model, optimizer)
 
+    @classmethod
+    def of_run(cls, run, epochs=None, data=None):
+        """Open a session at the last checkpoint of a run.
 
-class Session:
-    """An engine that is started, a data set that is open, a model that is drawn; saved, restored and evaluated as one.
+        Parameters
+        ----------
+        run : runs.records.Run
+        epochs, data
+            Replace those of the run, see `Settings.of_record`.
 
-    Parameters
-    ----------
-    settings : Settings
-    nn : module
-        The engine.
-    dataset : dataset.Dataset
-    device : dict
-        What the engine's `start` returned.
-    model : Model
-    optimizer : GradientDescentMomentum
-    """
+        Returns
+        -------
+        session : Session
+        done : int
+            Epochs that the checkpoint has behind it.
 
-    def __init__(self, settings, nn, dataset, device, model, optimizer):
-        self.settings, self.nn, self.dataset, self.device = settings, nn, dataset, device
-        self.model, self.optimizer = model, optimizer
-        self._writing = None
+        Raises
+        ------
+        UsageError
+            There is no checkpoint, nothing is left to train, the engine is missing, or the data are
+            not those of the run.
+        NeonRnnError
+            The checkpoint cannot be read, or belongs to another model.
+        """
+        record = run.record
+        path = trained_run.kept_checkpoint(run.folder)
+        saved = checkpoint.load(path)
+        done = int(saved.meta['epoch'])
+        settings = Settings.of_record(record, epochs, data)
+        if done > settings.epochs or done == settings.epochs and record['status'] == 'finished':
+            raise UsageError(
+                '{}: is trained for {} already; -e N with a larger N trains on.'.format(
+                    run.folder, counted(done, 'epoch')
+                )
+            )
+        session = cls(settings)
+        if session.dataset.sha256() != record['dataset']['sha256']:
+            raise UsageError(
+                '{}: is not the data set that this run was trained on (the sha256 of its files '
+                'differ).'.format(settings.data)
+            )
+        with naming(path):
+            session.nn.set_weights(session.model, saved.weights)
+            session.nn.set_optimizer_state(session.model, session.optimizer, saved.optimizer_state)
+            session.nn.set_random_state(saved.random_state)
+        return session, done
 
     def save(self, run, epoch):
-        """Write the checkpoint of the end of an epoch (0: before the first), in a thread beside the next epoch.
-
-        What is written are copies, made here. One rank's checkpoint is enough.
+        """Write the checkpoint of the end of an epoch (0: before the first); the first rank does.
 
         Raises
         ------
         NeonRnnError
-            The checkpoint before could not be written.
+            The file cannot be written.
         """
-        if not ranks.first():
-            return
-        self.wait_for_checkpoint()
-        nn, writer = self.nn, futures.ThreadPoolExecutor(1)
-        self._writing = writer.submit(
-            checkpoint.save,
-            trained_run.checkpoint_path(run.folder),
-            nn.get_weights(self.model),
-            nn.get_optimizer_state(self.model, self.optimizer),
-            nn.get_random_state(),
-            {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']},
-        )
-        writer.shutdown(wait=False)
-
-    def wait_for_checkpoint(self):
-        """Wait until the last checkpoint is written; raises what went wrong with it, once.
-
-        A wait that is interrupted can be taken up again.
-        """
-        if self._writing is not None:
-            futures.wait([self._writing])
-            writing, self._writing = self._writing, None
-            writing.result()
-
-    def restore(self, saved):
-        """Take everything that a checkpoint holds."""
-        self.nn.set_weights(self.model, saved.weights)
-        self.nn.set_optimizer_state(self.model, self.optimizer, saved.optimizer_state)
-        self.nn.set_random_state(saved.random_state)
+        if ranks.first():
+            checkpoint.save(
+                trained_run.checkpoint_path(run.folder),
+                self.nn.get_weights(self.model),
+                self.nn.get_optimizer_state(self.model, self.optimizer),
+                self.nn.get_random_state(),
+                {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']},
+            )
 
     def evaluate(self):
-        """The test set's figures, as `evaluation.summarise` returns them."""
+        """Return the figures of the test part, see `evaluation.summarise`."""
         test = self.dataset.test
         probabilities = trained_run.predict_part(
             self.nn, self.model, test, self.settings.batch_size
@@ -135,27 +143,22 @@ class Session:
         return evaluation.summarise(probabilities, test.labels, self.dataset.class_names)
 
     def keep_examples(self, run):
-        """Keep some predictions on drawn test pictures for the report's page; photographs are never kept."""
+        """Keep predictions on some synthetic test pictures for the page; never on photographs."""
         test, kind = self.dataset.test, self.dataset.description['kind']
         if kind != 'synthetic':
             return
         inputs = test.read(np.arange(min(_EXAMPLES_FROM, test.count)))
         labels = test.labels[: len(inputs)]
+        probabilities = self.nn.predict(self.model, inputs)
+        names = self.dataset.class_names
         example_predictions.write(
-            run.folder,
-            kind,
-            inputs,
-            test.shape,
-            labels,
-            self.nn.predict(self.model, inputs),
-            self.dataset.class_names,
+            run.folder, kind, inputs, test.shape, labels, probabilities, names
         )
 
     def record_fields(self):
-        """What a new run's record starts with, but for the command (``argv``), which is not known here."""
-        settings, dataset = self.settings, self.dataset
+        """Return the fields of a new run's record that the session knows: all but ``argv``."""
+        settings, device = self.settings, self.device
         row = published.rows().get(settings.model)
-        description = dataset.description
         hyperparameters = {
             'batch_size': settings.batch_size,
             'epochs': settings.epochs,
@@ -166,33 +169,34 @@ class Session:
             'eval_freq': settings.eval_freq,
             'serialize': settings.serialize,
         }
-        data = {
-            'folder': paths.to_recorded(settings.data),
-            'name': description['name'],
-            'source': description['source'],
-            'kind': description['kind'],
-            'class_names': dataset.class_names,
-            'shape': list(dataset.shape),
-            'counts': description['counts'],
-            'sha256': dataset.sha256(),
-            'preprocessing': description.get('preprocessing'),
-        }
-        weights = self.nn.get_weights(self.model)
+        data = self._dataset_fields()
         return {
             'model': settings.model,
             'row': row.row if row else None,
             'options': settings.options,
             'engine': settings.engine,
-            'backend': self.device['backend'],
-            'device': self.device,
+            'backend': device['backend'],
+            'device': device,
             'precision': settings.precision,
             'seed': settings.seed,
             'hyperparameters': hyperparameters,
             'protocol': published.protocol(settings.model, hyperparameters, data, settings.options),
             'dataset': data,
-            'parameters': sum(
-                int(array.size)
-                for name, array in weights.items()
-                if name.rpartition('.')[2] not in parameters.STATISTICS
-            ),
+            'parameters': parameters.trained_values(self.nn.get_weights(self.model)),
         }
+
+    def _dataset_fields(self):
+        """Return the part ``dataset`` of the record."""
+        description = self.dataset.description
+        fields = {name: description[name] for name in ('name', 'source', 'kind', 'counts')}
+        fields.update(
+            folder=paths.to_recorded(self.settings.data),
+            class_names=self.dataset.class_names,
+            shape=list(self.dataset.shape),
+            sha256=self.dataset.sha256(),
+            preprocessing=description.get('preprocessing'),
+        )
+        for name in ('split', 'source_size', 'filters'):  # older data sets lack some of them
+            if description.get(name) is not None:
+                fields[name] = description[name]
+        return fields

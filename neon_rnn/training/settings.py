@@ -1,66 +1,61 @@
-"""Say what a training is asked to do, by the command line, by a program or by the record of an earlier run."""
+"""Settings of a training, made by the command line, by a program or from the record of a run."""
 
 import collections
 
 from neon_rnn.support import machine, paths
+from neon_rnn.support.errors import UsageError
 
 
 class Settings(
     collections.namedtuple(
         'Settings',
-        [
-            'model',
-            'options',
-            'data',
-            'engine',
-            'backend',
-            'batch_size',
-            'epochs',
-            'seed',
-            'shuffle',
-            'precision',
-            'threads',
-            'deterministic',
-            'eval_freq',
-            'serialize',
-        ],
+        'model options data engine backend batch_size epochs seed shuffle precision threads '
+        'deterministic eval_freq serialize',
     )
 ):
-    """What a training is asked to do.
+    """Everything that decides the result of a training.
 
     Parameters
     ----------
     model : str
         A name of `models.ROWS`.
     options : dict
-        As in a run record: what the network's function takes beside the input shape, and where pretrained weights
-        came from.
+        Arguments of the network's function beside the input shape, and the source of pretrained
+        weights, as a run record holds them.
     data : str
         The data set folder.
     engine, backend, precision : str
-        As the engine's `start` takes the last two.
+        The engine's name, and two arguments of its `start`.
     batch_size, epochs, seed : int
     shuffle : bool
-        Draw a new order for every epoch, or keep the file's.
+        Shuffle the images anew for every epoch. If false, keep the order of the file.
     threads : int or None
-        Of the processor; None: what the engine takes by default.
+        Processor threads. None leaves the number to the engine.
     deterministic : bool
-        Only kernels whose result does not change from run to run.
+        Use only kernels whose result does not change from run to run.
     eval_freq : int
-        Test accuracy every so many epochs, and after the last.
+        Evaluate on the test part every so many epochs, and after the last.
     serialize : int
-        A checkpoint every so many epochs, and after the last.
+        Write a checkpoint every so many epochs, and after the last.
     """
 
     __slots__ = ()
 
     @classmethod
     def of_record(cls, record, epochs=None, data=None):
-        """The settings of a recorded run, with another number of epochs or another place of the data if given."""
+        """Return the settings of a recorded run.
+
+        Parameters
+        ----------
+        record : dict
+        epochs : int, optional
+            Replaces the recorded number of epochs.
+        data : str, optional
+            Replaces the recorded folder of the data set.
+        """
         hyperparameters, device = record['hyperparameters'], record['device']
-        threads = device.get(
-            'threads'
-        )  # as many as before, so that sums are rounded alike; but no more than there are cores
+        # The same number of threads rounds sums alike; more threads than cores would slow training.
+        threads = device.get('threads')
         return cls(
             model=record['model'],
             options=record['options'],
@@ -77,3 +72,24 @@ class Settings(
             eval_freq=hyperparameters['eval_freq'],
             serialize=hyperparameters['serialize'],
         )
+
+    def check(self):
+        """Check the ranges of the numbers.
+
+        Raises
+        ------
+        UsageError
+            A number is out of its range; names it.
+        """
+        for name in ('batch_size', 'epochs', 'eval_freq', 'serialize', 'threads'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError('{} is {}; it has to be at least 1.'.format(name, value))
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(
+                'the seed is {}; it has to lie between 0 and 2**32 - 1.'.format(self.seed)
+            )
+
+
+#: Of the last fields: shuffle, precision, threads, deterministic, eval_freq, serialize.
+Settings.__new__.__defaults__ = (True, 'float32', None, False, 1, 1)

@@ -1,78 +1,63 @@
 """The main job: its steps, on this machine and through neon's container."""
 
 import pytest
-import synthetic_records as synthetic
 
-from neon_rnn import engines
+from neon_rnn import engines, training
 from neon_rnn.cli import main
-from neon_rnn.commands import demo
-from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.commands import demo, evaluate, table
+from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
-@pytest.mark.parametrize(
-    ('engine', 'where', 'draws'), [('torch', 'here', True), ('neon', 'container', False)]
-)
-def test_the_steps(tmp_path, monkeypatch, engine, where, draws):
-    steps = []
-
-    def step_in(place):
-        def step(*argv):
-            steps.append((place, list(argv)))
-            if argv[0] == 'train':
-                runs = tmp_path / 'results/runs'
-                synthetic.write(runs, synthetic.record('rnn-made', ended='2026-11-23T12:00:00Z'))
-                # what other trainings have made in the meantime
-                synthetic.write(runs, synthetic.record('rnn-earlier', ended='2026-11-23T11:59:59Z'))
-                synthetic.write(
-                    runs,
-                    synthetic.record('cnn-1-later', model='cnn-1', ended='2026-11-23T12:00:01Z'),
-                )
-                synthetic.write(runs, synthetic.record('rnn-running', status='running', ended=None))
-                (runs / 'rnn-just-begun').mkdir()
-
-        return step
-
+@pytest.mark.parametrize(('engine', 'backend'), [('torch', 'cpu'), ('neon', 'mkl')])
+def test_the_steps(tmp_path, monkeypatch, capsys, engine, backend):
+    called = []
     monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
-    monkeypatch.setattr(demo, '_step', step_in('here'))
-    monkeypatch.setattr(demo, '_compose', step_in('container'))
+    monkeypatch.setattr(demo, '_make_data', lambda folder: called.append(('data', folder)))
+    monkeypatch.setattr(
+        demo, '_run_in_container', lambda words: called.append(('container', words))
+    )
+    monkeypatch.setattr(training, 'train', lambda *_, **named: called.append(('train', named)))
+    monkeypatch.setattr(
+        evaluate, 'measure', lambda run, **files: called.append(('evaluate', files))
+    )
+    monkeypatch.setattr(table, 'write', lambda *folders: called.append(('table', folders)))
     out, data = str(tmp_path / 'results'), str(tmp_path / 'data')
     assert main(['demo', '--engine', engine, '--data', data, '--out', out, '-e', '1']) == 0
 
-    assert [(place, argv[0]) for place, argv in steps] == [
-        ('here', 'data'),
-        (where, 'train'),
-        (where, 'evaluate'),
-        ('here', 'table'),
+    shown = [
+        line[len('$ ./run.sh ') :] for line in capsys.readouterr().out.splitlines() if '$' in line
     ]
-    training, evaluation = steps[1][1], steps[2][1]
-    assert training[1:] == [
-        '--model',
-        'rnn',
-        '--data',
-        data,
-        '--engine',
-        engine,
-        '-b',
-        'cpu',
-        '-e',
-        '1',
-        '-r',
-        '0',
-        '--out',
-        out + '/runs',
-    ]
-    folder = out + '/runs/rnn-made'
-    assert evaluation[1] == folder
-    assert evaluation[evaluation.index('--json') + 1] == folder + '/evaluation.json'
-    assert ('--png' in evaluation) is draws  # there is no matplotlib in the container
+    assert [line.split()[0] for line in shown] == ['data', 'train', 'evaluate', 'table']
+    words = shown[1].split()
+    run_id = words[words.index('--run_id') + 1]
+    assert run_id.startswith(f'rnn-{engine}-{backend}-s0-')
+    options = f'--engine {engine} -b cpu'
+    assert shown[1] == (
+        f'train --model rnn --data {data} {options} -e 1 -r 0 --out {out}/runs --run_id {run_id}'
+    )
+    figures = f'{out}/runs/{run_id}/evaluation.json'
+    assert shown[2].startswith(f'evaluate {out}/runs/{run_id} {options} --json {figures}')
+    assert called[0] == ('data', data)
+    assert called[-1] == ('table', (out + '/runs', out))
+    if engine == 'neon':  # whose container has no matplotlib
+        assert called[1:-1] == [('container', words), ('container', shown[2].split())]
+        assert '--png' not in shown[2]
+    else:
+        assert called[1] == ('train', {'argv': words, 'run_id': run_id})
+        assert called[2][1]['json'] == figures
+        assert called[2][1]['png'] == shown[2].split()[-1] == f'{out}/runs/{run_id}/confusion.png'
 
 
-def test_a_step_is_shown_as_it_can_be_typed_and_stops_at_a_failure(capsys):
-    with pytest.raises(NeonRnnError, match="'train' ended with status 2"):
-        demo._step('train', '--out', 'a folder', run=lambda argv: 2)
-    assert capsys.readouterr().out == "\n$ ./run.sh train --out 'a folder'\n"
-    with pytest.raises(KeyboardInterrupt):
-        demo._step('train', run=lambda argv: 130)
+@pytest.mark.parametrize(
+    ('status', 'error'), [(1, NeonRnnError), (2, UsageError), (130, KeyboardInterrupt)]
+)
+def test_a_step_that_fails_in_the_container_ends_the_demo(tmp_path, monkeypatch, status, error):
+    script = tmp_path / 'container.sh'
+    script.write_text(f'#!/bin/sh\nexit {status}\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(demo.processes, 'container_script', lambda: str(script))
+    with pytest.raises(error):
+        demo._run_in_container(['train', '--model', 'rnn'])
 
 
 def test_wrong_usage_stays_wrong_usage(tmp_path, capsys):

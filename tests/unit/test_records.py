@@ -61,9 +61,15 @@ def test_runs_of_the_same_second_get_different_names(tmp_path, monkeypatch):
 
 
 def test_a_chosen_name_is_kept_and_never_taken_twice(tmp_path):
-    assert records.Run.create(tmp_path, synthetic.fields(run_id='mine')).record['run_id'] == 'mine'
+    assert records.Run.create(tmp_path, synthetic.fields(), 'mine').record['run_id'] == 'mine'
     with pytest.raises(UsageError, match='mine: there is a run of this name'):
-        records.Run.create(tmp_path, synthetic.fields(run_id='mine'))
+        records.Run.create(tmp_path, synthetic.fields(), 'mine')
+
+
+@pytest.mark.parametrize('name', ['', '..', 'a/b', '/tmp/run', '.hidden', 'a\nb'])
+def test_a_name_that_is_not_one_of_a_folder_is_refused(tmp_path, name):
+    with pytest.raises(UsageError, match='cannot name a run'):
+        records.check_run_id(tmp_path, name)
 
 
 def test_a_wrong_or_incomplete_description_makes_no_folder(tmp_path):
@@ -190,7 +196,7 @@ def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
         sys.path.insert(0, {tests!r})
         import synthetic_records
         from neon_rnn.runs import records
-        run = records.Run.create({folder!r}, synthetic_records.fields(run_id='killed'))
+        run = records.Run.create({folder!r}, synthetic_records.fields(), 'killed')
         for epoch in range(1, 4):
             run.add_minibatches([(epoch, each, 0.5) for each in range(1, 9)])
             if epoch == 3:

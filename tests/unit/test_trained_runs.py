@@ -175,7 +175,7 @@ def test_evaluate_refuses_other_sizes_and_runs_without_checkpoint(data, tmp_path
         'neon_rnn predict',
     ]
     assert 'checkpoint.npz' in errors[2]
-    assert 'is no run folder' in errors[3]
+    assert 'is not a run folder' in errors[3]
     assert [line.split(': error: ')[1] for line in errors[4:]] == [
         '-z 0: has to be at least 1.',
         '-z -1: has to be at least 1.',
@@ -186,10 +186,7 @@ def test_a_run_of_an_engine_that_is_not_here_names_the_way_on(data, tmp_path, mo
     run = training.train(settings(data, epochs=1), tmp_path / 'runs')
     monkeypatch.setattr(engines, 'installed', lambda name: False)
     assert main(['train', '--resume', run.folder, '-e', '2']) == 2
-    assert (
-        './run.sh train --resume {} --engine torch -b cpu'.format(run.folder)
-        in capsys.readouterr().err
-    )
+    assert './run.sh resume {} --engine torch -b cpu'.format(run.folder) in capsys.readouterr().err
 
 
 def test_a_resumption_takes_no_more_threads_than_there_are_cores(data, tmp_path, monkeypatch):

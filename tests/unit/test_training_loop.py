@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent import futures
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from neon_rnn.cli import main
 from neon_rnn.runs import checkpoint, records
 from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
 from neon_rnn.support.paths import ROOT
-from neon_rnn.training import session
 
 
 @pytest.fixture
@@ -246,24 +244,6 @@ def test_a_full_disk_at_the_checkpoint(data, tmp_path, monkeypatch):
     (folder,) = (tmp_path / 'runs').iterdir()
     assert records.read_record(folder)['status'] == 'failed'
     assert_same_result(whole, training.resume(str(folder)))
-
-
-def test_a_wait_for_the_checkpoint_that_ctrl_c_cuts_short_is_taken_up_again(monkeypatch):
-    """Else the record would say 'interrupted', and the lock be free, while the thread still writes."""
-    prepared = session.Session(None, None, None, None, None, None)
-    prepared._writing = writing = futures.Future()
-
-    def interrupted(pending):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(session.futures, 'wait', interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            prepared.wait_for_checkpoint()
-    writing.set_exception(NeonRnnError('the disk is full'))
-    with pytest.raises(NeonRnnError, match='the disk is full'):
-        prepared.wait_for_checkpoint()
-    prepared.wait_for_checkpoint()
 
 
 def test_a_second_process_is_kept_out(data, tmp_path):

@@ -1,0 +1,47 @@
+"""Options that several commands share, each with one wording."""
+
+from neon_rnn import engines
+
+BACKENDS = ('gpu', 'cpu', 'mkl', 'numpy')
+
+
+def add_engine(parser, trained=False):
+    """Add ``--engine``.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+    trained : bool
+        The command takes a trained run, whose engine is the default.
+    """
+    default = (
+        'the one it was trained with, if installed' if trained else 'neon if installed, else torch'
+    )
+    parser.add_argument('--engine', choices=engines.ENGINES, help='default: {}'.format(default))
+
+
+def add_backend(parser, default='cpu'):
+    """Add ``-b``, neon's letter for the backend."""
+    parser.add_argument(
+        '-b',
+        '--backend',
+        default=default,
+        choices=BACKENDS,
+        help='gpu; cpu or mkl, the fast path of the processor; numpy, the reference backend of neon '
+        '(default: {})'.format(default or 'that of the run'),
+    )
+
+
+def add_out(parser, default, text):
+    """Add ``--out``, a folder; the default lies in the project folder.
+
+    Parameters
+    ----------
+    default : str
+        Relative to the project folder, as it can be typed from the working directory.
+    text : str
+        What the folder is for.
+    """
+    parser.add_argument(
+        '--out', default=default, metavar='FOLDER', help='{} (default: %(default)s)'.format(text)
+    )
