@@ -1,15 +1,15 @@
-"""``examples.json``: which predictions on drawn pictures a run keeps for the page, and that photographs are never kept."""
-
-import types
+"""``examples.json``: predictions on synthetic pictures are kept for the page, photographs never."""
 
 import numpy as np
 import pytest
 import synthetic_records as synthetic
+from small_training import settings, write_data
 
+from neon_rnn import training
 from neon_rnn.report import build
 from neon_rnn.runs import example_predictions
+from neon_rnn.support import files
 from neon_rnn.support.errors import NeonRnnError, UsageError
-from neon_rnn.training import session
 
 
 @pytest.mark.parametrize('channels', [1, 3])
@@ -32,21 +32,14 @@ def test_examples_are_balanced_between_mistakes_and_the_rest(tmp_path, channels)
     }
 
 
-@pytest.mark.parametrize(('kind', 'kept'), [('synthetic', 5), ('photographs', 0)])
+@pytest.mark.parametrize(('kind', 'kept'), [('synthetic', 6), ('photographs', 0)])
 def test_training_keeps_examples_of_synthetic_data_only(tmp_path, kind, kept):
-    test = types.SimpleNamespace(
-        count=5,
-        shape=(3, 4, 4),
-        labels=np.zeros(5, int),
-        read=lambda indices: np.zeros((len(indices), 48), np.uint8),
-    )
-    dataset = types.SimpleNamespace(test=test, description={'kind': kind}, class_names=['a', 'b'])
-    engine = types.SimpleNamespace(
-        predict=lambda model, inputs: np.tile([0.9, 0.1], (len(inputs), 1))
-    )
-    prepared = session.Session(None, engine, dataset, None, None, None)
-    prepared.keep_examples(types.SimpleNamespace(folder=str(tmp_path)))
-    assert len(example_predictions.read(tmp_path)) == kept
+    data = tmp_path / 'data'
+    write_data(data)
+    description = files.read_json(data / 'dataset.json')
+    files.write_json(data / 'dataset.json', dict(description, kind=kind))
+    run = training.train(settings(str(data), model='fcnn-1', epochs=1), tmp_path / 'runs')
+    assert len(example_predictions.read(run.folder)) == kept
 
 
 def test_photographs_are_never_kept_as_examples(tmp_path):
