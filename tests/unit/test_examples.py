@@ -44,8 +44,8 @@ def test_training_keeps_examples_of_synthetic_data_only(tmp_path, kind, kept):
     engine = types.SimpleNamespace(
         predict=lambda model, inputs: np.tile([0.9, 0.1], (len(inputs), 1))
     )
-    prepared = session.Session(None, engine, dataset, None, None, None)
-    prepared.keep_examples(types.SimpleNamespace(folder=str(tmp_path)))
+    opened = types.SimpleNamespace(nn=engine, dataset=dataset, model=None)
+    session.Session.keep_examples(opened, types.SimpleNamespace(folder=str(tmp_path)))
     assert len(example_predictions.read(tmp_path)) == kept
 
 
