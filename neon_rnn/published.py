@@ -1,4 +1,4 @@
-"""What was published in 2018: the eleven rows of the table and the settings of the training."""
+"""The results published in 2018: the eleven rows of the table and the settings of the training."""
 
 import collections
 import csv
@@ -15,6 +15,10 @@ WDECAY = 0.0005
 
 #: The file of the published rows, part of the package.
 PATH = os.path.join(paths.PACKAGE, 'published.csv')
+
+#: The importers of the likely published data. The published set is not named; the task, the time
+#: and the number of photographs point at IMDB-WIKI.
+CLOSEST_SOURCES = ('imdb-wiki',)
 
 _TYPES = (str, str, float, float, int, int, int, str, str)
 
@@ -57,12 +61,12 @@ class Published(
 
     @property
     def seconds_per_epoch(self):
-        """Seconds of training an epoch, on the published machine."""
+        """Seconds of training for one epoch, on the published machine."""
         return self.training_seconds / self.epochs
 
 
 def rows(path=PATH):
-    """The published rows by name, in the order of the table.
+    """Read the published rows, in the order of the table.
 
     Returns
     -------
@@ -72,7 +76,7 @@ def rows(path=PATH):
     Raises
     ------
     NeonRnnError
-        The file is missing or one of its lines cannot be read; names the file and the line.
+        The file is missing or a line cannot be read; names the file and the line.
     """
     found = collections.OrderedDict()
     try:
@@ -97,14 +101,33 @@ def rows(path=PATH):
     return found
 
 
+def closeness(dataset):
+    """Rank a data set by how close it is to the published one.
+
+    Parameters
+    ----------
+    dataset : dict
+        As in a run record: `kind` and `source` are read.
+
+    Returns
+    -------
+    int
+        0 for photographs from one of `CLOSEST_SOURCES`, 1 for other photographs, 2 for all else.
+    """
+    if dataset['kind'] != 'photographs':
+        return 2
+    return 0 if dataset['source'] in CLOSEST_SOURCES else 1
+
+
 def variant(options):
-    """In what the options of a run change the network of its row.
+    """Describe how the options of a run modify the published network.
 
     Parameters
     ----------
     options : dict
-        As in a run record. Pretrained weights change no network, nor does the layout of the ResNet-50 that they come
-        from, nor an option at its default (None, or ``birnn`` for the cells of the recurrent network).
+        As in a run record. Pretrained weights and the layout of the ResNet-50 that they come from
+        do not count. Nor does an option at its default: None, or ``birnn`` for the cells of the
+        recurrent network.
 
     Returns
     -------
@@ -125,12 +148,12 @@ def variant(options):
 
 
 def protocol(name, hyperparameters, dataset, options):
-    """Whether a training follows the published protocol of its row, and if not, in what it differs.
+    """Compare a training with the published protocol of its row.
 
     Parameters
     ----------
     name : str
-        Name of the network; one without a published row is never complete.
+        Name of the network. One without a published row is never complete.
     hyperparameters : dict
         As in a run record: batch_size, epochs, learning_rate, momentum_coef, wdecay, shuffle.
     dataset : dict
@@ -141,7 +164,8 @@ def protocol(name, hyperparameters, dataset, options):
     Returns
     -------
     dict
-        `complete`, `published_epochs` (None without a published row) and `reasons` for a record's `protocol`.
+        For a record's `protocol`: `complete`, `published_epochs` (None without a published row) and
+        `reasons`, the differences.
     """
     row = rows().get(name)
     reasons = []

@@ -1,9 +1,7 @@
-"""Which runs make a row of the table, by stated rules; what they amount to over their seeds."""
+"""Choose the runs that each row of the table shows, by stated rules."""
 
 import json
-import math
-import statistics
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,31 +9,37 @@ from typing import Any
 from neon_rnn import published
 from neon_rnn.published import Published
 from neon_rnn.report.collect import Collection, Run
-from neon_rnn.runs.evaluation import wilson_interval
+from neon_rnn.report.figures import Figures, figures
+from neon_rnn.runs import identity
 
 #: The rules as the table and the page print them.
 RULES = (
-    'Runs that differ in nothing but the seed form one configuration: same network and options, engine, backend, '
-    'precision, hyperparameters and data set. Of several runs with one seed the latest finished one counts, or the '
-    'latest if none finished.',
-    'A row shows one configuration, the first in this order: the complete published protocol on photographs; '
-    'finished on photographs with a shortened or otherwise different protocol; finished on synthetic data; '
-    'not finished. Within each: more epochs trained, more finished seeds, more test images, engine neon before torch, '
-    'the latest start.',
-    'Accuracy and time are means over the finished seeds, with the sample standard deviation as spread. The 95% '
-    'interval is the Wilson interval of the mean accuracy for the number of test images; it does not include the '
-    'spread over seeds.',
-    'The difference to the published accuracy is given on photographs only. The published data set and split are '
-    'not known, so even a complete protocol compares different test images.',
-    'Time counts training without evaluation and checkpoints; other work may have shared the machine meanwhile '
-    "(docs/performance.md measures speed). An epoch's time is the median. The projection is that on the data set at "
-    "hand times the published number of epochs, not an estimate for the published (unknown) data set's size.",
+    'Runs that differ only in the seed form one configuration: the same network and options, '
+    'engine, backend, precision, hyperparameters and data set. If a seed was run several times, '
+    'the latest finished run counts, or the latest run if none has finished.',
+    'A row shows one configuration. Finished ones come before unfinished ones. Then the data set '
+    'decides: IMDB-WIKI, the likely source of the published data, then other photographs, then '
+    'synthetic data. Then, in this order: the complete published protocol before any other; more '
+    'epochs; more finished seeds; the data set on which more networks were trained; more '
+    'test images; engine neon before torch; the latest start.',
+    'Accuracy and time are means over the finished seeds, and the spread is the sample standard '
+    'deviation. The 95% interval is the Wilson interval of the mean accuracy for the number of test '
+    'images. It does not include the spread over seeds. Majority is the accuracy of always naming '
+    'the most frequent class. Balanced is the mean of the accuracies of the classes.',
+    'The difference to the published accuracy is given on photographs only. The published data set '
+    'and split are not known, so even a complete protocol compares different test images.',
+    'Time counts training without evaluation and checkpoints. Other work may have shared the '
+    'machine (docs/performance.md measures speed). The time of an epoch is the median. The '
+    'projection is that time multiplied by the published number of epochs, on the data set of the '
+    'run. It is not an estimate for the published data set, whose size is not known.',
 )
 
 COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED = 'complete', 'shortened', 'other data', 'unfinished'
 _ORDER = (COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED)
-#: How often a run is evaluated and saved: noted with its hyperparameters, without effect on its result.
-_NO_SETTINGS = ('eval_freq', 'serialize')
+#: So many networks that were not published are shown.
+BESIDE = 12
+#: So many reasons are named of one configuration.
+_REASONS = 12
 
 
 @dataclass(frozen=True)
@@ -45,21 +49,16 @@ class Configuration:
     Attributes
     ----------
     runs
-        One a seed, in order of the seeds.
+        One run a seed, in the order of the seeds.
     superseded
-        Those whose seed a later run repeated.
+        Runs whose seed a later run repeated.
     row
-        The published row of the network's name, if it has one.
+        The published row of the network, if it has one.
     """
 
     runs: tuple[Run, ...]
     superseded: tuple[Run, ...]
     row: Published | None
-
-    @property
-    def first(self) -> dict[str, Any]:
-        """A record that stands for what all of them share."""
-        return (self.finished or self.runs)[0].record
 
     @cached_property
     def finished(self) -> tuple[Run, ...]:
@@ -67,41 +66,39 @@ class Configuration:
         return tuple(run for run in self.runs if _is_finished(run))
 
     @property
+    def first(self) -> dict[str, Any]:
+        """A record that stands for what all of them share."""
+        return (self.finished or self.runs)[0].record
+
+    @cached_property
+    def variant(self) -> str:
+        """How the options modify the published network; empty if they do not."""
+        return published.variant(self.first['options'])
+
+    @property
     def name(self) -> str:
-        """The row's name, or the model's for a network without a row; with what changes the network."""
-        variant = published.variant(self.first['options'])
+        """Name of the row, or of the model; with the variant."""
         name = self.row.row if self.row else self.first['row'] or self.first['model']
-        return f'{name} ({variant})' if variant else name
+        return f'{name} ({self.variant})' if self.variant else name
 
     @property
     def is_row(self) -> bool:
-        """Whether this is the network of one of the published rows."""
-        return self.row is not None and not published.variant(self.first['options'])
+        """True if this is the network of one of the published rows."""
+        return self.row is not None and not self.variant
+
+    @cached_property
+    def figures(self) -> Figures:
+        """The results over the seeds."""
+        return figures(self.finished, self.runs)
 
     @cached_property
     def reasons(self) -> tuple[str, ...]:
-        """In what the training differs from the published protocol.
+        """Differences from the published protocol.
 
-        Worked out again from the figures; what the records themselves say is added to it, never trusted instead.
+        They are worked out again from the figures. Those that the record names are added.
         """
-        reasons: list[str] = []
-        for run in self.finished or self.runs:
-            record = run.record
-            found = published.protocol(
-                record['model'], record['hyperparameters'], record['dataset'], record['options']
-            )['reasons']
-            if (
-                run in self.finished
-                and len(record['epochs']) != record['hyperparameters']['epochs']
-            ):
-                found.append(
-                    f'{len(record["epochs"])} of {record["hyperparameters"]["epochs"]} epochs recorded'
-                )
-            said = record['protocol']['reasons']
-            if not record['protocol']['complete'] and not said and not found:
-                said = ['marked incomplete by the training']
-            reasons += found + [str(reason) for reason in said]
-        return tuple(dict.fromkeys(reasons))
+        reasons = [reason for run in self.finished or self.runs for reason in _reasons(run)]
+        return _bounded(tuple(dict.fromkeys(reasons)))
 
     @cached_property
     def state(self) -> str:
@@ -114,19 +111,17 @@ class Configuration:
 
     @property
     def detail(self) -> str:
-        """Every shortfall: of the protocol, of what is known of the network, of runs without a result."""
-        network = self.row.topology if self.row else 'published'
+        """Shortfalls: of the protocol, of what is known of the network, of runs without result."""
+        parts = [', '.join(self.reasons)] if self.finished else []
         if self.state == COMPLETE:
-            parts = [] if network in ('published', 'standard') else [f'{network} network']
-        else:
-            parts = [', '.join(self.reasons)] if self.finished else []
-        return '; '.join(
-            parts + [_unfinished(run) for run in self.runs if run not in self.finished]
-        )
+            topology = self.row.topology if self.row else 'published'
+            parts = [] if topology in ('published', 'standard') else [f'{topology} network']
+        failed = [_unfinished(run) for run in self.runs if not _is_finished(run)]
+        return '; '.join([*parts, *_bounded(failed)])
 
     @property
     def status(self) -> str:
-        """The state in words, with every shortfall named."""
+        """The state in words, with the shortfalls."""
         word = {
             COMPLETE: 'complete protocol',
             OTHER_DATA: 'not comparable',
@@ -135,101 +130,20 @@ class Configuration:
         return ': '.join(part for part in (word, self.detail) if part)
 
     @property
-    def seeds(self) -> list[int]:
-        """The seeds of the finished runs."""
-        return [run.record['seed'] for run in self.finished]
-
-    @property
-    def accuracy(self) -> tuple[float, float | None] | None:
-        """Mean and spread of the test accuracy, in per cent."""
-        return _mean_and_spread([100 * run.record['final']['accuracy'] for run in self.finished])
-
-    @property
-    def interval(self) -> list[float] | None:
-        """Wilson 95% interval of the mean accuracy, in per cent."""
-        if not self.finished:
-            return None
-        count = self.test_images
-        correct = (
-            sum(run.record['final']['accuracy'] for run in self.finished)
-            / len(self.finished)
-            * count
-        )
-        return [100 * bound for bound in wilson_interval(min(correct, count), count)]
-
-    @property
-    def test_images(self) -> int:
-        """The images of one evaluation."""
-        return self.finished[0].record['final']['count'] if self.finished else 0
-
-    @property
-    def majority(self) -> float | None:
-        """The majority baseline, in per cent."""
-        return 100 * self.finished[0].record['final']['majority'] if self.finished else None
-
-    @property
     def difference(self) -> float | None:
-        """Mean accuracy minus the published one, in percentage points; only where photographs were used."""
-        accuracy = self.accuracy
-        if accuracy is None or not self.is_row or self.state not in (COMPLETE, SHORTENED):
+        """Mean accuracy minus the published one, in percentage points; on photographs only."""
+        accuracy = self.figures.accuracy
+        if self.row is None or not self.is_row or accuracy is None or self.state == OTHER_DATA:
             return None
-        return accuracy[0] - self.row.accuracy  # type: ignore[union-attr]
-
-    @property
-    def training_seconds(self) -> tuple[float, float | None] | None:
-        """Mean and spread of the training time."""
-        return _mean_and_spread([run.record['training_seconds'] for run in self.finished])
-
-    @property
-    def seconds_per_epoch(self) -> float | None:
-        """Median time of an epoch over all epochs of the finished runs; of the others, where none has finished."""
-        epochs = [
-            row['seconds'] for run in self.finished or self.runs for row in run.record['epochs']
-        ]
-        return statistics.median(epochs) if epochs else None
-
-    @property
-    def threads(self) -> int | None:
-        """Processor threads of the first run, if it ran on a processor and says so."""
-        record = self.runs[0].record
-        return None if record['backend'] == 'gpu' else record['device'].get('threads')
+        return accuracy - self.row.accuracy
 
     @property
     def projected_seconds(self) -> float | None:
         """Time of the published number of epochs at this speed, on this data set."""
-        seconds = self.seconds_per_epoch
-        return (
-            None
-            if seconds is None or self.row is None or not self.is_row
-            else seconds * self.row.epochs
-        )
-
-    @property
-    def epochs(self) -> int:
-        """The epochs trained."""
-        return max(len(run.record['epochs']) for run in self.finished or self.runs)
-
-    @cached_property
-    def confusion(self) -> list[list[int]] | None:
-        """The confusion matrix, added up over the finished seeds."""
-        matrices = [run.record['final']['confusion'] for run in self.finished]
-        return [
-            [sum(cells) for cells in zip(*rows, strict=True)]
-            for rows in zip(*matrices, strict=True)
-        ] or None
-
-    def preference(self) -> tuple[Any, ...]:
-        """Sorts the configuration to be shown first."""
-        newest = max(run.record['started'] for run in self.runs)
-        return (
-            _ORDER.index(self.state),
-            -self.epochs,
-            -len(self.finished),
-            -self.test_images,
-            self.first['engine'],
-            [-ord(letter) for letter in newest],
-            self.runs[0].folder,
-        )
+        seconds = self.figures.seconds_per_epoch
+        if seconds is None or self.row is None or not self.is_row:
+            return None
+        return seconds * self.row.epochs
 
 
 @dataclass(frozen=True)
@@ -239,13 +153,13 @@ class Choice:
     Attributes
     ----------
     rows
-        Each published row with its configuration, None where there is no run.
+        Each published row with its configuration, None if it has not been run.
     beside
-        Networks that are no published row, one configuration each.
+        Networks that were not published, one configuration each; at most `BESIDE`.
     others
         Every configuration that is not shown above.
     collection
-        Where all this comes from, with what could not be used.
+        The records, and those that could not be used.
     """
 
     rows: list[tuple[Published, Configuration | None]]
@@ -260,78 +174,98 @@ class Choice:
 
 
 def choose(collection: Collection) -> Choice:
-    """Pick what each row shows, by `RULES`."""
+    """Choose the configuration of each row, by `RULES`."""
     table = published.rows()
-    configurations = sorted(_configurations(collection.runs, table), key=Configuration.preference)
-    rows: list[tuple[Published, Configuration | None]] = []
-    beside: list[Configuration] = []
-    for row in table.values():
-        candidates = [each for each in configurations if each.is_row and each.row is row]
-        rows.append((row, candidates[0] if candidates else None))
-    for each in sorted(
-        (each for each in configurations if not each.is_row), key=lambda each: each.name
-    ):
-        if each.name not in {other.name for other in beside}:
-            beside.append(each)
+    configurations = _sorted(_configurations(collection.runs, table))
+    best: dict[tuple[bool, str], Configuration] = {}
+    for each in configurations:
+        best.setdefault((each.is_row, each.name), each)
+    rows = [(row, best.pop((True, row.row), None)) for row in table.values()]
+    beside = [best[key] for key in sorted(best)][:BESIDE]
     shown = {id(each) for _, each in rows} | {id(each) for each in beside}
+    places = {name: place for place, name in enumerate(table)}
     others = sorted(
         (each for each in configurations if id(each) not in shown),
-        key=lambda each: (
-            list(table).index(each.first['model']) if each.row else len(table),
-            each.name,
-        ),
+        key=lambda each: (places.get(each.first['model'], len(places)), each.name),
     )
     return Choice(rows, beside, others, collection)
 
 
 def _configurations(runs: Iterable[Run], table: dict[str, Published]) -> list[Configuration]:
-    """Runs that differ in nothing but the seed, together; one run a seed."""
+    """Group the runs that differ only in the seed; one run a seed."""
     groups: dict[str, dict[int, list[Run]]] = {}
     for run in sorted(runs, key=lambda run: (_is_finished(run), run.record['started'], run.folder)):
-        groups.setdefault(_key(run.record), {}).setdefault(run.record['seed'], []).append(run)
-    configurations = []
-    for seeds in groups.values():
-        latest = tuple(seeds[seed][-1] for seed in sorted(seeds))
-        superseded = tuple(run for seed in sorted(seeds) for run in seeds[seed][:-1])
-        configurations.append(
-            Configuration(latest, superseded, table.get(latest[0].record['model']))
+        seeds = groups.setdefault(identity.configuration(run.record), {})
+        seeds.setdefault(run.record['seed'], []).append(run)
+    return [
+        Configuration(
+            runs=tuple(seeds[seed][-1] for seed in sorted(seeds)),
+            superseded=tuple(run for seed in sorted(seeds) for run in seeds[seed][:-1]),
+            row=table.get(next(iter(seeds.values()))[0].record['model']),
         )
-    return configurations
+        for seeds in groups.values()
+    ]
+
+
+def _sorted(configurations: list[Configuration]) -> list[Configuration]:
+    """Sort by `RULES`, the configuration to show first."""
+    trained: dict[str, set[str]] = {}
+    for each in configurations:
+        if each.finished:
+            trained.setdefault(_data(each), set()).add(each.name)
+
+    def preference(each: Configuration) -> tuple[Any, ...]:
+        return (
+            not each.finished,
+            published.closeness(each.first['dataset']),
+            _ORDER.index(each.state),
+            -each.figures.epochs,
+            -len(each.finished),
+            -len(trained.get(_data(each), ())),
+            -(each.figures.test_images or 0),
+            each.first['engine'],
+        )
+
+    by_folder = sorted(configurations, key=lambda each: each.runs[0].folder)
+    by_start = sorted(
+        by_folder, key=lambda each: max(run.record['started'] for run in each.runs), reverse=True
+    )
+    return sorted(by_start, key=preference)
+
+
+def _data(configuration: Configuration) -> str:
+    """Return what identifies the data set."""
+    dataset = configuration.first['dataset']
+    return json.dumps(dataset['sha256'] or dataset['folder'], sort_keys=True)
 
 
 def _is_finished(run: Run) -> bool:
-    """Whether the run ended with an evaluation."""
+    """Return True if the run ended with an evaluation."""
     return run.record['status'] == 'finished' and run.record['final'] is not None
 
 
-def _key(record: dict[str, Any]) -> str:
-    """What the runs of one configuration share."""
-    dataset = record['dataset']
-    settings = {
-        name: value for name, value in record['hyperparameters'].items() if name not in _NO_SETTINGS
-    }
-    return json.dumps(
-        [
-            record['model'],
-            record['options'],
-            record['engine'],
-            record['backend'],
-            record['precision'],
-            settings,
-            dataset['kind'],
-            dataset['sha256'] or dataset['folder'],
-        ],
-        sort_keys=True,
-    )
+def _reasons(run: Run) -> list[str]:
+    """Return the differences of one run from the published protocol."""
+    record = run.record
+    recorded, planned = len(record['epochs']), record['hyperparameters']['epochs']
+    said = record['protocol']['reasons']
+    found = published.protocol(
+        record['model'], record['hyperparameters'], record['dataset'], record['options']
+    )['reasons']
+    if _is_finished(run) and recorded != planned:
+        found.append(f'{recorded} of {planned} epochs recorded')
+    if not record['protocol']['complete'] and not said and not found:
+        found.append('marked incomplete by the training')
+    return found + said
 
 
 def _unfinished(run: Run) -> str:
-    """What became of a run that gives no result."""
+    """Describe a run that gives no result."""
     record = run.record
     done, planned = len(record['epochs']), record['hyperparameters']['epochs']
     if record['status'] == 'finished':
         return f'seed {record["seed"]} finished without an evaluation'
-    word = {'running': 'not finished'}.get(record['status'], record['status'])
+    word = 'not finished' if record['status'] == 'running' else record['status']
     text = f'seed {record["seed"]} {word} after {done} of {planned} epochs'
     known = [row['accuracy'] for row in record['epochs'] if row['accuracy'] is not None]
     if known and record['status'] in ('running', 'interrupted'):
@@ -339,11 +273,7 @@ def _unfinished(run: Run) -> str:
     return text + (f': {record["error"]}' if record['error'] else '')
 
 
-def _mean_and_spread(values: list[float]) -> tuple[float, float | None] | None:
-    """Mean and sample standard deviation; no spread of a single value."""
-    if not values:
-        return None
-    mean = math.fsum(values) / len(values)
-    if len(values) == 1:
-        return mean, None
-    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+def _bounded(parts: Sequence[str]) -> tuple[str, ...]:
+    """Return the first parts, and the number of the rest."""
+    rest = len(parts) - _REASONS
+    return tuple(parts[:_REASONS]) + ((f'and {rest} more',) if rest > 0 else ())

@@ -1,11 +1,19 @@
-"""Reads all run records; what cannot be used is listed with the reason, never hidden."""
+"""Read all run records; a record that cannot be used is listed with the reason."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neon_rnn.report.validation import validate
 from neon_rnn.runs import records
 from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.files import read_json
+
+#: Larger files are not read, in bytes. A record of a thousand epochs has 150 kB.
+LARGEST_RECORD = 16 << 20
+#: Longer texts of a record are cut, in characters.
+LONGEST_TEXT = 500
 
 
 @dataclass(frozen=True)
@@ -17,7 +25,7 @@ class Run:
     folder
         Name of its folder below the folder of runs.
     record
-        What its ``record.json`` holds, validated.
+        The content of its ``record.json``, checked; its texts are printable and of limited length.
     """
 
     folder: str
@@ -31,7 +39,7 @@ class Collection:
     Attributes
     ----------
     runs
-        Those that can be used, by the names of their folders.
+        Runs that can be used, in the order of their folders.
     unreadable
         (folder, reason) of each record that cannot be read.
     duplicates
@@ -44,9 +52,10 @@ class Collection:
 
 
 def collect(folder: Path) -> Collection:
-    """Read the records of all runs below `folder`.
+    """Read the records of all runs below a folder.
 
-    Of several records with one run id, the one in the folder of that name counts, or else the first by folder name.
+    If several records have one run id, the one in the folder of that name counts, or else the first
+    by folder name.
 
     Parameters
     ----------
@@ -56,38 +65,81 @@ def collect(folder: Path) -> Collection:
     Raises
     ------
     UsageError
-        There is no such folder.
+        There is no such folder, or it cannot be listed.
     """
-    if not folder.is_dir():
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith('.'))
+    except OSError as error:
         raise UsageError(
-            f'{folder}: there is no such folder of runs. Train a network first, or name another with --runs.'
+            f'{folder}: there is no such folder of runs ({error.strerror}). Train a network first, '
+            'or name another folder with --runs.'
         )
     collection = Collection()
-    names = sorted(
-        each.name for each in folder.iterdir() if each.is_dir() and not each.name.startswith('.')
-    )
     by_id: dict[str, list[Run]] = {}
     for name in names:
-        path = folder / name / records.RECORD
+        if not os.path.isdir(folder / name):
+            continue
         try:
-            run = Run(name, records.read_record(path))
+            run = Run(name, _read(folder / name))
         except NeonRnnError as error:
-            # Without the way to the folder of runs: the report is the same wherever the repository lies.
-            reason = str(error).replace(f'{path}: ', '', 1)
-            collection.unreadable.append((name, reason))
+            # Without the path of the folder: the report is the same wherever the repository lies.
+            reason = str(error).replace(f'{folder / name / records.RECORD}: ', '', 1)
+            collection.unreadable.append((printable(name), printable(reason)))
             continue
         by_id.setdefault(run.record['run_id'], []).append(run)
     for run_id, runs in by_id.items():
         kept = next((run for run in runs if run.folder == run_id), runs[0])
         collection.runs.append(kept)
-        for run in runs:
-            if run is not kept:
-                collection.duplicates.append(
-                    (
-                        run.folder,
-                        f'has the run id {run_id} of the record in {kept.folder} and is left out',
-                    )
-                )
+        reason = f'has the run id {run_id} of the record in {kept.folder} and is left out'
+        collection.duplicates.extend((run.folder, reason) for run in runs if run is not kept)
     collection.runs.sort(key=lambda run: run.folder)
     collection.duplicates.sort()
     return collection
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    """Read and check the record of one run."""
+    path = folder / records.RECORD
+    if printable(folder.name) != folder.name:
+        raise NeonRnnError(f'{path}: the name of the folder is not plain text; rename it.')
+    try:
+        if path.exists() and not path.is_file():
+            raise NeonRnnError(f'{path}: is not a regular file.')
+        if path.exists() and path.stat().st_size > LARGEST_RECORD:
+            raise NeonRnnError(
+                f'{path}: has more than {LARGEST_RECORD >> 20} MiB, too much for a run record.'
+            )
+        record = read_json(path)
+        validate(record, str(path))
+        return _cleaned(record)
+    except (OSError, ValueError, RecursionError) as error:
+        raise NeonRnnError(f'{path}: cannot be read ({type(error).__name__}: {error}).')
+
+
+def _cleaned(value: Any) -> Any:
+    """Return a part of a record with printable texts of limited length."""
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(key): _cleaned(each) for key, each in value.items()}
+    return [_cleaned(each) for each in value] if isinstance(value, list) else value
+
+
+def printable(text: str) -> str:
+    """Return text that any output takes.
+
+    Line breaks and tabs become spaces. Other control characters, lone surrogates and format
+    characters become escapes. Texts of more than `LONGEST_TEXT` characters are cut.
+    """
+    if len(text) > LONGEST_TEXT:
+        text = text[:LONGEST_TEXT] + '...'
+    if text.isprintable():
+        return text
+    return ''.join(
+        letter
+        if letter.isprintable()
+        else ' '
+        if letter.isspace()
+        else letter.encode('unicode_escape').decode('ascii')
+        for letter in text
+    )

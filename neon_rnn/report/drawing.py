@@ -1,5 +1,6 @@
-"""What all plots share: the palette, fonts, and figures as reproducible SVG and PNG bytes."""
+"""The palette and fonts of all plots, and figures as reproducible SVG and PNG bytes."""
 
+import html
 import io
 import re
 from contextlib import AbstractContextManager
@@ -10,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-#: Colours in files; on the page each becomes the CSS variable of its name, so that it follows light and dark.
+#: Colours in files. On the page each becomes a CSS variable, which follows light and dark.
 INK, MUTED, FAINT, PAPER = '#1b1f26', '#5b6472', '#d9dde3', '#fefefe'
 OURS, PUBLISHED, OTHER = '#0b62d6', '#b4480f', '#7a5ca8'
 VARIABLES = {
@@ -53,22 +54,23 @@ _STYLE = {
     'lines.linewidth': 1.6,
     'lines.solid_capstyle': 'round',
     'svg.fonttype': 'none',
+    'text.parse_math': False,  # a name with dollar signs is a name
     'path.simplify': True,
 }
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches; everything drawn on it must be within `style`."""
+    """Return an empty figure of so many inches; it must be used within `style`."""
     return Figure(figsize=(width, height))
 
 
 def style() -> AbstractContextManager[None]:
-    """The context in which figures are made and drawn; settings of the user's matplotlib do not matter in it."""
+    """Return the context in which figures are made; the user's matplotlib settings do not matter."""
     return mpl.rc_context({**mpl.rcParamsDefault, 'backend': 'agg', **_STYLE})
 
 
 def place(figure: Figure, left: float, bottom: float, width: float, height: float) -> Axes:
-    """Axes at a place given in inches from the lower left corner; fixed, so that no font measure moves it."""
+    """Return axes at a fixed place, in inches from the lower left corner of the figure."""
     total_width, total_height = figure.get_size_inches()
     return figure.add_axes(
         (left / total_width, bottom / total_height, width / total_width, height / total_height)
@@ -76,7 +78,7 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
 
 
 def png(figure: Figure, dpi: int = 160) -> bytes:
-    """The figure as PNG, without a date or a version in it."""
+    """Return the figure as PNG, without a date or a version."""
     file = io.BytesIO()
     FigureCanvasAgg(figure)
     figure.savefig(file, format='png', dpi=dpi, metadata={'Software': None})
@@ -84,16 +86,16 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
 
 
 def svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG file, its text as text.
+    """Return the figure as an SVG file with its text as text.
 
-    Coordinates are rounded to hundredths, so that the last digits of another processor's arithmetic do not show.
+    Coordinates are rounded to hundredths, so that all processors give the same file.
 
     Parameters
     ----------
     figure
         The figure.
     name
-        Makes the ids in it differ from those of other figures on the same page.
+        Unique on a page, so that the ids of its figures differ.
     """
     file = io.StringIO()
     with mpl.rc_context({'svg.hashsalt': name}):
@@ -111,12 +113,26 @@ def svg(figure: Figure, name: str) -> str:
 
 
 def inline(text: str, description: str) -> str:
-    """An SVG file as part of a page: colours and font from the page, sized by it, described for screen readers."""
+    """Return an SVG file as part of a page: colours and font from the page, sized by it.
+
+    Parameters
+    ----------
+    text
+        What `svg` returned.
+    description
+        Plain text for screen readers.
+    """
     text = text[text.index('<svg') :]
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f'var({variable})')
     text = re.sub(r"'DejaVu Sans'(?:, [^;\"]*)?", 'inherit', text)
-    width, height = re.search(r'viewBox="0 0 (\S+) (\S+)"', text).groups()  # type: ignore[union-attr]
+    found = re.search(r'viewBox="0 0 (\S+) (\S+)"', text)
+    assert found is not None
+    width, height = found.groups()
     natural = round(float(width) * 4 / 3)  # the unit of the drawing is the point, 4/3 of a pixel
-    head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{description}" style="--width: {natural}px">'
-    return re.sub(r'<svg[^>]*>', head, text, count=1).strip()
+    head = (
+        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{html.escape(description)}" '
+        f'style="--width: {natural}px">'
+    )
+    # A function, because a string would be searched for escapes such as \\1.
+    return re.sub(r'<svg[^>]*>', lambda match: head, text, count=1).strip()

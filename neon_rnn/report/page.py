@@ -1,11 +1,18 @@
-"""The page: one self-contained HTML file with the table, the plots and where every number comes from."""
+"""The page: one self-contained HTML file with the table, the plots and the origin of every number.
 
-from collections.abc import Iterable, Sequence
-from html import escape
+The layout is in ``page.html.j2``; here the values are prepared for it.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import quote
 
-from neon_rnn.report import drawing, plots, provenance, table
+import jinja2
+from markupsafe import Markup
+
+from neon_rnn.report import drawing, plots, table
 from neon_rnn.report.choose import (
     COMPLETE,
     OTHER_DATA,
@@ -14,12 +21,13 @@ from neon_rnn.report.choose import (
     Choice,
     Configuration,
 )
-from neon_rnn.report.table import NOT_RUN
+from neon_rnn.report.collect import printable
+from neon_rnn.report.table import LINKED, LISTED, NOT_RUN, record_link
 from neon_rnn.runs import example_predictions
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import counted
 
-#: What the marks of a row's state look like and say.
+#: Style and text of each state of a row.
 _STATES = {
     COMPLETE: ('complete', 'complete protocol'),
     SHORTENED: ('shortened', 'protocol differs'),
@@ -27,344 +35,263 @@ _STATES = {
     UNFINISHED: ('unfinished', 'not finished'),
     NOT_RUN: ('none', 'not run'),
 }
-#: The accuracies at the ends of the scale in the table's cells.
-_SCALE = (40.0, 100.0)
+_COLUMNS = (
+    'Network',
+    'Accuracy',
+    'Published, %',
+    'Ours, %',
+    'Difference',
+    'Published time',
+    'Our time',
+    'Run',
+    'State',
+)
+#: Accuracies at the ends of the scale in the cells of the table.
+_SCALE = (40, 100)
+
+
+class Part(NamedTuple):
+    """A piece of text, with the link it carries."""
+
+    text: str
+    link: str = ''
+    title: str = ''
+
+
+class Line(NamedTuple):
+    """A line of a cell, in small print or not."""
+
+    parts: Sequence[Part]
+    small: bool = True
 
 
 def page(choice: Choice, data: dict[str, Any], runs: str, folder: Path) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Parameters
     ----------
     choice
-        What `choose.choose` picked.
+        What `choose.choose` chose.
     data
         What `table.table_data` made of it.
     runs
-        The way from the page to the folder of runs, for links.
+        The path from the page to the folder of runs, for links.
     folder
         The folder of runs, for the examples.
     """
-    shown = choice.shown
-    parts = [
-        _header(data),
-        _section('table', 'Published and reproduced', _table(data['rows'], runs) + _legend()),
-        _section(
-            'beside',
-            'Beside the eleven',
-            '<p>Networks that were not published.</p>' + _table(data['beside'], runs),
-        )
-        if choice.beside
-        else '',
-        _section('time', 'Accuracy against time', _scatter(choice)),
-        _section('curves', 'Learning curves', _curves(shown, runs)),
-        _section('confusion', 'Confusion matrices', _confusions(shown, runs)),
-        _section('examples', 'Example predictions', _examples(choice, runs, folder)),
-        _section(
-            'provenance', 'Where the numbers come from', provenance.fragment(choice, data, runs)
-        ),
-        _section('rules', 'How a row is chosen', _list(data['rules'])),
-    ]
-    style = Path(__file__).with_name('page.css').read_text(encoding='utf-8')
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-<meta name="color-scheme" content="light dark">
-<title>neon_rnn: published and reproduced</title>
-<style>
-{style}</style>
-</head>
-<body>
-{chr(10).join(part for part in parts if part)}
-</body>
-</html>
-"""
-
-
-def _section(name: str, title: str, content: str) -> str:
-    return f'<section id="{name}">\n<h2>{title}</h2>\n{content}\n</section>' if content else ''
-
-
-def _list(lines: Iterable[str]) -> str:
-    return '<ol>\n' + '\n'.join(f'<li>{escape(line)}</li>' for line in lines) + '\n</ol>'
-
-
-def _header(data: dict[str, Any]) -> str:
-    """Title, what this is, and how many rows are in which state."""
+    here = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(here),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        command=_command,
+        counted=counted,
+        counts=_counts,
+        elsewhere=_elsewhere,
+        hashes=lambda found: _listed({name: value[:12] for name, value in found.items()}),
+        link=lambda folder, name: record_link(runs, folder, name),
+        listed=_listed,
+        originals=table.source_size,
+        records=lambda found: _records([run.folder for run in found], runs),
+    )
     states = [row['state'] for row in data['rows']]
-    tiles = ''.join(
-        f'<li class="{name}"><b>{states.count(state)}</b> {escape(text)}</li>'
-        for state, (name, text) in _STATES.items()
-        if state in states
+    examples, problems = _examples(choice, runs, folder)
+    return environment.get_template('page.html.j2').render(
+        style=Markup((here / 'page.css').read_text(encoding='utf-8')),
+        columns=_COLUMNS,
+        scale=_SCALE,
+        listed=LISTED,
+        tiles=[
+            (states.count(state), style, text)
+            for state, (style, text) in _STATES.items()
+            if state in states
+        ],
+        rows=[_row(row, runs) for row in data['rows']],
+        beside=[_row(row, runs) for row in data['beside']],
+        curves=_curves(choice.shown, runs),
+        matrices=[each for each in choice.shown if plots.has_matrix(each)],
+        examples=examples,
+        problems=problems,
+        configurations=choice.shown,
+        others=[_other(row, runs) for row in data['others']],
+        left_out=data['left_out'],
+        rules=data['rules'],
+        **_dots(choice),
     )
-    return f"""<header>
-<h1>Eleven networks, published and reproduced</h1>
-<p>The gender of a person from a photograph. Published: lecture of 2018, Intel neon 2.6.0 on an NVIDIA Tesla K40s.
-Reproduced by neon_rnn, on Intel neon and on PyTorch with neon’s arithmetic. Every number links to the record of the run
-that it comes from.</p>
-<ul class="tiles" aria-label="state of the {len(states)} rows">{tiles}</ul>
-</header>"""
 
 
-def _table(rows: Sequence[dict[str, Any]], runs: str) -> str:
-    """The table; on a narrow screen each row becomes a card, so every cell carries the name of its column."""
-    head = (
-        'Network',
-        'Accuracy',
-        'Published, %',
-        'Ours, %',
-        'Difference',
-        'Published time',
-        'Our time',
-        'Run',
-        'State',
-    )
-    lines = [
-        '<table class="main">',
-        '<thead><tr>'
-        + ''.join(
-            f'<th scope="col" class="c{index}">{name}</th>' for index, name in enumerate(head)
+def _records(folders: Sequence[str], runs: str) -> Line:
+    """Return links to the records of these runs, numbered if there are several."""
+    parts = [
+        Part(
+            f'record\xa0{number}' if len(folders) > 1 else 'record',
+            record_link(runs, folder),
+            folder,
         )
-        + '</tr></thead>',
-        '<tbody>',
+        for number, folder in enumerate(folders[:LINKED], 1)
     ]
-    for row in rows:
-        cells = ''.join(
-            _cell(index, name, content)
-            for index, (name, content) in enumerate(zip(head, _cells(row, runs), strict=True))
-        )
-        lines.append(f'<tr class="{_STATES[row["state"]][0]}">{cells}</tr>')
-    return '\n'.join(lines + ['</tbody>', '</table>'])
+    rest = len(folders) - LINKED
+    return Line([*parts, *([Part(f'and {rest} more')] if rest > 0 else [])])
 
 
-def _cell(index: int, name: str, content: str) -> str:
-    if index == 0:
-        return f'<th scope="row" class="c0">{content}</th>'
-    return f'<td class="c{index}" data-name="{name}">{content}</td>'
+def _lines(*texts: str, link: str = '') -> list[Line]:
+    """Return the lines that are not empty, all but the first in small print."""
+    return [Line([Part(text, link)], bool(place)) for place, text in enumerate(texts) if text]
 
 
-def _cells(row: dict[str, Any], runs: str) -> list[str]:
-    """The contents of one row's cells."""
-    small = '' if row['kind'] is None else f'{row["kind"]}, {row["topology"]}'
-
-    def sourced(text: str) -> str:
-        """A number with the link to where it comes from."""
-        source = (
-            provenance.anchor(row)
-            if len(row['runs']) > 1
-            else provenance.record_link(runs, row['runs'][0])
-        )
-        return f'<a href="{source}">{text}</a>' if text else ''
-
-    accuracy = difference = time = ''
+def _row(row: dict[str, Any], runs: str) -> dict[str, Any]:
+    """Return what the template shows of a row of `table.table_data`."""
+    style, state = _STATES[row['state']]
+    source = ''
+    if row['runs']:
+        anchor = '#run-' + quote(row['runs'][0], safe='.-_~')
+        source = anchor if len(row['runs']) > 1 else record_link(runs, row['runs'][0])
+    accuracy = epoch = projected = run = []
     if row['accuracy'] is not None:
-        accuracy = (
-            sourced(table.accuracy_text(row))
-            + _small(sourced(f'95%: {table.interval_text(row["interval"])}'))
-            + _small(sourced(f'baseline {table.number(row["majority"])}'))
-        )
-        difference = sourced(table.signed(row['difference']))
-        time = sourced(table.seconds(row['training_seconds'], row['training_seconds_spread']))
-    if row['seconds_per_epoch'] is not None:
-        time += _small(sourced(f'{table.seconds(row["seconds_per_epoch"])} an epoch'))
-        if (projected := table.projection(row)) is not None:
-            time += _small(sourced(f'{table.seconds(projected)} for {row["published_epochs"]}'))
-    run = ''
-    if row['engine']:
-        run = (
-            f'{escape(table.engine_text(row))}{_small(escape(table.data_text(row)))}'
-            f'{_small(table.epochs_text(row) + " epochs")}{_small(_records(row["runs"], runs))}'
-        )
-    name, text = _STATES[row['state']]
-    state = f'<span class="mark {name}">{text}</span>' + _small(escape(row['detail']))
-    network = f'<b>{escape(row["row"])}</b>' + _small(small)
-    return [
-        network,
-        _scale(row),
-        table.number(row['published_accuracy']),
-        accuracy,
-        difference,
-        table.seconds(row['published_seconds']),
-        time,
-        run,
-        state,
-    ]
-
-
-def _records(folders: Sequence[str], runs: str) -> str:
-    """Links to the records of these runs, numbered if there are several."""
-    numbers = (
-        [f'&nbsp;{index}' for index in range(1, len(folders) + 1)] if len(folders) > 1 else ['']
-    )
-    return ' '.join(
-        f'<a href="{provenance.record_link(runs, folder)}" title="{escape(folder)}">record{number}</a>'
-        for folder, number in zip(folders, numbers, strict=True)
-    )
-
-
-def _small(text: str) -> str:
-    return f'<small>{text}</small>' if text else ''
-
-
-def _scale(row: dict[str, Any]) -> str:
-    """Published and our accuracy, its interval and the majority baseline on one scale."""
-
-    def left(value: float) -> str:
-        return f'{100 * (min(max(value, _SCALE[0]), _SCALE[1]) - _SCALE[0]) / (_SCALE[1] - _SCALE[0]):.2f}%'
-
-    marks = ''
-    if row['interval']:
-        low, high = row['interval']
-        marks += f'<i class="range" style="left:{left(low)};right:calc(100% - {left(high)})"></i>'
-    for name, value in (
-        ('majority', row['majority']),
-        ('published', row['published_accuracy']),
-        ('ours', row['accuracy']),
-    ):
-        if value is not None:
-            marks += f'<i class="{name}" style="left:{left(value)}"></i>'
-    said = [
-        f'{name} {table.number(value)}'
-        for name, value in (
-            ('published', row['published_accuracy']),
-            ('ours', row['accuracy']),
-            ('majority', row['majority']),
-        )
-        if value is not None
-    ]
-    return f'<span class="scale {_STATES[row["state"]][0]}" role="img" aria-label="{", ".join(said)}">{marks}</span>'
-
-
-def _legend() -> str:
-    return (
-        '<p class="legend"><span><i class="published"></i> published</span> <span><i class="ours"></i> ours, with '
-        'the 95% interval</span> <span><i class="ours shortened"></i> ours, protocol differs</span> <span><i '
-        'class="ours other"></i> ours on synthetic data, not comparable</span> '
-        f'<span><i class="majority"></i> majority baseline</span> <span>scale {_SCALE[0]:.0f} to {_SCALE[1]:.0f}%'
-        '</span></p>\n<p class="note">Accuracies are in per cent of the test images; ± is the standard deviation '
-        'over seeds. Accuracies in parentheses come from synthetic data and say nothing about the published ones. '
-        'For networks marked inferred or reconstructed the published topology is not known.</p>'
-    )
-
-
-def _scatter(choice: Choice) -> str:
-    """The scatter in two sizes; the style sheet shows the one that fits."""
-    description = 'Accuracy against training time, published and ours; the table above holds the same numbers.'
-    with drawing.style():
-        wide = drawing.svg(plots.accuracy_against_time(choice), 'time-wide')
-        narrow = drawing.svg(plots.accuracy_against_time(choice, 3.7, 4.6), 'time-narrow')
-    return (
-        f'<div class="wide card">{drawing.inline(wide, description)}</div>\n'
-        f'<div class="narrow card">{drawing.inline(narrow, description)}</div>\n'
-        '<p class="note">Ours is the measured time where the protocol is complete or the network was not '
-        'published, otherwise the time per epoch times the published number of epochs; bars are 95% intervals. The '
-        'machines and the sizes of the data sets differ.</p>'
-    )
-
-
-def _curves(shown: Sequence[Configuration], runs: str) -> str:
-    """A card a configuration."""
-    cards = []
-    with drawing.style():
-        for index, configuration in enumerate(shown):
-            if any(run.record['epochs'] for run in configuration.runs):
-                picture = drawing.svg(plots.learning_curve(configuration, shown), f'curve-{index}')
-                description = f'{configuration.name}: accuracy and cost over {counted(configuration.epochs, "epoch")}'
-                cards.append(
-                    f'<div class="card">{drawing.inline(picture, escape(description))}'
-                    f'{_small(_records([run.folder for run in configuration.runs], runs))}</div>'
-                )
-    if not cards:
-        return '<p>No run has finished an epoch yet.</p>'
-    return (
-        '<div class="grid">\n'
-        + '\n'.join(cards)
-        + '\n</div>\n<p class="note">A line a seed; faint: the other '
-        'networks on the same kind of data; dashed: the published accuracy (on photographs only).</p>'
-    )
-
-
-def _confusions(shown: Sequence[Configuration], runs: str) -> str:
-    """A small table a configuration, shaded by the share of the true class."""
-    cards = []
-    for configuration in shown:
-        if not configuration.confusion:
-            continue
-        names = configuration.first['dataset']['class_names']
-        lines = [
-            f'<table class="confusion"><caption>{escape(configuration.name)}</caption>',
-            '<thead><tr><td></td>'
-            + ''.join(f'<th scope="col">{escape(name)}</th>' for name in names)
-            + '</tr></thead>',
-            '<tbody>',
+        accuracy = [
+            table.accuracy_text(row),
+            f'95%: {table.interval_text(row["interval"])}',
+            f'baseline {table.number(row["majority"])}',
+            f'balanced {table.number(row["balanced_accuracy"])}',
         ]
-        for true, (name, counts) in enumerate(zip(names, configuration.confusion, strict=True)):
-            total = sum(counts)
-            shares = [f'{100 * count / total:.0f}%' if total else '0%' for count in counts]
-            cells = ''.join(
-                f'<td class="{"right" if true == predicted else "wrong"}" style="--share:{share}">{count}'
-                f'{_small(share)}</td>'
-                for predicted, (count, share) in enumerate(zip(counts, shares, strict=True))
+    if row['seconds_per_epoch'] is not None:
+        epoch = [f'{table.seconds(row["seconds_per_epoch"])} an epoch']
+    if table.projection(row) is not None:
+        projected = [f'{table.seconds(table.projection(row))} for {row["published_epochs"]}']
+    if row['engine']:
+        texts = (table.engine_text(row), table.data_text(row), f'{table.epochs_text(row)} epochs')
+        run = [*_lines(*texts), _records(row['runs'], runs)]
+    time = table.seconds(row['training_seconds'], row['training_seconds_spread'])
+    return {
+        'name': row['row'],
+        'style': style,
+        'state': state,
+        'family': _lines('', f'{row["kind"]}, {row["topology"]}') if row['kind'] else [],
+        'detail': _lines('', row['detail']),
+        'range': [_place(bound) for bound in row['interval'] or ()],
+        'marks': [
+            {'style': name, 'place': _place(value), 'text': f'{name} {table.number(value)}'}
+            for name, value in (
+                ('majority', row['majority']),
+                ('published', row['published_accuracy']),
+                ('ours', row['accuracy']),
             )
-            lines.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')
-        links = _records([run.folder for run in configuration.finished], runs)
-        cards.append('\n'.join(lines + ['</tbody></table>', _small(links)]))
-    if not cards:
-        return ''
-    cards = [f'<div class="card">{card}</div>' for card in cards]
-    return (
-        '<div class="grid matrices">\n' + '\n'.join(cards) + '\n</div>\n<p class="note">Rows are '
-        'true classes, columns are predictions; counts are added up over seeds.</p>'
-    )
+            if value is not None
+        ],
+        'cells': [
+            _lines(table.number(row['published_accuracy'])),
+            _lines(*accuracy, link=source),
+            _lines(table.signed(row['difference']), link=source),
+            _lines(table.seconds(row['published_seconds'])),
+            _lines(time, *epoch, *projected, link=source),
+            run,
+        ],
+    }
 
 
-def _examples(choice: Choice, runs: str, folder: Path) -> str:
-    """Pictures of the demo data with what each network said, also where the table shows its run on photographs.
+def _place(value: float) -> str:
+    """Return the place of an accuracy on the scale, in per cent of its width."""
+    low, high = _SCALE
+    return f'{100 * (min(max(value, low), high) - low) / (high - low):.2f}'
 
+
+def _dots(choice: Choice) -> dict[str, Markup]:
+    """Return the dot plot in two sizes; the style sheet shows the one that fits."""
+    text = 'Accuracy and training time, published and ours; the table above has the same numbers.'
+    with drawing.style():
+        return {
+            name: Markup(drawing.inline(drawing.svg(figure, name), text))
+            for name, figure in (
+                ('dots_wide', plots.accuracy_and_time(choice)),
+                ('dots_narrow', plots.accuracy_and_time(choice, wide=False)),
+            )
+        }
+
+
+def _curves(shown: Sequence[Configuration], runs: str) -> list[tuple[Markup, Line]]:
+    """Return a picture and the links of each configuration."""
+    found = []
+    with drawing.style():
+        for index, each in enumerate(shown):
+            if plots.has_epochs(each):
+                picture = drawing.svg(plots.learning_curve(each, shown), f'curve-{index}')
+                epochs = counted(each.figures.epochs, 'epoch')
+                text = f'{each.name}: accuracy and cost over {epochs}'
+                links = _records([run.folder for run in each.runs], runs)
+                found.append((Markup(drawing.inline(picture, text)), links))
+    return found
+
+
+def _examples(
+    choice: Choice, runs: str, folder: Path
+) -> tuple[list[tuple[str, list[dict[str, Any]], Line]], list[str]]:
+    """Return the example pictures of each network shown, and what could not be read.
+
+    They come from runs on synthetic data, also if the table shows a run on photographs.
     Photographs themselves are never shown.
     """
-    blocks: dict[str, str] = {}
-    problems = []
+    found: dict[str, tuple[str, list[dict[str, Any]], Line]] = {}
+    problems: list[str] = []
+    names = [configuration.name for configuration in choice.shown]
     for configuration in [*choice.shown, *choice.others]:
+        name = configuration.name
         for run in configuration.finished:
-            if configuration.name in blocks or run.record['dataset']['kind'] != 'synthetic':
+            if name in found or name not in names or len(problems) >= LISTED:
+                break
+            if run.record['dataset']['kind'] != 'synthetic':
                 continue
             try:
-                found = example_predictions.read(folder / run.folder)
+                pictures = example_predictions.read(folder / run.folder)
             except NeonRnnError as error:
                 reason = str(error).replace(f'{folder / run.folder}/', '')
-                problems.append(f'<p class="problem">{escape(run.folder)}: {escape(reason)}</p>')
+                problems.append(f'{run.folder}: {printable(reason)}')
                 continue
-            if found:
-                figures = '\n'.join(_example(example) for example in found)
-                blocks[configuration.name] = (
-                    f'<h3>{escape(configuration.name)}</h3>\n<div class="pictures">\n{figures}\n'
-                    f'</div>\n{_small(_records([run.folder], runs))}'
-                )
-    if not blocks and not problems:
-        return ''
-    order = {
-        name: place
-        for place, name in enumerate(configuration.name for configuration in choice.shown)
-    }
-    names = sorted(blocks, key=lambda name: order.get(name, len(order)))
-    return (
-        '<p>Drawn test pictures (synthetic data) and what the networks trained on such said; about half of those shown '
-        'are mistakes, where there are enough.</p>\n'
-        + '\n'.join([*problems, *(blocks[name] for name in names)])
+            if pictures:
+                found[name] = (name, pictures, _records([run.folder], runs))
+    return [found[name] for name in names if name in found], problems
+
+
+def _other(row: dict[str, Any], runs: str) -> tuple[str, Line]:
+    """Return a line on a configuration that the table does not show, and its links."""
+    result = 'no result' if row['accuracy'] is None else f'{row["accuracy"]:.1f}%'
+    text = (
+        f'{row["row"]}, {row["engine"]} {row["backend"]}, {row["dataset"]}: {result}; '
+        f'{row["status"]}'
     )
+    links = [Part(folder, record_link(runs, folder)) for folder in row['runs'][:LINKED]]
+    return text, Line(links, small=False)
 
 
-def _example(example: dict[str, Any]) -> str:
-    label, prediction = escape(str(example['label'])), escape(str(example['prediction']))
-    right = label == prediction
-    verdict = 'right' if right else f'wrong: is {label}'
-    said = f'{prediction} {example["probability"]:.2f}'
-    return (
-        f'<figure class="{"right" if right else "wrong"}"><img alt="drawn portrait, {label}" '
-        f'src="data:image/png;base64,{example["png_base64"]}" width="96" height="96">'
-        f'<figcaption>{said}<small>{verdict}</small></figcaption></figure>'
+def _listed(values: Mapping[str, Any]) -> str:
+    """Return such as ``numpy 2.2.6, python 3.11.7``."""
+    pairs = sorted((name, value) for name, value in values.items() if not isinstance(value, dict))
+    return printable(', '.join(f'{name} {value}' for name, value in pairs))
+
+
+def _command(words: Sequence[str]) -> str:
+    return printable(' '.join(map(shlex.quote, words)))
+
+
+def _elsewhere(resumption: dict[str, Any], record: dict[str, Any]) -> str:
+    """Say in which respects a resumption was not where its run began."""
+    names = [
+        name
+        for name in ('machine', 'device', 'versions', 'git')
+        if resumption.get(name, record[name]) != record[name]
+    ]
+    return f' with another {", ".join(names)}' if names else ''
+
+
+def _counts(counts: dict[str, dict[str, int]]) -> str:
+    """Return such as ``train 500 female, 500 male``."""
+    return printable(
+        '; '.join(
+            f'{part} ' + ', '.join(f'{count} {name}' for name, count in sorted(classes.items()))
+            for part, classes in sorted(counts.items())
+        )
     )

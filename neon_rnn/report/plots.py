@@ -1,13 +1,12 @@
-"""The plots: learning curves, accuracy against time, confusion matrices."""
+"""The plots: learning curves, accuracy and time, confusion matrices."""
 
-import math
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from neon_rnn.report import drawing
 from neon_rnn.report.choose import COMPLETE, OTHER_DATA, Choice, Configuration
@@ -24,23 +23,28 @@ _TIMES = (
     (36000, '10 h'),
     (360000, '100 h'),
 )
-#: The kinds of points of `accuracy_against_time`, in the order of the legend, and how they are drawn.
+#: The marks of the dot plot, in the order of the legend.
 _MARKS: dict[str, dict[str, Any]] = {
-    'published': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': PUBLISHED},
-    'ours, complete protocol': {'marker': 'o', 'facecolor': OURS, 'edgecolor': OURS},
-    'ours, protocol differs': {'marker': 'o', 'facecolor': PAPER, 'edgecolor': OURS},
-    'ours, synthetic data: not comparable': {'marker': 'D', 'facecolor': PAPER, 'edgecolor': OTHER},
+    kind: {
+        'marker': marker,
+        'markeredgecolor': colour,
+        'markerfacecolor': colour if filled else PAPER,
+        'linestyle': '',
+        'markersize': 5.5,
+        'markeredgewidth': 1.4,
+        'zorder': 3,
+    }
+    for kind, marker, colour, filled in (
+        ('published', 'o', PUBLISHED, False),
+        ('ours, complete protocol', 'o', OURS, True),
+        ('ours, protocol differs', 'o', OURS, False),
+        ('ours, synthetic data: not comparable', 'D', OTHER, False),
+    )
 }
-
-
-class _Point(NamedTuple):
-    """A result: its time, its accuracy and its interval in per cent, and which of `_MARKS` it gets."""
-
-    seconds: float
-    accuracy: float
-    name: str
-    kind: str
-    interval: list[float] | None
+#: So many runs of one configuration are plotted.
+_RUNS = 10
+#: Confusion matrices of more classes are not plotted.
+_CLASSES = 10
 
 
 def learning_curve(configuration: Configuration, context: Sequence[Configuration] = ()) -> Figure:
@@ -55,7 +59,7 @@ def learning_curve(configuration: Configuration, context: Sequence[Configuration
 
 def learning_curves(choice: Choice) -> Figure:
     """All of what the table shows, in its order, as small multiples."""
-    shown = [each for each in choice.shown if _has_epochs(each)]
+    shown = [each for each in choice.shown if has_epochs(each)]
     if not shown:
         return _nothing('No run has finished an epoch yet.')
     columns = min(3, len(shown))
@@ -72,7 +76,8 @@ def learning_curves(choice: Choice) -> Figure:
     return figure
 
 
-def _has_epochs(configuration: Configuration) -> bool:
+def has_epochs(configuration: Configuration) -> bool:
+    """Return True if a run of the configuration has finished an epoch."""
     return any(run.record['epochs'] for run in configuration.runs)
 
 
@@ -143,7 +148,7 @@ def _lines(
     upper: Axes, lower: Axes, configuration: Configuration, color: str, width: float, marked: bool
 ) -> None:
     """The curves of one configuration's runs; unmarked, as context, of the first only."""
-    for run in configuration.runs if marked else configuration.runs[:1]:
+    for run in configuration.runs[: _RUNS if marked else 1]:
         rows = run.record['epochs']
         measured = [row for row in rows if row['accuracy'] is not None]
         for axes, known, values in (
@@ -161,143 +166,79 @@ def _lines(
             )
 
 
-def accuracy_against_time(choice: Choice, width: float = 10.2, height: float = 5.4) -> Figure:
-    """Accuracy over the time of the published number of epochs: published, and ours.
+def accuracy_and_time(choice: Choice, wide: bool = True) -> Figure:
+    """Plot accuracy and training time, one row a network: published, and ours.
 
     Runs on synthetic data have their own mark, since their accuracy cannot be compared.
 
     Parameters
     ----------
     choice
-    width, height
-        In inches.
+    wide
+        Put the two panels side by side, else one above the other.
     """
-    figure = drawing.new_figure(width, height)
-    wide = width > 6
-    below = 0.92 if wide else 1.24  # what the legend takes
-    axes = drawing.place(figure, 0.5, below, width - 0.62, height - below - 0.25)
-    points = _points(choice)
-    for kind, mark in _MARKS.items():
-        chosen = [point for point in points if point.kind == kind]
-        for point in chosen:
-            if point.interval:
-                axes.plot(
-                    [point.seconds] * 2,
-                    point.interval,
-                    color=mark['edgecolor'],
-                    linewidth=1,
-                    alpha=0.45,
-                    zorder=2,
-                )
-        if chosen:
-            axes.scatter(
-                [point.seconds for point in chosen],
-                [point.accuracy for point in chosen],
-                s=30,
-                linewidths=1.4,
-                label=kind,
-                zorder=3,
-                **mark,
-            )
-    _scale(axes, points)
-    _label(axes, points)
+    names = [row.row for row, _ in choice.rows] + [each.name for each in choice.beside]
+    labels = [name if len(name) <= 21 else name[:20] + '…' for name in names]
+    height = 0.22 * len(names) + 0.1
+    below = 0.62 if wide else 1.15  # room for the legend
+    width = 10.2 if wide else 3.7
+    figure = drawing.new_figure(width, below + (1 if wide else 2) * (height + 0.4))
+    bottom = below if wide else below + height + 0.4
+    side = 4.15 if wide else width - 1.6
+    accuracy = drawing.place(figure, 1.45, bottom, side, height)
+    time = drawing.place(figure, 1.45 + side + 0.3 if wide else 1.45, below, side, height)
+    for row, (published, _) in enumerate(choice.rows):
+        _dot(accuracy, published.accuracy, row, 'published')
+        _dot(time, published.training_seconds, row, 'published')
+    for configuration in choice.shown:
+        row, kind = names.index(configuration.name), _kind(configuration)
+        figures, seconds = configuration.figures, _seconds(configuration)
+        if figures.interval and figures.accuracy is not None:
+            colour = _MARKS[kind]['markeredgecolor']
+            accuracy.plot(figures.interval, [row] * 2, color=colour, linewidth=1.2, alpha=0.5)
+            _dot(accuracy, figures.accuracy, row, kind)
+        if figures.accuracy is not None and seconds:
+            _dot(time, seconds, row, kind)
+    for axes, title in ((accuracy, 'test accuracy, %'), (time, 'training time')):
+        axes.set_ylim(len(names) - 0.5, -0.5)
+        axes.set_yticks(range(len(names)), labels if axes is accuracy or not wide else [])
+        axes.tick_params(length=0, axis='both')
+        axes.set_title(title, fontsize=8.5, fontweight='normal', color=MUTED, pad=4)
+    time.set_xscale('log')
+    low, high = time.get_xlim()
+    ticks = [(value, text) for value, text in _TIMES if low <= value <= high]
+    time.set_xticks([value for value, _ in ticks], [text for _, text in ticks])
+    time.xaxis.set_minor_locator(NullLocator())
+    handles, kinds = accuracy.get_legend_handles_labels()
+    unique = dict(zip(kinds, handles, strict=True))
     figure.legend(
+        [unique[kind] for kind in _MARKS if kind in unique],
+        [kind for kind in _MARKS if kind in unique],
         loc='lower left',
-        bbox_to_anchor=(0.4 / width, 0.0),
-        ncol=2 if wide else 1,
-        columnspacing=1.4,
-        handletextpad=0.3,
-        borderpad=0.2,
+        bbox_to_anchor=(0.1 / width, 0.0),
+        ncol=4 if wide else 1,
         labelcolor=INK,
     )
     return figure
 
 
-def _points(choice: Choice) -> list[_Point]:
-    """What was published, then ours.
-
-    Ours has the measured time where the protocol is complete or none was published, else the projected one.
-    """
-    points = [
-        _Point(row.training_seconds, row.accuracy, row.row, 'published', None)
-        for row, _ in choice.rows
-    ]
-    for configuration in choice.shown:
-        kind = {
-            COMPLETE: 'ours, complete protocol',
-            OTHER_DATA: 'ours, synthetic data: not comparable',
-        }.get(configuration.state, 'ours, protocol differs')
-        measured = configuration.training_seconds
-        seconds = (
-            measured[0]
-            if measured and (configuration.state == COMPLETE or not configuration.is_row)
-            else configuration.projected_seconds
-        )
-        if configuration.accuracy and seconds:
-            points.append(
-                _Point(
-                    seconds,
-                    configuration.accuracy[0],
-                    configuration.name,
-                    kind,
-                    configuration.interval,
-                )
-            )
-    return points
+def _dot(axes: Axes, value: float, row: int, kind: str) -> None:
+    axes.plot([value], [row], label=kind, **_MARKS[kind])
 
 
-def _scale(axes: Axes, points: Sequence[_Point]) -> None:
-    """Time on a logarithmic axis with round times as ticks, accuracy on a linear one, with room for all points."""
-    times = [point.seconds for point in points]
-    values = [bound for point in points for bound in (point.accuracy, *(point.interval or ()))]
-    axes.set_xscale('log')
-    axes.set_xlim(min(times) / 1.6, max(times) * 1.9)
-    axes.set_ylim(min(min(values), 70) - 2, max(max(values), 88) + 2)
-    ticks = [
-        (value, text) for value, text in _TIMES if min(times) / 1.6 <= value <= max(times) * 1.9
-    ]
-    axes.xaxis.set_major_locator(FixedLocator([value for value, _ in ticks]))
-    axes.xaxis.set_ticklabels([text for _, text in ticks])
-    axes.xaxis.set_minor_locator(FixedLocator([]))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.tick_params(length=0)
-    axes.set_xlabel('training time')
-    axes.set_title('test accuracy, %', fontsize=8.5, fontweight='normal', color=MUTED, pad=4)
+def _kind(configuration: Configuration) -> str:
+    """Return the key of `_MARKS` for a result of ours."""
+    if configuration.state == OTHER_DATA:
+        return 'ours, synthetic data: not comparable'
+    complete = configuration.state == COMPLETE
+    return 'ours, complete protocol' if complete else 'ours, protocol differs'
 
 
-def _label(axes: Axes, points: Sequence[_Point]) -> None:
-    """Name the points, each at the first side where its name covers neither a point nor another name."""
-    scale = axes.figure.dpi / 72  # type: ignore[union-attr]
-    centres = [axes.transData.transform((point.seconds, point.accuracy)) for point in points]
-    taken = [(x - 4 * scale, y - 4 * scale, x + 4 * scale, y + 4 * scale) for x, y in centres]
-    inside = axes.bbox
-    sides = [(dx, dy) for dy in (0, 9, -9, 17, -17, 25, -25) for dx in (1, -1, 0) if dx or dy]
-    for (x, y), point in zip(centres, points, strict=True):
-        width, height = 4.4 * len(point.name) * scale, 8 * scale
-        best, best_box, least = sides[0], taken[0], math.inf
-        for dx, dy in sides:
-            left = x + (6 * dx - 0.5) * scale - (0 if dx > 0 else width if dx < 0 else width / 2)
-            box = (left, y + dy * scale - height / 2, left + width, y + dy * scale + height / 2)
-            outside = (
-                box[0] < inside.x0 or box[2] > inside.x1 or box[1] < inside.y0 or box[3] > inside.y1
-            )
-            cost = 5 * outside + sum(
-                box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]
-                for other in taken
-            )
-            if cost < least:
-                best, best_box, least = (dx, dy), box, cost
-        taken.append(best_box)
-        axes.annotate(
-            point.name,
-            (point.seconds, point.accuracy),
-            xytext=(6 * best[0], best[1]),
-            textcoords='offset points',
-            ha={1: 'left', -1: 'right', 0: 'center'}[best[0]],
-            va='center',
-            fontsize=7.5,
-            color=_MARKS[point.kind]['edgecolor'],
-        )
+def _seconds(configuration: Configuration) -> float | None:
+    """Return the measured time of a complete or unpublished network, else the projected time."""
+    if configuration.state == COMPLETE or not configuration.is_row:
+        return configuration.figures.training_seconds
+    return configuration.projected_seconds
 
 
 def confusion_matrix(
@@ -310,9 +251,14 @@ def confusion_matrix(
     return figure
 
 
+def has_matrix(configuration: Configuration) -> bool:
+    """Return True if a configuration has a confusion matrix that is small enough to be shown."""
+    return 0 < len(configuration.figures.confusion or ()) <= _CLASSES
+
+
 def confusion_matrices(choice: Choice) -> Figure:
     """One matrix a configuration, in the order of the table."""
-    shown = [each for each in choice.shown if each.confusion]
+    shown = [each for each in choice.shown if has_matrix(each)]
     if not shown:
         return _nothing('No run has been evaluated yet.')
     columns = min(4, len(shown))
@@ -325,7 +271,7 @@ def confusion_matrices(choice: Choice) -> Figure:
             index % columns * (side + 1.3),
             (lines - 1 - index // columns) * (side + 1.0),
             side,
-            configuration.confusion or [],
+            configuration.figures.confusion or [],
             configuration.first['dataset']['class_names'],
             configuration.name,
         )
@@ -428,7 +374,7 @@ def all_plots(choice: Choice) -> dict[str, bytes]:
     files = {}
     with drawing.style():
         for name, figure in (
-            ('accuracy-time', accuracy_against_time(choice)),
+            ('accuracy-time', accuracy_and_time(choice)),
             ('confusion', confusion_matrices(choice)),
             ('learning-curves', learning_curves(choice)),
         ):

@@ -1,27 +1,81 @@
-"""The comparison table as JSON, CSV and Markdown: the eleven published rows, always and in their order."""
+"""The comparison table as JSON, CSV and Markdown: the eleven published rows, always, in order."""
 
 import csv
+import dataclasses
 import io
 import json
+from collections.abc import Iterable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from neon_rnn.published import Published
 from neon_rnn.report.choose import OTHER_DATA, RULES, Choice, Configuration
-from neon_rnn.report.provenance import record_link
 from neon_rnn.support.wording import counted
 
 #: Version of the layout of table.json.
 SCHEMA = 1
 NOT_RUN = 'not run'
-#: So many further configurations are listed in TABLE.md; table.json has all of them.
+#: So many further configurations and so many records left out are listed; table.json has all.
 LISTED = 40
+#: So many records of one configuration are linked; table.json has all.
+LINKED = 10
+
+INTRODUCTION = (
+    'Published: lecture of 2018, Intel neon 2.6.0 on an NVIDIA Tesla K40s. Accuracies are in per '
+    'cent of the test images; `±` is the standard deviation over seeds. Accuracies in parentheses '
+    'come from synthetic data and cannot be compared with the published ones.'
+)
+
+
+@dataclasses.dataclass
+class Row:
+    """One row of the table; the fields are the columns of table.csv and the keys of table.json.
+
+    Accuracies are in per cent, times in seconds. None: there is nothing to say.
+    """
+
+    name: str | None = None
+    row: str | None = None
+    published_accuracy: float | None = None
+    published_seconds: float | None = None
+    published_epochs: int | None = None
+    kind: str | None = None
+    topology: str | None = None
+    state: str = NOT_RUN
+    status: str = NOT_RUN
+    detail: str = ''
+    accuracy: float | None = None
+    spread: float | None = None
+    seeds: list[int] = dataclasses.field(default_factory=list)
+    interval: list[float] | None = None
+    test_images: int | None = None
+    majority: float | None = None
+    difference: float | None = None
+    training_seconds: float | None = None
+    training_seconds_spread: float | None = None
+    seconds_per_epoch: float | None = None
+    projected_seconds: float | None = None
+    epochs: int | None = None
+    planned_epochs: int | None = None
+    engine: str | None = None
+    backend: str | None = None
+    threads: int | None = None
+    precision: str | None = None
+    dataset: str | None = None
+    dataset_kind: str | None = None
+    parameters: int | None = None
+    runs: list[str] = dataclasses.field(default_factory=list)
+    balanced_accuracy: float | None = None
+    dataset_source: str | None = None
+    image_size: str | None = None
+    source_size: str | None = None
+    enlarged: bool | None = None
 
 
 def table_data(choice: Choice) -> dict[str, Any]:
-    """Everything the table says, as plain data: what becomes table.json.
+    """Return all that the table says, as plain data: the content of table.json.
 
-    Accuracies are in per cent, times in seconds, both rounded to six digits after the point; None where there is
-    nothing to say.
+    Floats are rounded to six decimals, so that they are the same on every machine.
     """
     collection = choice.collection
     superseded = [
@@ -42,244 +96,230 @@ def table_data(choice: Choice) -> dict[str, Any]:
     }
 
 
-def _row(row: Published | None, configuration: Configuration | None) -> dict[str, Any]:
-    """One row of the table."""
-    found = {
-        'name': row.name if row else None,
-        'row': row.row if row else None,
-        'published_accuracy': row.accuracy if row else None,
-        'published_seconds': row.training_seconds if row else None,
-        'published_epochs': row.epochs if row else None,
-        'kind': row.kind if row else None,
-        'topology': row.topology if row else None,
-    }
-    if configuration is None:
-        needs = (
-            'needs pretrained ImageNet weights' if row and row.kind == 'transfer learning' else ''
-        )
-        status = f'{NOT_RUN}; {needs}' if needs else NOT_RUN
-        return (
-            found
-            | dict.fromkeys(_OURS)
-            | {'state': NOT_RUN, 'status': status, 'detail': needs, 'seeds': [], 'runs': []}
-        )
-    record = configuration.first
-    accuracy, spread = configuration.accuracy or (None, None)
-    seconds, seconds_spread = configuration.training_seconds or (None, None)
-    ours = (
-        configuration.state,
-        configuration.status,
-        configuration.detail,
-        accuracy,
-        spread,
-        configuration.seeds,
-        configuration.interval,
-        configuration.test_images or None,
-        configuration.majority,
-        configuration.difference,
-        seconds,
-        seconds_spread,
-        configuration.seconds_per_epoch,
-        configuration.projected_seconds,
-        configuration.epochs,
-        record['hyperparameters']['epochs'],
-        record['engine'],
-        record['backend'],
-        configuration.threads,
-        record['precision'],
-        record['dataset']['name'],
-        record['dataset']['kind'],
-        record['parameters'],
-        [run.folder for run in configuration.runs],
-    )
-    found |= {'name': record['model'], 'row': configuration.name}
-    return found | {key: _rounded(value) for key, value in zip(_OURS, ours, strict=True)}
+def _row(published: Published | None, configuration: Configuration | None) -> dict[str, Any]:
+    """Return one row as plain data."""
+    row = Row()
+    if published is not None:
+        row.name, row.row, row.kind = published.name, published.row, published.kind
+        row.published_accuracy = published.accuracy
+        row.published_seconds = published.training_seconds
+        row.published_epochs, row.topology = published.epochs, published.topology
+    if configuration is not None:
+        _fill(row, configuration)
+    elif row.kind == 'transfer learning':
+        row.detail = 'needs pretrained ImageNet weights'
+        row.status = f'{NOT_RUN}; {row.detail}'
+    return {key: _rounded(value) for key, value in dataclasses.asdict(row).items()}
 
 
-_OURS = (
-    'state',
-    'status',
-    'detail',
-    'accuracy',
-    'spread',
-    'seeds',
-    'interval',
-    'test_images',
-    'majority',
-    'difference',
-    'training_seconds',
-    'training_seconds_spread',
-    'seconds_per_epoch',
-    'projected_seconds',
-    'epochs',
-    'planned_epochs',
-    'engine',
-    'backend',
-    'threads',
-    'precision',
-    'dataset',
-    'dataset_kind',
-    'parameters',
-    'runs',
-)
+def _fill(row: Row, configuration: Configuration) -> None:
+    """Set what the runs of a configuration give."""
+    record, figures = configuration.first, configuration.figures
+    dataset = record['dataset']
+    row.name, row.row = record['model'], configuration.name
+    row.state, row.status = configuration.state, configuration.status
+    row.detail = configuration.detail
+    row.seeds = [run.record['seed'] for run in configuration.finished]
+    row.runs = [run.folder for run in configuration.runs]
+    for name in (
+        'accuracy',
+        'spread',
+        'interval',
+        'test_images',
+        'majority',
+        'balanced_accuracy',
+        'training_seconds',
+        'training_seconds_spread',
+        'seconds_per_epoch',
+        'epochs',
+    ):
+        setattr(row, name, getattr(figures, name))
+    row.difference = configuration.difference
+    row.projected_seconds = configuration.projected_seconds
+    row.planned_epochs = record['hyperparameters']['epochs']
+    row.engine, row.backend = record['engine'], record['backend']
+    row.precision, row.parameters = record['precision'], record['parameters']
+    if record['backend'] != 'gpu':
+        row.threads = configuration.runs[0].record['device'].get('threads')
+    row.dataset, row.dataset_kind = dataset['name'], dataset['kind']
+    row.dataset_source = dataset['source']
+    size, source = dataset['shape'][1:], source_size(dataset)
+    row.image_size = _size_text(size)
+    if source is not None:
+        row.source_size, row.enlarged = _size_text(source), min(size) > min(source)
+
+
+def source_size(dataset: dict[str, Any]) -> list[int] | None:
+    """Return height and width of a data set's photographs before they were resized, if known."""
+    found = dataset.get('source_size')
+    if isinstance(found, str):
+        found = [int(part) if part.isdecimal() else None for part in found.split('x')]
+    if isinstance(found, dict):
+        found = [found.get('height'), found.get('width')]
+    if isinstance(found, list) and len(found) == 2 and all(type(each) is int for each in found):
+        return found
+    return None
+
+
+def _size_text(size: Sequence[int]) -> str:
+    return f'{size[0]}x{size[1]}'
 
 
 def _rounded(value: Any) -> Any:
-    """Floats with six digits after the point: far below any meaning, and the same on every machine."""
     if isinstance(value, float):
         return round(value, 6)
     return [_rounded(each) for each in value] if isinstance(value, list) else value
 
 
 def to_json(data: dict[str, Any]) -> str:
-    """table.json."""
+    """Return table.json."""
     return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False) + '\n'
 
 
 def to_csv(data: dict[str, Any]) -> str:
-    """table.csv: the eleven rows, then those beside them, with the columns of table.json."""
+    """Return table.csv: the eleven rows, then those beside them, with the columns of table.json."""
     text = io.StringIO()
-    columns = [key for key in data['rows'][0] if key != 'detail']  # part of the status
-    writer = csv.DictWriter(text, columns, lineterminator='\n')
+    columns = [field.name for field in dataclasses.fields(Row) if field.name != 'detail']
+    writer = csv.DictWriter(text, columns, extrasaction='ignore', lineterminator='\n')
     writer.writeheader()
     for row in data['rows'] + data['beside']:
         writer.writerow(
             {
                 key: ' '.join(map(str, value)) if isinstance(value, list) else value
                 for key, value in row.items()
-                if key in columns
             }
         )
     return text.getvalue()
 
 
 def to_markdown(data: dict[str, Any], runs: str) -> str:
-    """TABLE.md.
+    """Return TABLE.md.
 
     Parameters
     ----------
     data
         What `table_data` returns.
     runs
-        The way from TABLE.md to the folder of runs, for the links.
+        The path from TABLE.md to the folder of runs, for the links.
     """
-    rows, beside = data['rows'], data['beside']
     lines = [
         '# Published and reproduced',
         '',
-        'Generated from the run records by `./run.sh table`; do not edit. Published: lecture of 2018, Intel neon '
-        '2.6.0 on an NVIDIA Tesla K40s. Accuracies are on test images, in per cent; `±` is the standard '
-        'deviation over seeds. Accuracies in parentheses come from synthetic data and say nothing about the '
-        'published ones.',
+        f'`./run.sh table` makes this page from the run records; do not edit it. {INTRODUCTION}',
         '',
         '## Accuracy',
         '',
+        *_accuracy_table(data['rows'], runs),
+        '',
+        '## Time and origin',
+        '',
+        *_time_table(data['rows'], runs),
     ]
-    lines += _accuracy_table(rows, runs)
-    lines += ['', '## Time and provenance', '']
-    lines += _time_table(rows, runs)
-    if beside:
-        lines += ['', '## Beside the eleven', '', 'Networks that were not published.', '']
-        lines += _accuracy_table(beside, runs) + [''] + _time_table(beside, runs)
-    if data['others']:
-        lines += [
-            '',
-            '## Further configurations',
-            '',
+    for title, text, rows in (
+        ('Beside the eleven', 'Networks that were not published.', data['beside']),
+        (
+            'Further configurations',
             'Trained, but not shown above by the rules below.',
-            '',
-        ]
-        lines += (
-            _accuracy_table(data['others'][:LISTED], runs)
-            + ['']
-            + _time_table(data['others'][:LISTED], runs)
-        )
-        if len(data['others']) > LISTED:
-            lines += ['', f'{len(data["others"]) - LISTED} more are in table.json.']
+            data['others'],
+        ),
+    ):
+        if rows:
+            listed = rows[:LISTED]
+            lines += ['', f'## {title}', '', text, '', *_accuracy_table(listed, runs)]
+            lines += ['', *_time_table(listed, runs), *_rest(rows)]
     if data['left_out']:
-        lines += ['', '## Records left out', '', '| folder | why |', '|---|---|']
-        lines += [
-            f'| {_cell(each["folder"])} | {_cell(each["reason"])} |' for each in data['left_out']
-        ]
+        lines += ['', '## Records left out', '']
+        lines += _table('| folder | why |', '|---|---|', _left_out(data['left_out'][:LISTED]))
+        lines += _rest(data['left_out'])
     lines += ['', '## How a row is chosen', '']
     lines += [f'{number}. {rule}' for number, rule in enumerate(data['rules'], 1)]
     return '\n'.join(lines) + '\n'
 
 
-def _accuracy_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
-    lines = [
-        '| row | published | ours | seeds | test images | 95% interval | majority | difference | status | records |',
-        '|---|--:|--:|--:|--:|:-:|--:|--:|---|---|',
-    ]
-    for row in rows:
-        cells = [
-            row['row'],
-            number(row['published_accuracy']),
-            accuracy_text(row),
-            len(row['seeds']) or '',
-            row['test_images'] or '',
-            interval_text(row['interval']),
-            number(row['majority']),
-            signed(row['difference']),
-            row['status'],
-        ]
-        lines.append(
-            '| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |'
-        )
-    return lines
+def _left_out(found: Sequence[dict[str, str]]) -> Iterable[list[str]]:
+    return ([cell(each['folder']), cell(each['reason'])] for each in found)
 
 
-def _time_table(rows: list[dict[str, Any]], runs: str) -> list[str]:
-    lines = [
+def _rest(rows: Sequence[Any]) -> list[str]:
+    """Return the lines that say how many rows are not listed."""
+    return ['', f'{len(rows) - LISTED} more are in table.json.'] if len(rows) > LISTED else []
+
+
+def _accuracy_table(rows: Sequence[dict[str, Any]], runs: str) -> list[str]:
+    return _table(
+        '| row | published | ours | seeds | test images | 95% interval | majority | balanced '
+        '| difference | status | records |',
+        '|---|--:|--:|--:|--:|:-:|--:|--:|--:|---|---|',
+        (
+            [
+                cell(row['row']),
+                number(row['published_accuracy']),
+                accuracy_text(row),
+                str(len(row['seeds']) or ''),
+                str(row['test_images'] or ''),
+                interval_text(row['interval']),
+                number(row['majority']),
+                number(row['balanced_accuracy']),
+                signed(row['difference']),
+                cell(row['status']),
+                _links(row, runs),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _time_table(rows: Sequence[dict[str, Any]], runs: str) -> list[str]:
+    return _table(
         '| row | published | ours | an epoch | projected | epochs | engine | data | records |',
         '|---|--:|--:|--:|--:|--:|---|---|---|',
-    ]
-    for row in rows:
-        cells = [
-            row['row'],
-            seconds(row['published_seconds']),
-            seconds(row['training_seconds'], row['training_seconds_spread']),
-            seconds(row['seconds_per_epoch']),
-            seconds(projection(row)),
-            epochs_text(row),
-            engine_text(row),
-            data_text(row),
-        ]
-        lines.append(
-            '| ' + ' | '.join([_cell(cell) for cell in cells] + [_links(row, runs)]) + ' |'
-        )
-    return lines
+        (
+            [
+                cell(row['row']),
+                seconds(row['published_seconds']),
+                seconds(row['training_seconds'], row['training_seconds_spread']),
+                seconds(row['seconds_per_epoch']),
+                seconds(projection(row)),
+                epochs_text(row),
+                cell(engine_text(row)),
+                cell(data_text(row)),
+                _links(row, runs),
+            ]
+            for row in rows
+        ),
+    )
+
+
+def _table(head: str, rule: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    return [head, rule, *('| ' + ' | '.join(cells) + ' |' for cells in rows)]
 
 
 def accuracy_text(row: dict[str, Any]) -> str:
-    """Mean and spread; in parentheses where the data forbid a comparison."""
+    """Return mean and spread; in parentheses if the data forbid a comparison."""
     if row['accuracy'] is None:
         return ''
-    text = number(row['accuracy']) + (
-        f' ± {row["spread"]:.1f}' if row['spread'] is not None else ''
-    )
+    spread = '' if row['spread'] is None else f' ± {row["spread"]:.1f}'
+    text = number(row['accuracy']) + spread
     return f'({text})' if row['state'] == OTHER_DATA else text
 
 
-def interval_text(interval: list[float] | None) -> str:
-    """Such as ``79.0 to 84.1``."""
+def interval_text(interval: Sequence[float] | None) -> str:
+    """Return such as ``79.0 to 84.1``."""
     return f'{interval[0]:.1f} to {interval[1]:.1f}' if interval else ''
 
 
 def epochs_text(row: dict[str, Any]) -> str:
-    """The epochs trained, of those that were published."""
-    if row['epochs'] is None:
-        return f'0 of {row["published_epochs"]}'
-    return f'{row["epochs"]} of {row["published_epochs"] or row["planned_epochs"]}'
+    """Return the epochs trained, of those that were published."""
+    return f'{row["epochs"] or 0} of {row["published_epochs"] or row["planned_epochs"]}'
 
 
 def projection(row: dict[str, Any]) -> float | None:
-    """The projected time; None where nothing has to be projected, since all published epochs are trained."""
+    """Return the projected time; None if all published epochs were trained."""
     return None if row['epochs'] == row['published_epochs'] else row['projected_seconds']
 
 
 def engine_text(row: dict[str, Any]) -> str:
-    """Engine, backend, an unusual precision and the threads of a processor."""
+    """Return engine, backend, a precision other than float32, and the threads of a processor."""
     if row['engine'] is None:
         return ''
     precision = '' if row['precision'] == 'float32' else f', {row["precision"]}'
@@ -288,38 +328,47 @@ def engine_text(row: dict[str, Any]) -> str:
 
 
 def data_text(row: dict[str, Any]) -> str:
-    """The data set and its kind."""
-    return '' if row['dataset'] is None else f'{row["dataset"]} ({row["dataset_kind"]})'
+    """Return the data set, its kind and the size of its images."""
+    if row['dataset'] is None:
+        return ''
+    enlarged = f' ({row["source_size"]} originals enlarged)' if row['enlarged'] else ''
+    return f'{row["dataset"]} ({row["dataset_kind"]}), {row["image_size"]}{enlarged}'
 
 
 def number(value: float | None) -> str:
-    """One decimal."""
+    """Return a number with one decimal."""
     return '' if value is None else f'{value:.1f}'
 
 
 def signed(value: float | None) -> str:
-    """One decimal with its sign, a true minus."""
+    """Return a number with one decimal and its sign, a true minus."""
     return '' if value is None else f'{value:+.1f}'.replace('-', '−')
 
 
 def seconds(value: float | None, spread: float | None = None) -> str:
-    """Seconds with three significant digits below a hundred, whole ones above."""
+    """Return seconds with three significant digits below a hundred, whole ones above."""
     if value is None:
         return ''
     text = f'{value:,.0f}' if value >= 100 else f'{value:.3g}'
     return text + (f' ± {spread:,.0f}' if spread is not None and spread >= 1 else '') + ' s'
 
 
-def _cell(value: Any) -> str:
-    """Text that stays within its cell and is read as text."""
-    text = '' if value is None else str(value)
+def cell(text: str | None) -> str:
+    """Return text that stays within its cell of a Markdown table and is read as text."""
+    escaped = text or ''
     for letter in '\\|<>`*_[]':
-        text = text.replace(letter, '\\' + letter)
-    return ' '.join(text.split())
+        escaped = escaped.replace(letter, '\\' + letter)
+    return ' '.join(escaped.split())
+
+
+def record_link(runs: str, folder: str, name: str = 'record.json') -> str:
+    """Return the link from the page or the table to a file of a run."""
+    return quote('/'.join(part for part in (runs, folder, name) if part), safe='/.-_~')
 
 
 def _links(row: dict[str, Any], runs: str) -> str:
-    """A numbered link to the record of each run of a row."""
-    return ' '.join(
-        f'[{number}]({record_link(runs, folder)})' for number, folder in enumerate(row['runs'], 1)
-    )
+    """Return a numbered link to each record of a row."""
+    linked = row['runs'][:LINKED]
+    rest = len(row['runs']) - len(linked)
+    links = [f'[{place}]({record_link(runs, name)})' for place, name in enumerate(linked, 1)]
+    return ' '.join(links + ([f'and {rest} more'] if rest else []))

@@ -18,6 +18,8 @@ NAME = 'examples.json'
 _PNG = b'\x89PNG\r\n\x1a\n'
 #: Longest side of a thumbnail, in pixels.
 _SIDE = 96
+#: PIL.Image.LANCZOS in every version of Pillow; its stubs lack the name.
+_LANCZOS = 1
 _FIELDS = ('png_base64', 'label', 'prediction', 'probability')
 
 
@@ -74,7 +76,7 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
 def _thumbnail(picture):
     """A picture, uint8 (H, W, 3) or (H, W, 1), as a small PNG file."""
     image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
-    image.thumbnail((_SIDE, _SIDE), Image.LANCZOS)
+    image.thumbnail((_SIDE, _SIDE), _LANCZOS)
     file = io.BytesIO()
     image.quantize(64).save(file, 'PNG', optimize=True)
     return file.getvalue()

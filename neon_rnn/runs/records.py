@@ -48,7 +48,7 @@ _GIVEN = (
     'argv',
     'parameters',
 )
-_NAMES = frozenset(name.split('.')[0] for name, _ in schema.FIELDS)
+_NAMES = schema.NAMES
 
 
 def now():

@@ -7,14 +7,19 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 import synthetic_records as synthetic
 
+from neon_rnn.report import validation
 from neon_rnn.runs import records, schema
 from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError, UsageError
+
+COMMITTED = Path(__file__).parents[2] / 'results' / 'runs'
 
 
 def epoch_row(epoch, accuracy=0.5):
@@ -41,7 +46,7 @@ def test_create_writes_a_whole_record_into_a_folder_of_its_own(tmp_path):
     assert os.path.basename(run.folder) == run.record['run_id']
     record = records.read_record(run.folder)
     assert record == run.record
-    assert {name.split('.')[0] for name, _ in schema.FIELDS} == set(record)
+    assert set(record) == schema.NAMES
     assert (record['status'], record['epochs'], record['final'], record['ended']) == (
         'running',
         [],
@@ -77,7 +82,7 @@ def test_a_wrong_or_incomplete_description_makes_no_folder(tmp_path):
     del fields['dataset']
     with pytest.raises(NeonRnnError, match='needs dataset'):
         records.Run.create(tmp_path, fields)
-    with pytest.raises(NeonRnnError, match="'seed' is 'zero', not int"):
+    with pytest.raises(NeonRnnError, match="'seed' is 'zero', not integer"):
         records.Run.create(tmp_path, synthetic.fields(seed='zero'))
     with pytest.raises(TypeError, match='no field flavour'):
         records.Run.create(tmp_path, synthetic.fields(flavour='sweet'))
@@ -262,73 +267,76 @@ def broken(change):
     return record
 
 
-@pytest.mark.parametrize(
-    ('change', 'message'),
-    [
-        (lambda r: r.update(schema=2), 'has schema 2; this version of neon_rnn reads schema 1'),
-        (lambda r: r.pop('schema'), 'has schema None'),
-        (lambda r: r.update(schema=True), 'has schema True'),
-        (lambda r: r.pop('machine'), "'machine' is missing"),
-        (
-            lambda r: r['hyperparameters'].pop('batch_size'),
-            "'hyperparameters.batch_size' is missing",
-        ),
-        (lambda r: r.update(seed='0'), "'seed' is '0', not int"),
-        (lambda r: r.update(seed=True), "'seed' is True, not int"),
-        (lambda r: r.update(row=7), "'row' is 7, not str or null"),
-        (lambda r: r.update(training_seconds=float('inf')), "'training_seconds' is inf"),
-        (lambda r: r['epochs'][1].update(cost=float('nan')), r"'epochs\[1\].cost' is nan"),
-        (
-            lambda r: r['dataset'].update(class_names=['a', 1]),
-            'dataset.class_names .* are not all texts',
-        ),
-        (
-            lambda r: r['dataset']['sha256'].update({'train.h5': 1}),
-            'dataset.sha256 .* are not all texts',
-        ),
-        (lambda r: r['dataset'].update(shape=[3, 128]), r'dataset.shape \[3, 128\] is no'),
-        (lambda r: r['dataset'].update(shape=[3, 0, 128]), r'dataset.shape \[3, 0, 128\] is no'),
-        (
-            lambda r: r['dataset'].update(counts={'train': {'female': 1}}),
-            "no numbers of images for 'test'",
-        ),
-        (
-            lambda r: r['dataset']['counts'].update(train={'female': 0}),
-            "no numbers of images for 'train'",
-        ),
-        (
-            lambda r: r['dataset']['counts'].update(val={'female': 'many'}),
-            "no numbers of images for 'val'",
-        ),
-        (
-            lambda r: r['final'].update(accuracy=-1.0),
-            'an accuracy of -1.0 and 160 right are not what the confusion matrix gives',
-        ),
-        (lambda r: r['final'].update(correct=161), 'an accuracy of 0.8 and 161 right are not what'),
-        (lambda r: r.update(status='done'), "status 'done' is none of running, finished"),
-        (lambda r: r['epochs'][1].pop('cost'), r"'epochs\[1\].cost' is missing"),
-        (lambda r: r['epochs'].pop(0), 'epoch 2 follows epoch 0'),
-        (lambda r: r['epochs'].append(None), r'epochs\[2\] is not an object'),
-        (lambda r: r['final'].pop('interval'), "'final.interval' is missing"),
-        (
-            lambda r: r['final'].update(confusion=[[1]]),
-            'final does not fit the classes female, male',
-        ),
-        (
-            lambda r: r['final']['confusion'][0].__setitem__(0, 7),
-            'does not add up to the 200 images',
-        ),
-        (
-            lambda r: r['dataset'].update(class_names=['a', 'b']),
-            'final does not fit the classes a, b',
-        ),
-    ],
-)
+#: How a record can be wrong, and the part of the message that names the key.
+WRONG = [
+    (lambda r: r.update(schema=2), 'has schema 2; this version of neon_rnn reads schema 1'),
+    (lambda r: r.pop('schema'), 'has schema None'),
+    (lambda r: r.update(schema=True), 'has schema True'),
+    (lambda r: r.pop('machine'), "'machine' is missing"),
+    (lambda r: r['hyperparameters'].pop('batch_size'), "'hyperparameters.batch_size' is missing"),
+    (lambda r: r.update(seed='0'), "'seed' is '0', not integer"),
+    (lambda r: r.update(seed=True), "'seed' is True, not integer"),
+    (lambda r: r.update(seed=1.0), "'seed' is 1.0, not integer"),
+    (lambda r: r.update(row=7), "'row' is 7, not string or null"),
+    (lambda r: r.update(training_seconds=float('inf')), "'training_seconds' is inf"),
+    (lambda r: r['epochs'][1].update(cost=float('nan')), r"'epochs\[1\].cost' is nan"),
+    (lambda r: r['epochs'][1].update(cost=10**400), r"'epochs\[1\].cost' is 1000"),
+    (lambda r: r['dataset'].update(class_names=['a', 1]), r"'dataset.class_names\[1\]' is 1, not"),
+    (lambda r: r['dataset']['sha256'].update({'train.h5': 1}), "'dataset.sha256.train.h5' is 1"),
+    (lambda r: r['dataset'].update(shape=[3, 0, 128]), r"'dataset.shape\[1\]'.* 0"),
+    (lambda r: r['dataset'].update(counts={'train': {'a': 1}}), "'dataset.counts.test' is missing"),
+    (lambda r: r['dataset']['counts'].update(train={'a': 0}), "'dataset.counts.train' counts no"),
+    (
+        lambda r: r['dataset']['counts'].update(val={'a': 'many'}),
+        "'dataset.counts.val.a' is 'many'",
+    ),
+    (lambda r: r['final'].update(accuracy=-1.0), "'final.accuracy'.* -1.0"),
+    (lambda r: r['final'].update(accuracy=0.7), 'gives another accuracy than final.accuracy 0.7'),
+    (lambda r: r['final'].update(correct=161), 'than final.accuracy 0.8 and final.correct 161'),
+    (lambda r: r.update(status='done'), "'status'.* 'done'.* not one of .*running"),
+    (lambda r: r['epochs'][1].pop('cost'), r"'epochs\[1\].cost' is missing"),
+    (lambda r: r['epochs'].pop(0), 'epoch 2 follows epoch 0'),
+    (lambda r: r['epochs'].append(None), r"'epochs\[2\]' is None, not object"),
+    (lambda r: r['final'].pop('interval'), "'final.interval' is missing"),
+    (lambda r: r['final'].update(confusion=[[1]]), 'final does not fit the classes .*female, male'),
+    (lambda r: r['final']['confusion'][0].__setitem__(0, 7), 'does not add up to the 200 images'),
+    (
+        lambda r: r['dataset'].update(class_names=['a', 'b']),
+        'final does not fit the classes .*a, b',
+    ),
+]
+#: What only the package jsonschema notices.
+WRONG_SIZES = [
+    (lambda r: r['dataset'].update(shape=[3, 128]), r"'dataset.shape': \[3, 128\] is too short"),
+    (lambda r: r['final'].update(accuracy=2), "'final.accuracy': 2 is greater than the maximum"),
+    (lambda r: r['final'].update(interval=[0.5]), r"'final.interval': \[0.5\] is too short"),
+]
+
+
+@pytest.mark.parametrize(('change', 'message'), WRONG)
 def test_a_wrong_record_is_refused_with_its_file_and_field(tmp_path, change, message):
     path = synthetic.write(tmp_path, broken(change), name='run')
     with pytest.raises(NeonRnnError, match=message) as caught:
         records.read_record(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(('change', 'message'), WRONG + WRONG_SIZES)
+def test_the_report_refuses_a_wrong_record_with_its_file_and_field(change, message):
+    with pytest.raises(NeonRnnError, match=f'^a/record.json: .*{message}'):
+        validation.validate(broken(change), 'a/record.json')
+
+
+@pytest.mark.parametrize(
+    'path', sorted(COMMITTED.glob('*/record.json')), ids=lambda p: p.parent.name
+)
+def test_every_committed_record_is_valid(path):
+    record = records.read_record(path)
+    validation.validate(record, str(path))
+
+
+def test_the_schema_is_a_schema():
+    jsonschema.Draft202012Validator.check_schema(schema.DEFINITION)
 
 
 @pytest.mark.parametrize('text', ['', '{"schema": 1, "run_id": "x"', '[1]', '\x00'])

@@ -73,23 +73,25 @@ def test_mean_spread_interval_and_difference_over_seeds(tmp_path):
     row = row_of(choice)
     accuracies = [100 * correct / 200 for correct in right.values()]
     assert row.state == COMPLETE
-    assert row.seeds == [0, 1, 2]
-    assert row.accuracy == pytest.approx(
-        (statistics.mean(accuracies), statistics.stdev(accuracies))
-    )
+    assert [run.record['seed'] for run in row.finished] == [0, 1, 2]
+    figures = row.figures
+    assert figures.accuracy == pytest.approx(statistics.mean(accuracies))
+    assert figures.spread == pytest.approx(statistics.stdev(accuracies))
     assert row.difference == pytest.approx(82.0 - 81.9)
-    assert row.interval == pytest.approx(
+    assert figures.interval == pytest.approx(
         [100 * bound for bound in evaluation.wilson_interval(164, 200)]
     )
-    assert row.majority == 50.0
-    assert row.training_seconds == pytest.approx((990.0, 90.0))
-    assert row.seconds_per_epoch == pytest.approx(11.0)
-    assert row.confusion == [[246, 54], [54, 246]]
+    assert figures.majority == 50.0
+    assert figures.training_seconds == pytest.approx(990.0)
+    assert figures.training_seconds_spread == pytest.approx(90.0)
+    assert figures.seconds_per_epoch == pytest.approx(11.0)
+    assert figures.confusion == [[246, 54], [54, 246]]
     assert row.status == 'complete protocol'
 
 
 def test_a_single_seed_has_no_spread(tmp_path):
-    assert row_of(chosen(tmp_path, synthetic.record())).accuracy == (80.0, None)
+    figures = row_of(chosen(tmp_path, synthetic.record())).figures
+    assert (figures.accuracy, figures.spread) == (80.0, None)
 
 
 def test_a_shortened_run_says_so_and_is_projected(tmp_path):
@@ -180,7 +182,7 @@ def test_a_repeated_seed_counts_once_and_the_old_run_is_kept_in_sight(tmp_path):
     row = row_of(chosen(tmp_path, old, synthetic.record('new'), failed))
     assert [run.folder for run in row.runs] == ['new']
     assert sorted(run.folder for run in row.superseded) == ['failed', 'old']
-    assert row.accuracy == (80.0, None)
+    assert row.figures.accuracy == 80.0
 
 
 def test_how_often_a_run_was_evaluated_makes_no_other_configuration(tmp_path):
@@ -211,7 +213,8 @@ def test_how_often_a_run_was_evaluated_makes_no_other_configuration(tmp_path):
 def test_a_run_without_a_result_is_shown_with_the_reason(tmp_path, changes, status):
     record = dict(synthetic.record(epochs=2, correct=None), **changes)
     row = row_of(chosen(tmp_path, record))
-    assert (row.state, row.status, row.accuracy, row.interval) == (UNFINISHED, status, None, None)
+    assert (row.state, row.status) == (UNFINISHED, status)
+    assert (row.figures.accuracy, row.figures.interval) == (None, None)
 
 
 def test_a_failed_seed_is_named_beside_the_finished_ones(tmp_path):
@@ -222,7 +225,7 @@ def test_a_failed_seed_is_named_beside_the_finished_ones(tmp_path):
             synthetic.record('b', seed=1, epochs=4, status='diverged', final=None, error='nan'),
         )
     )
-    assert (row.state, row.seeds) == (COMPLETE, [0])
+    assert (row.state, [run.folder for run in row.finished]) == (COMPLETE, ['a'])
     assert row.status == 'complete protocol: seed 1 diverged after 4 of 90 epochs: nan'
 
 
@@ -288,6 +291,6 @@ def test_thousands_of_records_take_seconds(tmp_path):
     choice = choose(collect(tmp_path))
     row = row_of(choice)
     assert row.status == 'complete protocol'
-    assert len(row.seeds) == 3000
-    assert math.isclose(row.accuracy[0], 80.0)
+    assert len(row.finished) == 3000
+    assert math.isclose(row.figures.accuracy, 80.0)
     assert time.process_time() - started < 15

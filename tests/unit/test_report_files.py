@@ -124,20 +124,20 @@ def test_table_markdown(results):
         f'| {row.row}' for row in published.rows().values()
     ]
     assert (
-        '| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 |  | not comparable: synthetic data | '
+        '| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 | 99.5 |  | not comparable: synthetic data | '
         '[1](runs/fcnn-1-0/record.json) |'
     ) in lines
     assert (
-        '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | +0.6 | complete protocol | '
+        '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | 82.5 | +0.6 | complete protocol | '
         '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
     ) in lines
     assert (
-        '| CNN-1 | 79.3 |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
+        '| CNN-1 | 79.3 |  |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
         '"epoch" 4 | [1](runs/cnn-1-0/record.json) |'
     ) in lines
-    assert '| CNN-2 | 83.5 |  |  |  |  |  |  | not run |  |' in lines
+    assert '| CNN-2 | 83.5 |  |  |  |  |  |  |  | not run |  |' in lines
     assert (
-        '| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads | faces (photographs) | '
+        '| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads | faces (photographs), 128x128 | '
         '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
     ) in lines
     assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
@@ -320,21 +320,26 @@ def test_plots_of_nothing_say_so(tmp_path):
     assert b'ResNet-50' in files['plots/accuracy-time.svg']
 
 
-def test_names_in_the_scatter_cover_no_point_and_no_other_name(results):
+def test_the_dot_plot_has_a_row_for_each_network_and_a_mark_for_each_result(results):
     with drawing.style():
-        figure = plots.accuracy_against_time(results[1])
-        drawing.png(figure, 72)
-        axes = figure.axes[0]
-        names = [text for text in axes.texts if text.get_text()]
-        boxes = [text.get_window_extent() for text in names]
-    assert len(names) == 11 + 3
-    covered = [
-        (first.get_text(), second.get_text())
-        for index, first in enumerate(names)
-        for other, second in enumerate(names[:index])
-        if boxes[index].overlaps(boxes[other])
+        figure = plots.accuracy_and_time(results[1])
+    accuracy, time = figure.axes
+    names = [label.get_text() for label in accuracy.get_yticklabels()]
+    assert names == [row.row for row in published.rows().values()] + ['RNN (bilstm cells)']
+    marks = {
+        (line.get_label(), names[int(line.get_ydata()[0])]): line.get_xdata()[0]
+        for line in accuracy.lines
+        if len(line.get_xdata()) == 1
+    }
+    assert len(marks) == 11 + 3
+    assert marks['published', 'RNN'] == 81.9
+    assert marks['ours, complete protocol', 'RNN'] == pytest.approx(82.5)
+    assert marks['ours, synthetic data: not comparable', 'FCNN-1'] == pytest.approx(99.5)
+    (interval,) = [
+        line for line in accuracy.lines if len(line.get_xdata()) == 2 and line.get_ydata()[0] == 10
     ]
-    assert covered == []
+    assert list(interval.get_xdata()) == pytest.approx([76.6, 87.1], abs=0.1)
+    assert len(time.lines) == 11 + 3
 
 
 def test_confusion_picture_of_an_evaluation(tmp_path):
