@@ -1,8 +1,8 @@
 """Prove an image while it is built: ``prove.py ENGINE BACKEND``.
 
-The engine starts (with backend mkl that includes the numeric test of its convolutions), the published network is built,
-and its cost falls when it is trained on one minibatch. For neon the first cost has to be that of neon's NumPy backend too.
-Runs on CPython 3.5.
+The engine starts (with backend mkl that includes the numeric test of its convolutions), the
+published network is built, and its cost falls when it is trained on one minibatch. For neon the
+first cost has to be that of neon's NumPy backend too. Runs on CPython 3.5.
 """
 
 import math
@@ -13,7 +13,8 @@ import numpy as np
 from neon_rnn import engines, models
 
 SHAPE, BATCH_SIZE, STEPS = (3, 32, 32), 8, 5
-#: Relative; neon's own mkl and NumPy backends differ by 0.15% after twelve minibatches (tests/fixtures).
+#: Relative; neon's own mkl and NumPy backends differ by 0.15% after twelve minibatches
+#: (tests/fixtures).
 TOLERANCE = 0.01
 
 

@@ -1,6 +1,7 @@
 """The command line: a table of commands, each imported only when it is called.
 
-A command ``NAME`` lives in ``neon_rnn/commands/NAME.py``: ``add_arguments(parser)`` and ``run(arguments)``.
+A command ``NAME`` lives in ``neon_rnn/commands/NAME.py``: ``add_arguments(parser)`` and
+``run(arguments)``.
 """
 
 import argparse
@@ -16,7 +17,8 @@ COMMANDS = collections.OrderedDict(
     [
         (
             'demo',
-            'the whole path once: demo data, the recurrent network for a few epochs, evaluation, table',
+            'the whole path once: demo data, the recurrent network for a few epochs, evaluation, '
+            'table',
         ),
         ('reproduce', 'train the rows of the published table, one process each, and regenerate it'),
         ('data', 'make, look at and check data sets'),
@@ -40,7 +42,8 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog='neon_rnn',
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='The recurrent gender classifier of 2018 on Intel neon 2.6, and on PyTorch with its arithmetic.',
+        description='The recurrent gender classifier of 2018 on Intel neon 2.6, and on PyTorch with '
+        'its arithmetic.',
         epilog="commands:\n{}\n\n'neon_rnn COMMAND --help' explains a command.".format(listing),
     )
     parser.add_argument('--version', action='version', version='neon_rnn ' + __version__)
@@ -54,7 +57,9 @@ def _parser():
 
 
 def main(argv=None):
-    """Run a command; returns the exit status (0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C)."""
+    """Run a command; returns the exit status (0, 1 for a failure, 2 for wrong usage, 130 after
+    Ctrl-C).
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv:
         _parser().print_help()

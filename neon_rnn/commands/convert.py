@@ -1,12 +1,13 @@
-"""Turn models that Intel neon has serialised (.prm, .pkl) into checkpoints, and checkpoints into such files.
+"""Convert models serialised by Intel neon (.prm, .pkl) to checkpoints, and checkpoints to them.
 
-    neon_rnn convert model.prm checkpoint.npz                      neon's file -> checkpoint; neon is not needed
-    neon_rnn convert results/runs/<run id> model.prm               a run's checkpoint -> neon's file; needs neon
+    neon_rnn convert model.prm checkpoint.npz                neon's file -> checkpoint, without neon
+    neon_rnn convert results/runs/<run id> model.prm         a run -> neon's file; needs neon
     neon_rnn convert checkpoint.npz model.prm --model rnn --input_shape 3 128 128
-    neon_rnn convert --pretrained resnet50.pth resnet50.npz        ImageNet weights for the transfer learning rows in the
-                                                                   container, which has no PyTorch to read them with
+    neon_rnn convert --pretrained resnet50.pth resnet50.npz  weights for the transfer learning rows
+                                                             in the container, which lacks PyTorch
 
-Nothing in a neon file is run: it may hold arrays and plain types, anything else is refused by name.
+Nothing in a neon file is executed: it may hold arrays and plain types, anything else is refused by
+name.
 """
 
 import os
@@ -20,7 +21,7 @@ NEON_ENDINGS = ('.prm', '.pkl')
 
 
 def add_arguments(parser):
-    """From what, to what."""
+    """Add the source and the target."""
     parser.add_argument(
         'source',
         metavar='FROM',
@@ -46,7 +47,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Convert and say what was written."""
+    """Convert, and report what was written."""
     source, target = arguments.source, arguments.target
     if arguments.pretrained:
         written = pretrained.convert(source, arguments.model or 'tl-1', target)
@@ -59,7 +60,8 @@ def run(arguments):
         saved = _to_neon(arguments)
     else:
         raise UsageError(
-            "convert turns neon's {} into .npz, or a .npz or a run folder into one of neon's files; not {} into "
+            "convert turns neon's {} into .npz, or a .npz or a run folder into one of neon's "
+            'files; not {} into '
             '{}.'.format(' and '.join(NEON_ENDINGS), source, target)
         )
     print(

@@ -16,7 +16,8 @@ SOURCES = collections.OrderedDict(
         ('demo', 'draw synthetic portraits'),
         (
             'verify',
-            'say whether a data set is sound: files, counts, duplicates and people across the split',
+            'say whether a data set is sound: files, counts, duplicates and people across the '
+            'split',
         ),
         ('show', 'print what a data set holds and write a contact sheet'),
     ]

@@ -52,7 +52,7 @@ def run(arguments):
     if container:
         _run_in_container(words)
     else:
-        settings = training.Settings(
+        settings = training.Settings.of(
             model='rnn',
             options={},
             data=arguments.data,

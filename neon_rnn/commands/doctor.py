@@ -3,8 +3,8 @@
     neon_rnn doctor             in words
     neon_rnn doctor --json      for programs
 
-Every backend that is there is started. neon's mkl backend must compute 1x1 convolutions correctly; a
-version number alone does not show that. What is absent (CUDA, neon) is reported and is not a
+Every backend that is there is started. neon's mkl backend must compute 1x1 convolutions correctly;
+a version number alone does not show that. What is absent (CUDA, neon) is reported and is not a
 failure. The status is 1 if something is there but wrong (an MKL that computes wrongly, a neon of
 another version), and if no engine can train.
 """
@@ -18,7 +18,8 @@ from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.wording import counted
 
-#: The states of an engine or backend: it works; it is absent; it is there but does not compute correctly.
+#: The states of an engine or backend: it works; it is absent; it is there but does not compute
+#: correctly.
 USABLE, MISSING, WRONG = 'usable', 'missing', 'wrong'
 _STATE_WORDS = {USABLE: 'usable', MISSING: 'not usable', WRONG: 'WRONG'}
 #: The backends that are tried, the fast ones first.
@@ -165,7 +166,8 @@ def describe(report):
         '',
         'default engine: {}'.format(engines.default())
         if usable_engines(report)
-        else 'Nothing here can train: install PyTorch (./run.sh does) or use the container (docs/container.md).',
+        else 'Nothing here can train: install PyTorch (./run.sh does) or use the container '
+        '(docs/container.md).',
     ]
     return lines
 

@@ -27,8 +27,8 @@ def add_backend(parser, default='cpu'):
         '--backend',
         default=default,
         choices=BACKENDS,
-        help='gpu; cpu or mkl, the fast path of the processor; numpy, the reference backend of neon '
-        '(default: {})'.format(default or 'that of the run'),
+        help='gpu; cpu or mkl, the fast path of the processor; numpy, the reference backend of '
+        'neon (default: {})'.format(default or 'that of the run'),
     )
 
 

@@ -1,11 +1,13 @@
-"""Classify photographs with a trained run: a line an image, its most probable class and how probable that is.
+"""Classify photographs with a trained run: a line an image, its most probable class and how
+probable that is.
 
     neon_rnn predict results/runs/<run id> photo.jpg more/*.png --json predictions.json
 
-What such a model must not be used for: it guesses, from one cropped photograph and two labels of a data set, what
-annotators wrote down. It does not know anybody's gender. Do not use it to decide anything about a person, to label or
-monitor people, or to infer gender identity; do not rely on it for groups and pictures unlike its training data. It is
-here to reproduce and compare training results.
+What such a model must not be used for: it guesses, from one cropped photograph and two labels of a
+data set, what annotators wrote down. It does not know anybody's gender. Do not use it to decide
+anything about a person, to label or monitor people, or to infer gender identity; do not rely on it
+for groups and pictures unlike its training data. It is here to reproduce and compare training
+results.
 """
 
 import json
@@ -50,7 +52,8 @@ def run(arguments):
     preprocessing = _preprocessing(trained.record['dataset'])
     if arguments.json != '-' and trained.record['dataset']['kind'] == 'synthetic':
         sys.stderr.write(
-            'note: this run was trained on synthetic portraits; its answers on photographs mean nothing\n'
+            'note: this run was trained on synthetic portraits; its answers on photographs mean '
+            'nothing\n'
         )
     results, failed = [], 0
     size = arguments.batch_size
@@ -82,7 +85,9 @@ def run(arguments):
 
 
 def _preprocessing(recorded):
-    """Return the preprocessing of the training's photographs; without one, the default of that size."""
+    """Return the preprocessing of the training's photographs; without one, the default of that
+    size.
+    """
     if recorded.get('preprocessing'):
         return images.Preprocessing.of(recorded['preprocessing'])
     _, height, width = recorded['shape']

@@ -150,7 +150,9 @@ def _check_numbers(arguments):
 
 
 def _program(engine, neon_python):
-    """Return the words that run ``neon_rnn`` with an engine: here, in another Python, or in the container."""
+    """Return the words that run ``neon_rnn`` with an engine: here, in another Python, or in the
+    container.
+    """
     if engines.installed(engine):
         return [sys.executable, '-m', 'neon_rnn']
     if engine != 'neon':

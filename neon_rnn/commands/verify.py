@@ -1,10 +1,10 @@
 """Replay results recorded from Intel neon 2.6.0 on an engine of this machine; print the deviations.
 
-    neon_rnn verify                      every layer, then the published network for 12 minibatches (a minute)
-    neon_rnn verify --layers             the layers only (seconds)
-    neon_rnn verify --engine neon -b mkl     Intel neon itself
+    neon_rnn verify                        the layers, and the published network for 12 minibatches
+    neon_rnn verify --layers               the layers only (seconds)
+    neon_rnn verify --engine neon -b mkl   Intel neon itself
 
-The status is 1 if anything is beyond its tolerance.
+The status is 1 if a result is beyond its tolerance.
 """
 
 from neon_rnn import engines
@@ -61,7 +61,8 @@ def run(arguments):
     too_far = compare.beyond(deviations)
     if too_far:
         raise NeonRnnError(
-            '{} of {} results are beyond their tolerances: engine {} on backend {} does not compute as '
+            '{} of {} results are beyond their tolerances: engine {} on backend {} does not '
+            'compute as '
             "Intel neon's cpu backend does.".format(
                 len(too_far), len(deviations), engine, device.get('backend')
             )

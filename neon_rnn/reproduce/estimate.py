@@ -16,8 +16,8 @@ def recorded_rate(records: Iterable[dict[str, Any]], wanted: Mapping[str, Any]) 
     records
         Run records.
     wanted
-        What a run has to agree in: ``model``, ``engine``, ``backend``, ``precision``, ``batch_size``
-        and ``shape`` (C, H, W), as records name them.
+        What a run has to agree in: ``model``, ``engine``, ``backend``, ``precision``,
+        ``batch_size`` and ``shape`` (C, H, W), as records name them.
 
     Returns
     -------

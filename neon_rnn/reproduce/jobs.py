@@ -6,16 +6,17 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from neon_rnn import engines, published
 from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.report.collect import Collection, collect
 from neon_rnn.reproduce import estimate
 from neon_rnn.runs import records
+from neon_rnn.runs.identity import configuration
 from neon_rnn.runs.trained_run import checkpoint_path
 from neon_rnn.support.errors import UsageError
 from neon_rnn.support.wording import counted
+from neon_rnn.training import Settings as TrainingSettings
 from neon_rnn.weights import pretrained
 
 
@@ -150,19 +151,7 @@ def _job(
     """Return the job of a row with a seed; `source` is the sha256 of the pretrained weights."""
     epochs = settings.epochs_of(row)
     takes_weights = pretrained.takes(row)
-    wanted = {
-        'model': row,
-        'engine': settings.engine,
-        'backend': settings.recorded_backend,
-        'precision': settings.precision,
-        'seed': seed,
-        'batch_size': settings.batch_size,
-        'epochs': epochs,
-        'shuffle': True,
-        'data': dataset.sha256(),
-        'pretrained': source if takes_weights else None,
-        'variant': '',
-    }
+    wanted = _configuration(settings, row, epochs, dataset, source if takes_weights else None)
     run_id = records.new_run_id(row, settings.engine, settings.recorded_backend, seed)
     job = Job(row, seed, epochs, 'new', [], os.path.join(settings.out, run_id), '', epochs)
     job.argv = _training_command(settings, job)
@@ -171,7 +160,7 @@ def _job(
         return job
     for run in past.runs:
         record, folder = run.record, os.path.join(settings.out, run.folder)
-        if _configuration(record) != wanted:
+        if record['seed'] != seed or configuration(record) != wanted:
             continue
         if record['status'] in ('finished', 'diverged'):
             job.state, job.folder, job.reason, job.epochs_left = 'done', folder, record['status'], 0
@@ -203,17 +192,29 @@ def _training_command(settings: Settings, job: Job) -> list[str]:
     return ['train', *(str(word) for pair in options.items() for word in pair)]
 
 
-def _configuration(record: dict[str, Any]) -> dict[str, Any]:
-    """Return what makes two runs the same, of a record."""
-    hyperparameters = record['hyperparameters']
-    source = record['options'].get('pretrained') or {}
-    return {
-        **{name: record[name] for name in ('model', 'engine', 'backend', 'precision', 'seed')},
-        **{name: hyperparameters[name] for name in ('batch_size', 'epochs', 'shuffle')},
-        'data': record['dataset']['sha256'],
-        'pretrained': source.get('sha256'),
-        'variant': published.variant(record['options']),
-    }
+def _configuration(
+    settings: Settings, row: str, epochs: int, dataset: Dataset, source: str | None
+) -> str:
+    """Return the configuration that the record of a row's run will have."""
+    training = TrainingSettings.of(
+        model=row,
+        options={'pretrained': {'sha256': source}} if source else {},
+        data=settings.data_of(row),
+        engine=settings.engine,
+        backend=settings.recorded_backend,
+        batch_size=settings.batch_size,
+        epochs=epochs,
+        seed=0,
+        precision=settings.precision,
+    )
+    fields = ('model', 'options', 'engine', 'backend', 'precision')
+    return configuration(
+        {
+            **{name: getattr(training, name) for name in fields},
+            'hyperparameters': training.hyperparameters(),
+            'dataset': {'kind': dataset.description['kind'], 'sha256': dataset.sha256()},
+        }
+    )
 
 
 def summary(jobs: Sequence[Job]) -> str:
@@ -241,7 +242,8 @@ def summary(jobs: Sequence[Job]) -> str:
         went = f' after epoch {job.epochs - job.epochs_left}' if job.state == 'resume' else ''
         note = f': {job.reason}' if job.reason and job.reason != 'finished' else ''
         lines.append(
-            f'{job.row:<12}{job.seed:>5}{job.epochs:>8}{time:>12}  {words[job.state]}{went}{note}{shortened}'
+            f'{job.row:<12}{job.seed:>5}{job.epochs:>8}{time:>12}  '
+            f'{words[job.state]}{went}{note}{shortened}'
         )
     known = [job.seconds for job in jobs if job.seconds is not None]
     unknown = sum(1 for job in jobs if job.waiting and job.seconds is None)

@@ -1,13 +1,14 @@
-"""``checkpoint.npz``: everything a run needs to go on or to predict, in one format for both engines.
+"""Read and write ``checkpoint.npz``: all that a run needs to go on or to predict, for both engines.
 
-A checkpoint is a NumPy archive of plain arrays (never pickled objects):
+A checkpoint is a NumPy archive of plain arrays, never of pickled objects:
 
-=====================  ============================================================================
-``meta``               JSON, UTF-8: format, version, names in order, and what the caller wants kept
-``weights/<name>``     float32 (of a training in float64: float64), in neon's parameter structure (``docs/architecture.md``)
+=====================  ========================================================================
+``meta``               JSON, UTF-8: format, version, names in order, and the caller's own dict
+``weights/<name>``     float32, or float64 of a training in float64; names and shapes are neon's
+                       (``docs/architecture.md``)
 ``optimizer/<name>/i`` the i-th state array of a parameter (momentum has one)
-``random/<key>``       the state of the random numbers that training draws
-=====================  ============================================================================
+``random/<key>``       the state of the random numbers that training uses
+=====================  ========================================================================
 """
 
 import collections
@@ -23,8 +24,8 @@ from neon_rnn.support.files import atomic_file
 FORMAT = 'neon_rnn checkpoint'
 VERSION = 1
 
-#: What `load` returns: `weights` an ordered dict of arrays, `optimizer_state` name -> list of arrays (empty before the
-#: first step), `random_state` a dict of arrays, `meta` the caller's dict.
+#: What `load` returns: `weights` an ordered dict of arrays, `optimizer_state` name -> list of
+#: arrays (empty before the first step), `random_state` a dict of arrays, `meta` the caller's dict.
 Checkpoint = collections.namedtuple('Checkpoint', 'weights optimizer_state random_state meta')
 
 
@@ -55,7 +56,8 @@ def save(path, weights, optimizer_state=None, random_state=None, meta=None):
     for name, values in weights.items():
         if not np.all(np.isfinite(values)):
             raise Diverged(
-                '{}: not written{}, {} holds values that are not finite: the training has diverged and '
+                '{}: not written{}, {} holds values that are not finite: the training has diverged '
+                'and '
                 'stops.'.format(
                     path,
                     ' at epoch {epoch}'.format(**meta) if meta and 'epoch' in meta else '',
@@ -105,9 +107,8 @@ def load(path):
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror or error))
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError) as error:
         raise NeonRnnError(
-            '{}: is damaged or was cut short ({}). Take an earlier checkpoint, or train again.'.format(
-                path, error
-            )
+            '{}: is damaged or was cut short ({}). Take an earlier checkpoint, or train '
+            'again.'.format(path, error)
         )
 
 
@@ -119,7 +120,8 @@ def _read(path, archive):
         raise _foreign(path)
     if header['version'] != VERSION:
         raise NeonRnnError(
-            '{}: is a checkpoint of version {}; this neon_rnn reads version {}. Use the neon_rnn that wrote '
+            '{}: is a checkpoint of version {}; this neon_rnn reads version {}. Use the neon_rnn '
+            'that wrote '
             'it.'.format(path, header['version'], VERSION)
         )
     weights = collections.OrderedDict(
@@ -135,6 +137,7 @@ def _read(path, archive):
 
 def _foreign(path):
     return NeonRnnError(
-        "{}: is not a checkpoint of neon_rnn. A file that neon's own Model.serialize wrote is turned into "
+        "{}: is not a checkpoint of neon_rnn. A file that neon's own Model.serialize wrote is "
+        'turned into '
         "one by 'neon_rnn convert'.".format(path)
     )

@@ -1,21 +1,22 @@
-"""The record of a run: ``record.json``, ``epochs.csv`` and ``minibatches.csv`` in ``results/runs/<run id>/``.
+"""Write the record of a run: ``record.json``, ``epochs.csv`` and ``minibatches.csv`` in its folder.
 
-How a training uses it::
+A training uses it like this::
 
-    run = records.Run.create('results/runs', {'model': 'rnn', ...})    # a new folder with a unique name
-    with run.lock():                                                   # keeps a second process out
+    run = records.Run.create('results/runs', {'model': 'rnn', ...})  # a new folder
+    with run.lock():                                                 # keeps others out
         for epoch in 1, 2, ...:
             run.add_minibatches([(epoch, 1, 0.693), (epoch, 2, 0.691)])
-            run.add_epoch({'epoch': epoch, 'cost': 0.69, 'accuracy': 0.55, 'seconds': 36.1, 'images_per_second': 35.4})
-            ...                                                        # then the checkpoint of this epoch
+            run.add_epoch({'epoch': epoch, 'cost': 0.69, 'accuracy': 0.55, ...})
+            ...                                                      # then its checkpoint
         run.update(status='finished', final=evaluation.summarise(...), ended=records.now())
 
-    run = records.Run.open('results/runs/<run id>')                    # to resume from the checkpoint of epoch 3
+    run = records.Run.open('results/runs/<run id>')                  # to resume after epoch 3
     with run.lock():
         run.rewind(3, device)
 
-The tables are written before the checkpoint of their epoch, so a process killed at any moment leaves tables that
-reach at least as far as its checkpoint; `Run.rewind` cuts what lies beyond it, a line torn in writing included.
+The tables are written before the checkpoint of their epoch. So a process killed at any moment leaves
+tables that reach at least as far as its checkpoint. `Run.rewind` cuts what lies beyond it, and a
+line that was torn in writing.
 """
 
 import datetime
@@ -107,7 +108,8 @@ def read_record(path):
     Raises
     ------
     NeonRnnError
-        There is none, it was cut short, it has another schema, or a field is missing or wrong; names the file.
+        There is none, it was cut short, it has another schema, or a field is missing or wrong;
+        names the file.
     """
     path = str(path)
     path = os.path.join(path, RECORD) if os.path.isdir(path) else path
@@ -148,16 +150,17 @@ class Run:
 
     @classmethod
     def create(cls, parent, fields, run_id=None):
-        """Make the folder of a new run below `parent` and write its record, with status ``running``.
+        """Make the folder of a new run below `parent` and write its record, with status
+        ``running``.
 
         Parameters
         ----------
         parent : str or os.PathLike
             Such as ``results/runs``; made if it is missing.
         fields : dict
-            model, row, options, engine, backend, device, precision, seed, hyperparameters, protocol, dataset, argv
-            and parameters as docs/architecture.md has them. The other fields of a record (git,
-            machine, versions, started, ...) are filled in unless given.
+            model, row, options, engine, backend, device, precision, seed, hyperparameters,
+            protocol, dataset, argv and parameters as docs/architecture.md has them. The other
+            fields of a record (git, machine, versions, started, ...) are filled in unless given.
         run_id : str, optional
             The name of the run and its folder; default: one of `new_run_id`.
 
@@ -219,7 +222,9 @@ class Run:
         return cls(folder, read_record(folder))
 
     def lock(self):
-        """Return a context that keeps other processes from writing this run; it ends with the process."""
+        """Return a context that keeps other processes from writing this run; it ends with the
+        process.
+        """
         return folder_lock(self.folder, 'training')
 
     def update(self, **fields):
@@ -230,7 +235,8 @@ class Run:
         TypeError
             A record has no such field.
         NeonRnnError
-            A field is of the wrong type, or the file cannot be written; the record here keeps what it held.
+            A field is of the wrong type, or the file cannot be written; the record here keeps what
+            it held.
         """
         record = _checked(dict(self.record, **_known(fields)), self._path(RECORD))
         write_json(self._path(RECORD), record)
@@ -244,17 +250,20 @@ class Run:
         tables.append(self._path(MINIBATCHES), MINIBATCH_FIELDS, rows)
 
     def add_epoch(self, row):
-        """Append an epoch to epochs.csv and to the record, and add its seconds to `training_seconds`.
+        """Append an epoch to epochs.csv and to the record, and add its seconds to
+        `training_seconds`.
 
         Parameters
         ----------
         row : dict
-            epoch (the one after the last), cost, accuracy (None without an evaluation), seconds, images_per_second.
+            epoch (the one after the last), cost, accuracy (None without an evaluation), seconds,
+            images_per_second.
 
         Raises
         ------
         NeonRnnError
-            The epoch is not the next one, or its cost is not a number: such a run has diverged and ends.
+            The epoch is not the next one, or its cost is not a number: such a run has diverged and
+            ends.
         """
         row = {
             'epoch': int(row['epoch']),
@@ -282,8 +291,8 @@ class Run:
     def rewind(self, epoch, device):
         """Go back to the end of an epoch, to train on from its checkpoint (0: from the beginning).
 
-        Cuts what lies beyond it from both tables and the record, notes the resumption there (when, on which machine,
-        with which code), sets the status to ``running``.
+        Cuts what lies beyond it from both tables and the record, notes the resumption there (when,
+        on which machine, with which code), sets the status to ``running``.
 
         Parameters
         ----------
@@ -342,7 +351,7 @@ def _known(fields):
 
 
 def _checked(record, path):
-    """Return the record as a reader will get it, in plain lists and numbers; refuse an invalid one."""
+    """Return the record in plain lists and numbers, as a reader gets it; refuse an invalid one."""
     record = json.loads(json.dumps(record, allow_nan=False, default=_plain))
     schema.validate(record, path)
     return record
@@ -356,7 +365,7 @@ def _plain(value):
 
 
 def _new_folder(parent, name, counted):
-    """Make a folder that was not there before; if `counted`, add a number to a name that is taken."""
+    """Make a new folder; if `counted`, add a number to a name that is taken."""
     for attempt in range(1, 1000):
         folder = os.path.join(parent, name if attempt == 1 else '{}-{}'.format(name, attempt))
         try:

@@ -65,7 +65,8 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     Raises
     ------
     UsageError
-        The folder holds no run, or no checkpoint; the batch size is below 1; the engine or backend is not here.
+        The folder holds no run, or no checkpoint; the batch size is below 1; the engine or backend
+        is not here.
     NeonRnnError
         The record or the checkpoint cannot be read, or they do not belong together.
     """

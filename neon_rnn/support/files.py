@@ -1,4 +1,4 @@
-"""Files that are never seen half-written: atomic writes, JSON with sorted keys, hashes, locks."""
+"""Write files atomically; read and write JSON; hash files; lock folders."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 
 @contextlib.contextmanager
 def atomic_file(path, mode='wb'):
-    """Open a temporary file beside `path`; on success it takes the place of `path`, on any error nothing changes.
+    """Open a temporary file beside `path` that replaces it on success; on an error nothing changes.
 
     Parameters
     ----------
@@ -44,10 +44,10 @@ def atomic_file(path, mode='wb'):
 
 
 def _create_beside(path):
-    """A new file beside `path`: its name and its handle.
+    """Create a new file beside `path`; return its name and its handle.
 
-    Not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be applied to them, can only be
-    read by setting it, for all threads of the process.
+    Not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be
+    applied to them, can only be read by setting it, for all threads of the process.
     """
     name = os.path.join(
         os.path.dirname(path) or '.', '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex())
@@ -56,7 +56,7 @@ def _create_beside(path):
 
 
 def check_writable(path):
-    """Make sure, before long work, that its result can be written to `path`; what is there already is left alone.
+    """Check, before long work, that its result can be written to `path`; change nothing there.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def check_writable(path):
 
 
 def write_error(path, error):
-    """The `NeonRnnError` that explains an `OSError` met while writing `path`."""
+    """Return the `NeonRnnError` that explains an `OSError` met while writing `path`."""
     if error.errno == errno.ENOSPC:
         return NeonRnnError(
             '{}: the disk is full; nothing there was changed. Free some space and run the command '
@@ -137,7 +137,7 @@ def read_json(path):
 
 
 def sha256_file(path):
-    """The sha256 of a file, as hexadecimal digits."""
+    """Return the sha256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()
     with open(str(path), 'rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):

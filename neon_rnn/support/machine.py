@@ -1,4 +1,4 @@
-"""Where a figure comes from: the code (git), the installed packages and the machine."""
+"""Describe the circumstances of a figure: code (git), installed packages, machine."""
 
 import os
 import platform
@@ -8,7 +8,7 @@ import sys
 from neon_rnn import __version__
 from neon_rnn.support.paths import PACKAGE
 
-#: The packages whose versions a run record names: the name in the record and that of the distribution.
+#: Packages whose versions a run record names: name in the record, name of the distribution.
 PACKAGES = (
     ('neon', 'nervananeon'),
     ('torch', 'torch'),
@@ -20,7 +20,7 @@ PACKAGES = (
 
 
 def versions():
-    """Versions of neon_rnn, Python and those of `PACKAGES` that are installed; none of them is imported.
+    """Return the versions of neon_rnn, Python and the installed ones of `PACKAGES`; import none.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def versions():
 
 
 def installed_version(distribution):
-    """The version of an installed distribution, or None."""
+    """Return the version of an installed distribution, or None."""
     try:
         from importlib import metadata  # novermin
     except ImportError:  # before Python 3.8, so in the container
@@ -53,14 +53,15 @@ def installed_version(distribution):
 
 
 def git_state():
-    """The commit of the code that runs, and whether the code differs from it.
+    """Return the commit of the code that runs, and whether the code differs from it.
 
-    Only the package's own folder counts as code: records written by earlier runs do not make a later one dirty.
+    Only the package's own folder counts as code: records of earlier runs do not make a run dirty.
 
     Returns
     -------
     dict
-        `commit` (hexadecimal, or None where this is no git checkout or git is missing) and `dirty` (or None).
+        `commit` (hexadecimal, or None where this is no git checkout or git is missing) and `dirty`
+        (or None).
     """
     # A copy of the package inside somebody's repository is not under that repository's control.
     if _git(PACKAGE, 'ls-files', '--error-unmatch', '__init__.py') is None:
@@ -73,7 +74,7 @@ def git_state():
 
 
 def _git(folder, *arguments):
-    """What a git command prints, or None where it fails or there is no git."""
+    """Return the output of a git command, or None if it fails or there is no git."""
     try:
         # The container runs as another user than the one who owns the mounted checkout.
         done = subprocess.Popen(
@@ -89,19 +90,19 @@ def _git(folder, *arguments):
 
 
 def describe():
-    """The machine as a run record describes it.
+    """Return the machine as a run record describes it.
 
     Returns
     -------
     dict
-        `cpu` (model), `cores` (those this process may use), `memory_gib` (what it may use; None if unknown) and
-        `system`.
+        `cpu` (model), `cores` (those this process may use), `memory_gib` (what it may use; None if
+        unknown) and `system`.
     """
     return {'cpu': cpu_model(), 'cores': cores(), 'memory_gib': memory_gib(), 'system': system()}
 
 
 def cpu_model(path='/proc/cpuinfo'):
-    """The processor's model as Linux names it, else what Python knows."""
+    """Return the processor's model as Linux names it, else as Python does."""
     for line in _lines(path):
         key, _, value = line.partition(':')
         if key.strip() in ('model name', 'Model') and value.strip():
@@ -110,7 +111,10 @@ def cpu_model(path='/proc/cpuinfo'):
 
 
 def cores(limit='/sys/fs/cgroup/cpu.max'):
-    """The number of cores this process may use: its affinity, and the quota of its control group, rounded down."""
+    """Return how many cores this process may use.
+
+    Its affinity counts, and the quota of its control group, rounded down.
+    """
     affinity = (
         len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
     )
@@ -121,7 +125,7 @@ def cores(limit='/sys/fs/cgroup/cpu.max'):
 
 
 def memory_gib(path='/proc/meminfo', limit='/sys/fs/cgroup/memory.max'):
-    """Memory this process may use, in GiB with one decimal, or None."""
+    """Return the memory this process may use, in GiB with one decimal, or None."""
     total = None
     for line in _lines(path):
         if line.startswith('MemTotal:'):
@@ -133,7 +137,7 @@ def memory_gib(path='/proc/meminfo', limit='/sys/fs/cgroup/memory.max'):
 
 
 def system():
-    """The distribution and the kernel, such as ``'Ubuntu 16.04.4 LTS, Linux 4.4.0'``."""
+    """Return the distribution and the kernel, such as ``'Ubuntu 16.04.4 LTS, Linux 4.4.0'``."""
     kernel = ' '.join((platform.system(), platform.release())).strip() or sys.platform
     for line in _lines('/etc/os-release'):
         if line.startswith('PRETTY_NAME='):
@@ -142,7 +146,7 @@ def system():
 
 
 def _lines(path):
-    """The lines of one of the system's text files; none where there is no such file."""
+    """Return the lines of a text file of the system; none if there is no such file."""
     try:
         with open(path, encoding='utf-8', errors='replace') as file:
             return file.read().splitlines()

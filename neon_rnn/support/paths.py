@@ -1,4 +1,6 @@
-"""Find the package, the project folder that defaults lie in, and turn paths into recorded ones and back."""
+"""Find the package, the project folder that defaults lie in, and turn paths into recorded ones and
+back.
+"""
 
 import os
 
@@ -20,8 +22,8 @@ def is_checkout(folder):
 def home():
     """Return the folder in which the defaults `data/` and `results/` lie, as an absolute path.
 
-    The checkout around the working directory; outside of one, the folder that the variable NEON_RNN_HOME names (run.sh
-    sets it to its own checkout); else the working directory.
+    The checkout around the working directory; outside of one, the folder that the variable
+    NEON_RNN_HOME names (run.sh sets it to its own checkout); else the working directory.
     """
     folder = here = os.path.realpath(os.getcwd())
     while True:
@@ -34,7 +36,8 @@ def home():
 
 
 def in_home(path):
-    """Return a path of the project folder, as short as it can be written from the working directory.
+    """Return a path of the project folder, as short as it can be written from the working
+    directory.
 
     Parameters
     ----------
@@ -46,7 +49,8 @@ def in_home(path):
 
 
 def to_recorded(path):
-    """Return a path as records hold it: relative to `home` if it lies inside, so that the record means the same elsewhere.
+    """Return a path as records hold it: relative to `home` if it lies inside, so that the record
+    means the same elsewhere.
 
     Parameters
     ----------

@@ -26,7 +26,9 @@ def check_program(path, option):
 
 
 def child_environment():
-    """Return the environment in which a child process finds ``-m neon_rnn`` from any working directory."""
+    """Return the environment in which a child process finds ``-m neon_rnn`` from any working
+    directory.
+    """
     return dict(
         os.environ,
         PYTHONPATH=os.pathsep.join(filter(None, [paths.ROOT, os.environ.get('PYTHONPATH')])),
@@ -44,9 +46,9 @@ def container_script():
     script = os.path.join(paths.ROOT, 'docker', 'run-in-compose.sh')
     if not os.path.isfile(script):
         raise UsageError(
-            'Intel neon is not installed in this Python ({}), and its container is built from a checkout of the '
-            "project, which this installation does not have. Run the command there, or take '--engine torch'.".format(
-                sys.executable
-            )
+            'Intel neon is not installed in this Python ({}), and its container is built from a '
+            'checkout of the '
+            'project, which this installation does not have. Run the command there, or take '
+            "'--engine torch'.".format(sys.executable)
         )
     return script

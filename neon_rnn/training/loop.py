@@ -252,7 +252,9 @@ def _epoch_line(row, epochs):
         if row['accuracy'] is None
         else '  test accuracy {}'.format(evaluation.percent(row['accuracy']))
     )
-    return 'epoch {epoch}/{epochs}  cost {cost:.4f}{test}  {seconds:.1f} s  {rate:.1f} images/s'.format(
+    return (
+        'epoch {epoch}/{epochs}  cost {cost:.4f}{test}  {seconds:.1f} s  {rate:.1f} images/s'
+    ).format(
         epoch=row['epoch'],
         epochs=epochs,
         cost=row['cost'],

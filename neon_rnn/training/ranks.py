@@ -1,4 +1,5 @@
-"""One training in several processes, started by torchrun: the first rank keeps the run, the others keep silent.
+"""One training in several processes, started by torchrun: the first rank keeps the run, the others
+keep silent.
 
 Every rank runs the same loop; the others' records go to a folder of their own that is thrown away.
 """
@@ -11,12 +12,12 @@ import tempfile
 
 
 def first():
-    """Whether this is the first rank, or the only process."""
+    """Return whether this is the first rank, or the only process."""
     return int(os.environ.get('RANK', '0')) == 0
 
 
 def silence_others():
-    """Drop what the other ranks print, for good; their errors are still shown."""
+    """Discard what the other ranks print from now on; their errors are still shown."""
     if not first():
         sys.stdout.flush()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -24,7 +25,7 @@ def silence_others():
 
 @contextlib.contextmanager
 def own_folder(folder, copy=False):
-    """The folder itself for the first rank, a scratch folder for the others.
+    """Yield the folder itself to the first rank, a scratch folder to the others.
 
     Parameters
     ----------

@@ -159,16 +159,7 @@ class Session:
         """Return the fields of a new run's record that the session knows: all but ``argv``."""
         settings, device = self.settings, self.device
         row = published.rows().get(settings.model)
-        hyperparameters = {
-            'batch_size': settings.batch_size,
-            'epochs': settings.epochs,
-            'learning_rate': published.LEARNING_RATE,
-            'momentum_coef': published.MOMENTUM_COEF,
-            'wdecay': published.WDECAY,
-            'shuffle': settings.shuffle,
-            'eval_freq': settings.eval_freq,
-            'serialize': settings.serialize,
-        }
+        hyperparameters = settings.hyperparameters()
         data = self._dataset_fields()
         return {
             'model': settings.model,

@@ -2,8 +2,19 @@
 
 import collections
 
+from neon_rnn import published
 from neon_rnn.support import machine, paths
 from neon_rnn.support.errors import UsageError
+
+#: The values of fields that `Settings.of` does not get.
+DEFAULTS = {
+    'shuffle': True,
+    'precision': 'float32',
+    'threads': None,
+    'deterministic': False,
+    'eval_freq': 1,
+    'serialize': 1,
+}
 
 
 class Settings(
@@ -42,6 +53,11 @@ class Settings(
     __slots__ = ()
 
     @classmethod
+    def of(cls, **fields):
+        """Return settings; a field that is not given takes its value of `DEFAULTS`."""
+        return cls(**dict(DEFAULTS, **fields))
+
+    @classmethod
     def of_record(cls, record, epochs=None, data=None):
         """Return the settings of a recorded run.
 
@@ -73,6 +89,19 @@ class Settings(
             serialize=hyperparameters['serialize'],
         )
 
+    def hyperparameters(self):
+        """Return the hyperparameters as a run record holds them."""
+        return {
+            'batch_size': self.batch_size,
+            'epochs': self.epochs,
+            'learning_rate': published.LEARNING_RATE,
+            'momentum_coef': published.MOMENTUM_COEF,
+            'wdecay': published.WDECAY,
+            'shuffle': self.shuffle,
+            'eval_freq': self.eval_freq,
+            'serialize': self.serialize,
+        }
+
     def check(self):
         """Check the ranges of the numbers.
 
@@ -89,7 +118,3 @@ class Settings(
             raise UsageError(
                 'the seed is {}; it has to lie between 0 and 2**32 - 1.'.format(self.seed)
             )
-
-
-#: Of the last fields: shuffle, precision, threads, deterministic, eval_freq, serialize.
-Settings.__new__.__defaults__ = (True, 'float32', None, False, 1, 1)
