@@ -87,7 +87,7 @@ def test_each_rank_drops_its_part_of_the_minibatch(nn, monkeypatch):
         nn.set_random_state(state)
         monkeypatch.setattr(distributed, 'ranks', lambda: 2)
         monkeypatch.setattr(distributed, 'rank', lambda rank=rank: rank)
-        parts.append(layer(x[distributed.share(4)]))
+        parts.append(layer(x[distributed.own_part(4)]))
         np.testing.assert_array_equal(nn.get_random_state()['keys'], after['keys'])
     np.testing.assert_array_equal(torch.cat(parts), whole)
     assert 0 < int((whole == 0).sum()) < 20
@@ -100,17 +100,17 @@ def test_a_minibatch_that_does_not_divide_is_refused(nn, monkeypatch):
 
 
 def test_a_lost_rank_becomes_an_error_that_says_how_to_go_on(monkeypatch):
-    monkeypatch.setattr(distributed, '_running', lambda: True)
+    monkeypatch.setattr(distributed, 'running', lambda: True)
     monkeypatch.setattr(distributed, 'ranks', lambda: 2)
     monkeypatch.setattr(distributed, 'rank', lambda: 0)
     with (
         pytest.raises(NeonRnnError, match='rank 0 of 2: another rank has ended.*--resume'),
-        distributed.together(),
+        distributed.lost_rank_reported(),
     ):
         raise RuntimeError(
             '[gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1'
         )
-    with pytest.raises(RuntimeError, match='a bug'), distributed.together():
+    with pytest.raises(RuntimeError, match='a bug'), distributed.lost_rank_reported():
         raise RuntimeError('a bug')
 
 

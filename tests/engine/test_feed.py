@@ -41,12 +41,11 @@ def test_the_cpu_gets_the_minibatches_as_they_are(nn, minibatches):
 
 
 def test_a_resident_data_set_gives_the_same_minibatches(nn, minibatches, monkeypatch):
-    monkeypatch.setattr(feeding, '_resident', None)
     cpu = torch.device('cpu')
-    check(as_arrays(feeding._gathered(minibatches, cpu)), as_arrays(minibatches))
+    check(as_arrays(feeding.gather(minibatches, cpu)), as_arrays(minibatches))
     monkeypatch.setattr(minibatches.part, 'read', None)  # the second epoch reads nothing
     again = Minibatches(minibatches.part, 4, epoch_order(10, seed=1, epoch=2))
-    labels = np.concatenate([labels for _, labels, _ in as_arrays(feeding._gathered(again, cpu))])
+    labels = np.concatenate([labels for _, labels, _ in as_arrays(feeding.gather(again, cpu))])
     np.testing.assert_array_equal(
         labels[:10], minibatches.part.labels[epoch_order(10, seed=1, epoch=2)]
     )
@@ -76,6 +75,6 @@ def test_the_ranks_together_get_every_minibatch_and_read_only_their_own(
 def test_what_does_not_fit_is_read_ahead(minibatches, monkeypatch):
     free = 2 * 10 * 12 + 2
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda device: (free, free))
-    assert feeding._fits(minibatches.part, torch.device('cuda'))
+    assert feeding.fits(minibatches.part, torch.device('cuda'))
     monkeypatch.setattr(torch.cuda, 'mem_get_info', lambda device: (free - 2, free))
-    assert not feeding._fits(minibatches.part, torch.device('cuda'))
+    assert not feeding.fits(minibatches.part, torch.device('cuda'))

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from neon_rnn import engines, models
-from neon_rnn.engines.torch.fast import stages
-from neon_rnn.engines.torch.fast.stages import Stage
+from neon_rnn.engines.torch.fast import stage
+from neon_rnn.engines.torch.fast.stage import Stage
 from neon_rnn.support import paths
 
 
@@ -190,7 +190,7 @@ def run_both_ways(nn, layers, gamma, x, training):
 @pytest.mark.parametrize('piece', [1, 2**30])
 def test_a_stage_and_its_layers_agree(nn, monkeypatch, pooling, gamma, piece):
     """Whether gamma is negative or not, image by image or all images at once."""
-    monkeypatch.setattr(stages, 'PIECE', piece)
+    monkeypatch.setattr(stage, 'PIECE', piece)
     x = torch.from_numpy(np.random.RandomState(2).normal(size=(5, 2, 9, 8)))
     for ours, plain in zip(
         *run_both_ways(nn, stage_layers(nn, pooling), gamma, x, training=True), strict=True

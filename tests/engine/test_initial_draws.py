@@ -26,18 +26,18 @@ SEED = 0  # of the fixtures
     ],
 )
 def test_initialisers(nn, name, arguments, draw):
-    values = getattr(nn, name)(**arguments).draw(np.random.RandomState(5), (6, 40))
+    values = getattr(nn, name)(**arguments).sample(np.random.RandomState(5), (6, 40))
     np.testing.assert_array_equal(values, draw(np.random.RandomState(5), (6, 40)))
 
 
 def test_kaiming_and_glorot_have_the_documented_spread(nn):
     """Independent of the formula's spelling: the moments of a large draw."""
     rng = np.random.RandomState(1)
-    assert nn.Kaiming().draw(rng, (50, 4000)).std() == pytest.approx(np.sqrt(2 / 50), rel=0.01)
-    assert nn.Kaiming(local=False).draw(rng, (4000, 50)).std() == pytest.approx(
+    assert nn.Kaiming().sample(rng, (50, 4000)).std() == pytest.approx(np.sqrt(2 / 50), rel=0.01)
+    assert nn.Kaiming(local=False).sample(rng, (4000, 50)).std() == pytest.approx(
         np.sqrt(2 / 50), rel=0.01
     )
-    drawn = nn.GlorotUniform().draw(rng, (300, 700))
+    drawn = nn.GlorotUniform().sample(rng, (300, 700))
     assert np.abs(drawn).max() == pytest.approx(np.sqrt(6 / 1000), rel=1e-3)
     assert drawn.std() == pytest.approx(np.sqrt(6 / 1000 / 3), rel=0.01)
 

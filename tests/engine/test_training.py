@@ -9,7 +9,7 @@ import reference
 import torch
 
 from neon_rnn.engines.torch import step as engine_step
-from neon_rnn.engines.torch.fast.cuda_graph import recordable
+from neon_rnn.engines.torch.fast.cuda_graph import can_record
 from neon_rnn.models.rnn import generate_rnn_cls_model
 from neon_rnn.support.errors import NeonRnnError
 
@@ -341,7 +341,7 @@ def test_each_optimiser_gets_a_step_graph_of_its_own(nn32, monkeypatch):
             steps.append((self, len(key)))
             return step(inputs, labels)
 
-    monkeypatch.setattr(engine_step, 'recordable', lambda model: True)
+    monkeypatch.setattr(engine_step, 'can_record', lambda layers: True)
     monkeypatch.setattr(engine_step, 'StepGraph', Graph)
     model = small_model(nn32, classes=2)
     for _ in range(2):
@@ -361,4 +361,4 @@ def test_each_optimiser_gets_a_step_graph_of_its_own(nn32, monkeypatch):
 
 
 def test_a_step_is_recorded_on_a_gpu_only(nn32):
-    assert not recordable(small_model(nn32))
+    assert not can_record(small_model(nn32).layers)

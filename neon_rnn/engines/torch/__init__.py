@@ -1,9 +1,11 @@
 """Engine `torch`: neon's layers and arithmetic on PyTorch, for any machine of today.
 
-Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the recurrent layers that neon lacks.
+Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the layers that neon
+lacks (`EXTRAS`).
 """
 
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
+from neon_rnn.engines.torch.cost import CrossEntropyMulti, GeneralizedCost
 from neon_rnn.engines.torch.feeding import feed
 from neon_rnn.engines.torch.layers.compound import Affine, Conv
 from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, SkipNode
@@ -36,12 +38,7 @@ from neon_rnn.engines.torch.layers.transforms import (
     Tanh,
 )
 from neon_rnn.engines.torch.model import Model
-from neon_rnn.engines.torch.optimizer import (
-    CrossEntropyMulti,
-    GeneralizedCost,
-    GradientDescentMomentum,
-    Schedule,
-)
+from neon_rnn.engines.torch.optimizer import GradientDescentMomentum, Schedule
 from neon_rnn.engines.torch.recurrent.elman import BiBNRNN, BiRNN, Recurrent
 from neon_rnn.engines.torch.recurrent.gated import GRU, LSTM, BiGRU, BiLSTM
 from neon_rnn.engines.torch.recurrent.lecture_cells import (
@@ -59,7 +56,7 @@ from neon_rnn.engines.torch.weights import (
     set_weights,
 )
 
-#: Beyond the contract: what neon does not have.
+#: Names beyond the contract: layers that neon does not have.
 EXTRAS = (
     'BiDeepOutput',
     'BiDeepTransition',

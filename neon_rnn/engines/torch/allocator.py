@@ -1,7 +1,8 @@
-"""Keeps glibc's allocator from handing every large block back to the system.
+"""A setting of glibc's allocator: keep freed memory instead of returning large blocks to the system.
 
-By default glibc maps each block above some 32 MiB anew and returns it when it is freed, so that every minibatch pays
-for the same pages again: here a quarter of the time of plain PyTorch (docs/performance.md).
+By default glibc maps each block above some 32 MiB anew and returns it when it is freed. Every
+minibatch then pays for the same pages again, which took a quarter of the time of plain PyTorch here
+(docs/performance.md).
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ def keep_memory() -> str:
     Returns
     -------
     str
-        For the run record: what was set, or that nothing was because this C library has no such settings.
+        For the run record: what was set, or that this C library has no such settings.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
         return 'as the system has it'
     mallopt.argtypes, mallopt.restype = (ctypes.c_int, ctypes.c_int), ctypes.c_int
-    # glibc refuses a mapping threshold above half of an arena's heap in some versions; 32 MiB it always takes
+    # Some versions of glibc refuse a mapping threshold above half of an arena's heap. All of them
+    # take 32 MiB.
     done = [
         mallopt(M_TRIM_THRESHOLD, _LIMIT),
         mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25),

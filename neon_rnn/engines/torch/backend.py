@@ -1,4 +1,7 @@
-"""The backend in use: device, precision, batch size, random numbers (neon: ``gen_backend``, ``NervanaObject.be``)."""
+"""The backend in use: device, precision, batch size, random numbers.
+
+neon's ``gen_backend`` and ``NervanaObject.be``.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,9 @@ from neon_rnn.engines.torch import allocator, distributed
 from neon_rnn.support import machine
 from neon_rnn.support.errors import UsageError
 
-#: What `-b` accepts -> the device. mkl is neon's word for the fast CPU path; oneDNN is MKL-DNN's heir.
+#: Value of `-b` -> device. mkl is neon's word for the fast CPU path; oneDNN follows MKL-DNN.
 DEVICES = {'gpu': 'cuda', 'cpu': 'cpu', 'mkl': 'cpu'}
+#: Value of `--precision` -> type of the parameters.
 PRECISIONS = {
     'float32': torch.float32,
     'float64': torch.float64,
@@ -26,7 +30,7 @@ PRECISIONS = {
 
 @dataclasses.dataclass
 class Backend:
-    """What `start` made.
+    """The settings that `start` made.
 
     Attributes
     ----------
@@ -36,10 +40,10 @@ class Backend:
     dtype : torch.dtype
         Of the parameters: float32, or float64 for gradient checks.
     autocast : bool
-        Whether matrix products run in bfloat16 (master weights stay float32).
+        Matrix products run in bfloat16; the weights stay float32.
     batch_size : int
     rng : numpy.random.RandomState
-        Draws the weights and the dropout masks, as ``be.rng`` does in neon.
+        Source of the initial weights and the dropout masks, as ``be.rng`` is in neon.
     """
 
     name: str
@@ -54,12 +58,12 @@ _active: Backend | None = None
 
 
 def active() -> Backend:
-    """The backend made by the last `start`.
+    """Return the backend that the last `start` made.
 
     Raises
     ------
     UsageError
-        There is none yet.
+        `start` has not been called.
     """
     if _active is None:
         raise UsageError("no backend yet: call start('cpu', batch_size=..., rng_seed=...) first.")
@@ -74,7 +78,7 @@ def start(
     threads: int | None = None,
     deterministic: bool = False,
 ) -> dict[str, Any]:
-    """Make the backend that everything after it uses.
+    """Make the backend that all later calls use.
 
     Parameters
     ----------
@@ -84,23 +88,23 @@ def start(
     rng_seed : int
         Seeds ``numpy.random.RandomState``, like neon's ``gen_backend(rng_seed=...)``.
     precision : str
-        ``'float32'``, ``'float64'`` (gradient checks), ``'tf32'`` (float32 with TensorFloat-32 products, on a GPU) or
-        ``'bf16'``.
+        ``'float32'``, ``'float64'`` (gradient checks), ``'tf32'`` (float32 with TensorFloat-32
+        products, on a GPU) or ``'bf16'``.
     threads : int, optional
-        CPU threads, of all ranks on this machine together; default: all the cores this process may use
-        (`machine.cores`).
+        CPU threads, of all ranks on this machine together. Default: all the cores that this process
+        may use (`machine.cores`).
     deterministic : bool
-        Only kernels whose result does not change from run to run.
+        Use only kernels whose result does not change from run to run.
 
     Returns
     -------
     dict
-        For the run record: backend, device, threads, versions of what computes.
+        For the run record: backend, device, threads, versions of PyTorch and CUDA.
 
     Raises
     ------
     UsageError
-        Unknown backend or precision, or no usable GPU.
+        The backend or the precision is unknown, or there is no usable GPU.
     """
     global _active
     if backend not in DEVICES:
@@ -126,11 +130,10 @@ def start(
         )
     device = distributed.join(device.type, batch_size)
     total = machine.cores() if threads is None else threads
-    torch.set_num_threads(distributed.threads(total))
+    torch.set_num_threads(distributed.own_threads(total))
     if deterministic:
-        os.environ.setdefault(
-            'CUBLAS_WORKSPACE_CONFIG', ':4096:8'
-        )  # cuBLAS asks for it, before its first call
+        # cuBLAS requires it, before its first call.
+        os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
     torch.use_deterministic_algorithms(deterministic)
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
@@ -166,13 +169,16 @@ def start(
 
 
 def get_random_state() -> dict[str, Any]:
-    """The state of the backend's random numbers: an array of 624 keys and three numbers."""
+    """Return the state of the random numbers: an array of 624 keys and three numbers."""
     _, keys, position, has_gauss, cached = active().rng.get_state(legacy=True)
     return {'keys': keys, 'position': position, 'has_gauss': has_gauss, 'cached_gaussian': cached}
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put back what `get_random_state` returned (in either engine); what only neon's gpu backend has is left out."""
+    """Restore a state that `get_random_state` of either engine returned.
+
+    The additional state of neon's gpu backend is ignored.
+    """
     active().rng.set_state(
         (
             'MT19937',

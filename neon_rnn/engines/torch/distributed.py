@@ -1,7 +1,8 @@
 """Training on several processes that share every minibatch, started by torchrun (docs/scaling.md).
 
-Each rank takes its part of every minibatch, batch norm looks at all of it, PyTorch's DistributedDataParallel averages
-the gradients, and dropout draws the masks of the whole minibatch: so several ranks compute what one computes.
+Several ranks compute what one rank computes. Each rank takes its part of every minibatch. Batch norm
+uses the statistics of the whole minibatch. PyTorch's DistributedDataParallel averages the gradients.
+Dropout makes the masks of the whole minibatch on every rank.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
 def join(backend: str, batch_size: int) -> torch.device:
-    """Meet the other ranks, if torchrun started some; returns this rank's device.
+    """Connect to the other ranks, if torchrun started some; return this rank's device.
 
     Parameters
     ----------
@@ -36,9 +37,8 @@ def join(backend: str, batch_size: int) -> torch.device:
         return torch.device(backend)
     if batch_size % world:
         raise UsageError(
-            'a minibatch of {} does not divide by {} ranks; choose another -z or --nproc-per-node.'.format(
-                batch_size, world
-            )
+            'a minibatch of {} does not divide by {} ranks; choose another -z or '
+            '--nproc-per-node.'.format(batch_size, world)
         )
     device = (
         torch.device(backend, int(os.environ['LOCAL_RANK']))
@@ -47,66 +47,72 @@ def join(backend: str, batch_size: int) -> torch.device:
     )
     if device.type == 'cuda':
         torch.cuda.set_device(device)
-    if not _running():
+    if not running():
         torch.distributed.init_process_group('nccl' if backend == 'cuda' else 'gloo')
     return device
 
 
-def threads(total: int) -> int:
-    """The processor threads of this rank, where all ranks of this machine together have `total`."""
+def own_threads(total: int) -> int:
+    """Return the processor threads of this rank, its share of the `total` of this machine."""
     return max(1, total // int(os.environ.get('LOCAL_WORLD_SIZE', '1')))
 
 
+def running() -> bool:
+    """Tell whether this process is one of several ranks."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
+
+
 def ranks() -> int:
-    """The number of processes that share a minibatch."""
-    return torch.distributed.get_world_size() if _running() else 1
+    """Return the number of processes that share a minibatch."""
+    return torch.distributed.get_world_size() if running() else 1
 
 
 def rank() -> int:
-    """Which of them this is, from 0."""
-    return torch.distributed.get_rank() if _running() else 0
+    """Return the number of this process among them, from 0."""
+    return torch.distributed.get_rank() if running() else 0
 
 
-def share(size: int) -> slice:
-    """This rank's part of `size` items; `size` divides by the number of ranks."""
+def own_part(size: int) -> slice:
+    """Return this rank's part of `size` items; `size` divides by the number of ranks."""
     each = size // ranks()
     return slice(rank() * each, (rank() + 1) * each)
 
 
-def total(values: torch.Tensor) -> torch.Tensor:
-    """The sum over all ranks, in place; no gradient goes through."""
-    if _running():
+def sum_over_ranks(values: torch.Tensor) -> torch.Tensor:
+    """Add up a tensor over all ranks, in place; no gradient goes through."""
+    if running():
         torch.distributed.all_reduce(values)
     return values
 
 
-def gather(values: torch.Tensor) -> torch.Tensor:
-    """The rows of all ranks, in order; every rank has equally many."""
-    if not _running():
+def gather_rows(values: torch.Tensor) -> torch.Tensor:
+    """Join the rows of all ranks, in order; every rank has equally many."""
+    if not running():
         return values
     parts = [torch.empty_like(values) for _ in range(ranks())]
     torch.distributed.all_gather(parts, values.contiguous())
     return torch.cat(parts)
 
 
-def parallel(layers: torch.nn.Module) -> torch.nn.Module:
-    """The layers with their gradients averaged over the ranks; themselves if there is one rank."""
-    if not _running():
+def data_parallel(layers: torch.nn.Module) -> torch.nn.Module:
+    """Return the layers with their gradients averaged over the ranks; of one rank, the layers."""
+    if not running():
         return layers
-    # static_graph: parameters that never get a gradient (BiBNRNN's) are found once, in the first step
+    # static_graph: parameters that never get a gradient (those of BiBNRNN) are found once, in the
+    # first step.
     return torch.nn.parallel.DistributedDataParallel(
         layers, forward_sync_buffers=False, static_graph=True
     )
 
 
 @contextlib.contextmanager
-def together() -> Iterator[None]:
-    """What the ranks do together; the end of another rank becomes an error that says so.
+def lost_rank_reported() -> Iterator[None]:
+    """Turn the failure of an exchange between ranks into an error that says what to do.
 
     Raises
     ------
     NeonRnnError
-        Another rank does not answer any more.
+        Another rank has ended or does not answer.
     """
     try:
         yield
@@ -115,7 +121,7 @@ def together() -> Iterator[None]:
         lost = isinstance(error, torch.distributed.DistError) or any(
             sign in str(error) for sign in signs
         )
-        if not (_running() and lost):
+        if not (running() and lost):
             raise
         raise NeonRnnError(
             'rank {} of {}: another rank has ended or does not answer ({}). Every run keeps its last '
@@ -123,7 +129,3 @@ def together() -> Iterator[None]:
                 rank(), ranks(), str(error).splitlines()[0]
             )
         ) from error
-
-
-def _running() -> bool:
-    return torch.distributed.is_available() and torch.distributed.is_initialized()

@@ -1,29 +1,45 @@
-"""Brings minibatches to where they are computed."""
+"""Bring minibatches to the device that computes them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import Any
+from typing import NamedTuple
 
 import numpy
 import torch
 
-from neon_rnn.data.minibatches import Minibatch
+from neon_rnn.data.hdf5 import Part
+from neon_rnn.data.minibatches import Minibatch, Minibatches, filled
 from neon_rnn.engines.torch import backend, distributed
 from neon_rnn.engines.torch.prefetch import prefetch
 
 #: The share of the free GPU memory that a data set may take.
 RESIDENT_SHARE = 0.5
+#: Images that are read at a time, on their way to the device.
+PIECE = 1024
 
-# The one data set that is on the device: itself, its images and labels there.
-_resident: tuple[Any, torch.Tensor, torch.Tensor] | None = None
+Batch = tuple[numpy.ndarray | torch.Tensor, numpy.ndarray | torch.Tensor, int]
 
 
-def feed(minibatches) -> Iterator[tuple]:
-    """Iterate ``(inputs, labels, count)`` over `data.minibatches.Minibatches`; of several ranks, each gets its part.
+class _Resident(NamedTuple):
+    """A data set with its copy in the memory of the device."""
 
-    On a GPU the whole data set is put into its memory if it fits, and a minibatch is then gathered there; where it
-    does not fit, and on the CPU, a thread reads ahead, and a rank reads only its own images.
+    part: Part
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+#: The device holds one data set at a time.
+_resident: _Resident | None = None
+
+
+def feed(minibatches: Minibatches) -> Iterator[Batch]:
+    """Iterate over minibatches in the form that `train_step` takes.
+
+    On a GPU the whole data set is copied to its memory if it fits, and a minibatch is then gathered
+    there. On the CPU, and where the data set does not fit, a thread reads ahead. Each rank gets its
+    part of every minibatch and, in the latter case, reads only that.
 
     Yields
     ------
@@ -32,74 +48,68 @@ def feed(minibatches) -> Iterator[tuple]:
     labels : numpy.ndarray or torch.Tensor
         int64 (batch / ranks,).
     count : int
-        Images of the whole minibatch that are not filling.
+        Images of the whole minibatch, filling excluded.
     """
     device = backend.active().device
     if device.type == 'cpu':
         yield from prefetch(_read(minibatches))
-    elif _fits(minibatches.part, device):
-        yield from _gathered(minibatches, device)
+    elif fits(minibatches.part, device):
+        yield from gather(minibatches, device)
     else:
-        yield from _copied(minibatches, device)
+        yield from _copy(minibatches, device)
 
 
-def _indices(minibatches) -> Iterator[tuple[numpy.ndarray, int]]:
-    """This rank's part of each minibatch, as indices into the data set, and how many are not filling in all of it."""
-    order, size = minibatches.order, minibatches.batch_size
-    for start in range(0, len(order), size):
-        indices = order[start : start + size]
-        count = len(indices)
-        whole = numpy.concatenate([indices, order[: size - count]])
-        yield whole[distributed.share(size)], count
+def fits(part: Part, device: torch.device) -> bool:
+    """Tell whether the data set is on the GPU, or there is room for it."""
+    if _resident is not None and _resident.part is part:
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return part.count * math.prod(part.shape) < RESIDENT_SHARE * free
 
 
-def _read(minibatches) -> Iterator[Minibatch]:
-    if distributed.ranks() == 1:
-        yield from minibatches
-        return
+def gather(minibatches: Minibatches, device: torch.device) -> Iterator[Batch]:
+    """Iterate over minibatches, gathered on the device from a copy of the data set there.
+
+    The first call makes the copy; a later call copies the order of the epoch only.
+    """
+    resident = _on_device(minibatches.part, device)
+    batches = list(_own_indices(minibatches))
+    order = torch.from_numpy(numpy.stack([indices for indices, _ in batches])).to(device)
+    for indices, (_, count) in zip(order, batches, strict=True):
+        yield resident.images[indices], resident.labels[indices], count
+
+
+def _on_device(part: Part, device: torch.device) -> _Resident:
+    """Return the copy of a data set; one of another data set is freed first."""
+    global _resident
+    if _resident is None or _resident.part is not part:
+        _resident = None
+        size = (part.count, math.prod(part.shape))
+        images = torch.empty(size, dtype=torch.uint8, device=device)
+        for start in range(0, part.count, PIECE):
+            indices = numpy.arange(start, min(start + PIECE, part.count))
+            images[start : start + len(indices)] = torch.from_numpy(part.read(indices))
+        _resident = _Resident(part, images, torch.from_numpy(part.labels).to(device))
+    return _resident
+
+
+def _own_indices(minibatches: Minibatches) -> Iterator[tuple[numpy.ndarray, int]]:
+    """Iterate over this rank's part of each minibatch: indices, and the count of the whole one."""
+    for indices, count in filled(minibatches.order, minibatches.batch_size):
+        yield indices[distributed.own_part(len(indices))], count
+
+
+def _read(minibatches: Minibatches) -> Iterator[Minibatch]:
+    """Read this rank's part of each minibatch."""
     part = minibatches.part
-    for indices, count in _indices(minibatches):
+    for indices, count in _own_indices(minibatches):
         yield Minibatch(part.read(indices), part.labels[indices], count)
 
 
-def _fits(part, device: torch.device) -> bool:
-    """Whether the data set is on the device, or there is room for it."""
-    if _resident is not None and _resident[0] is part:
-        return True
-    free, _ = torch.cuda.mem_get_info(device)
-    return part.count * int(numpy.prod(part.shape)) < RESIDENT_SHARE * free
+def _copy(minibatches: Minibatches, device: torch.device) -> Iterator[Batch]:
+    """Iterate over minibatches that a thread reads and pins, copied while the device computes."""
 
-
-def _gathered(
-    minibatches, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
-    """Minibatches out of the data set on the device; nothing but the order of the epoch is copied there."""
-    images, labels = _on_device(minibatches.part, device)
-    batches = list(_indices(minibatches))
-    order = torch.from_numpy(numpy.stack([indices for indices, _ in batches])).to(device)
-    for indices, (_, count) in zip(order, batches, strict=True):
-        yield images[indices], labels[indices], count
-
-
-def _on_device(part, device: torch.device, piece: int = 1024) -> tuple[torch.Tensor, torch.Tensor]:
-    """All images and labels of a data set on the device; one data set at a time is kept there."""
-    global _resident
-    if _resident is None or _resident[0] is not part:
-        _resident = None
-        images = torch.empty(
-            (part.count, int(numpy.prod(part.shape))), dtype=torch.uint8, device=device
-        )
-        for start in range(0, part.count, piece):
-            indices = numpy.arange(start, min(start + piece, part.count))
-            images[start : start + len(indices)] = torch.from_numpy(part.read(indices))
-        _resident = part, images, torch.from_numpy(part.labels).to(device)
-    return _resident[1:]
-
-
-def _copied(minibatches, device: torch.device) -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
-    """Minibatches read and pinned ahead by a thread, and copied while the device computes."""
-
-    def pinned():
+    def pinned() -> Iterator[tuple[torch.Tensor, torch.Tensor, int]]:
         for inputs, labels, count in _read(minibatches):
             yield (
                 torch.from_numpy(inputs).pin_memory(),

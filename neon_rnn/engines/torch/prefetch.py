@@ -1,21 +1,32 @@
 """Reading ahead in a thread, so that the next minibatch is ready when it is asked for."""
 
+from __future__ import annotations
+
 import queue
 import threading
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
+
+Item = TypeVar('Item')
 
 
-def prefetch(iterable, depth=2):
-    """Iterate `iterable` in a thread that stays up to `depth` items ahead.
+class _End(Exception):
+    """The iterable has no more items."""
 
-    An exception in `iterable` is raised here, in its place. When the consumer leaves (closes the generator, breaks out
-    of its loop, raises), the thread stops at its next item and is waited for; a generator as `iterable` is closed.
+
+def prefetch(iterable: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+    """Iterate over `iterable` in a thread that stays up to `depth` items ahead.
+
+    An exception of `iterable` is raised here, in its place. When the consumer leaves (closes the
+    generator, breaks out of its loop, raises), the thread stops at its next item and is waited for.
+    If `iterable` is a generator, it is closed.
 
     Parameters
     ----------
     iterable : iterable
-        Used in the thread only; reading HDF5 there is safe, h5py takes turns.
+        Used in the thread only. Reading HDF5 there is safe: h5py lets one thread in at a time.
     depth : int
-        Items held besides the one in use; bounds the memory.
+        Items held besides the one in use; limits the memory.
 
     Yields
     ------
@@ -23,29 +34,26 @@ def prefetch(iterable, depth=2):
     """
     if depth < 1:
         raise ValueError('depth is {}; at least 1 item has to be read ahead'.format(depth))
-    ready = queue.Queue(maxsize=depth)
+    ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
     stopped = threading.Event()
 
-    def put(message):
-        """Wait for room, but not for a consumer that has left."""
+    def put(item: Any, error: BaseException | None = None) -> bool:
+        """Wait for room; return False if the consumer has left."""
         while not stopped.is_set():
             try:
-                ready.put(message, timeout=0.1)
+                ready.put((item, error), timeout=0.1)
                 return True
             except queue.Full:
                 continue
         return False
 
-    def read():
+    def read() -> None:
         items = iter(iterable)
         try:
-            for item in items:
-                if not put((item, None)):
-                    break
-            else:
-                put((None, StopIteration()))
-        except BaseException as error:  # handed over to the consumer, whatever it is
-            put((None, error))
+            if all(put(item) for item in items):
+                put(None, _End())
+        except BaseException as error:  # every error is handed over to the consumer
+            put(None, error)
         finally:
             if hasattr(items, 'close'):
                 items.close()
@@ -55,7 +63,7 @@ def prefetch(iterable, depth=2):
     try:
         while True:
             item, error = ready.get()
-            if isinstance(error, StopIteration):
+            if isinstance(error, _End):
                 return
             if error is not None:
                 raise error

@@ -1,22 +1,28 @@
-"""SpatialRNN: recurrent networks sweep the blocks of a feature map, first its columns, then its rows.
+"""SpatialRNN: recurrent networks sweep the blocks of a feature map, column by column, row by row.
 
 After ReSeg (Visin et al., arXiv 1511.07053).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
+import numpy
 import torch
 
-from neon_rnn.engines.torch.layers.base import Layer, Weight
+from neon_rnn.engines.torch.layers.base import Layer, Shape, Weight
+from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
 from neon_rnn.support.errors import UsageError
 
 
 class SpatialRNN(Layer):
-    """Cut the map into blocks p_ij, sweep each column of blocks, then each row of what comes out.
+    """Cuts the map into blocks, sweeps each column of blocks, then each row of the result.
 
-    The vertical network reads the blocks of a column as a sequence, o_ij = f(o_i-1,j, p_ij), with the same weights for
-    every column; the horizontal one reads the rows of its output in the same way. A block is flattened as (C, block
-    row, block column). Each image starts from a zero state. The vertical weights are drawn first.
+    The vertical network reads the blocks p_ij of a column j as a sequence, o_ij = f(o_i-1,j, p_ij),
+    with the same weights for every column. The horizontal network reads the rows of its output in
+    the same way. A block is flattened as (C, block row, block column). Each image starts from a zero
+    state. The vertical weights come first, also in the order of random initial values.
 
     Parameters
     ----------
@@ -25,22 +31,29 @@ class SpatialRNN(Layer):
     block_shape : tuple of int
         (C, rows, columns) of a block; rows divide H, columns divide W.
     RNN : type
-        A recurrent layer of this engine, say `BiRNN`.
+        A recurrent layer of this engine, for example `BiRNN`.
     RNN_params : dict
         Passed to it: ``output_size``, ``init``, ``activation`` ...
-
-    Notes
-    -----
-    Input (batch, C, H, W), output (batch, F, H / rows, W / columns); F is 2 * output_size for a bidirectional network,
-    output_size for a one-directional one.
 
     Raises
     ------
     UsageError
-        The blocks do not divide the map, or the layer before makes another shape than `input_shape`.
+        The blocks do not divide the map, or the layer before has another shape than `input_shape`.
+
+    Notes
+    -----
+    Input (batch, C, H, W), output (batch, F, H / rows, W / columns). F is 2 * output_size for a
+    bidirectional network, output_size for a one-directional one.
     """
 
-    def __init__(self, input_shape, block_shape, RNN, RNN_params, name=None) -> None:
+    def __init__(
+        self,
+        input_shape: Shape,
+        block_shape: Shape,
+        RNN: type[RecurrentLayer],
+        RNN_params: dict[str, Any],
+        name: str | None = None,
+    ) -> None:
         super().__init__(name)
         self.input_shape, self.block_shape = tuple(input_shape), tuple(block_shape)
         channels, height, width = self.input_shape
@@ -55,7 +68,7 @@ class SpatialRNN(Layer):
         self.vertical = RNN(**RNN_params)
         self.horizontal = RNN(**RNN_params)
 
-    def configure(self, in_shape):
+    def configure(self, in_shape: Shape) -> Shape:
         if tuple(in_shape) != self.input_shape:
             raise UsageError(
                 'SpatialRNN was made for input {} but the layer before gives {}.'.format(
@@ -71,20 +84,21 @@ class SpatialRNN(Layer):
         self.out_shape = (depth, height // rows, width // columns)
         return self.out_shape
 
-    def draw(self, rng):
+    def make_parameters(self, rng: numpy.random.RandomState) -> None:
         self.vertical.allocate(rng)
         self.horizontal.allocate(rng)
 
-    def weights(self):
+    def weights(self) -> Iterator[Weight]:
         for name in ('vertical', 'horizontal'):
             for weight in getattr(self, name).weights():
-                yield Weight(name + '.' + weight.name, *weight[1:])
+                yield weight.below(name)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         batch, channels = x.shape[:2]
         _, rows, columns = self.block_shape
         down, across = self.out_shape[1:]
-        # (batch, down, I, across, J, C): the channels of one place lie together, as in a channels-last map
+        # (batch, down, rows, across, columns, C): the channels of one place lie together, as in a
+        # channels-last map.
         blocks = x.permute(0, 2, 3, 1).reshape(batch, down, rows, across, columns, channels)
         columns_of_blocks = blocks.transpose(0, 1).transpose(2, 3).reshape(down, batch * across, -1)
         swept = self.vertical.sweep(columns_of_blocks).reshape(down, batch, across, -1)

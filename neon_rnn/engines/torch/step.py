@@ -1,4 +1,4 @@
-"""What the training loop calls for every minibatch: train step, predict."""
+"""The calls of the training loop for every minibatch: train step, predict."""
 
 from __future__ import annotations
 
@@ -9,53 +9,17 @@ import numpy
 import torch
 
 from neon_rnn.engines.torch import backend, distributed
-from neon_rnn.engines.torch.fast.cuda_graph import StepGraph, recordable
+from neon_rnn.engines.torch.fast.cuda_graph import StepGraph, can_record
 from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.optimizer import GradientDescentMomentum
 from neon_rnn.support.errors import NeonRnnError
 
-
-def _images(model: Model, inputs) -> torch.Tensor:
-    """uint8 (batch, C*H*W) -> a float tensor (batch, C, H, W) on the device."""
-    active = backend.active()
-    tensor = (
-        torch.as_tensor(inputs).to(active.device, non_blocking=True).reshape(-1, *model.input_shape)
-    )
-    # on the CPU the first layers turn the pixels themselves
-    layout = (
-        torch.contiguous_format
-        if active.device.type == 'cpu' or tensor.dim() < 4
-        else torch.channels_last
-    )
-    return tensor.to(active.dtype, memory_format=layout)
-
-
-def _autocast():
-    active = backend.active()
-    return torch.autocast(active.device.type, torch.bfloat16, enabled=active.autocast)
-
-
-@contextlib.contextmanager
-def _enough_memory() -> Iterator[None]:
-    """Say what to do where memory runs out, of a GPU or of the machine."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(
-            error
-        ):
-            raise
-        active = backend.active()
-        raise NeonRnnError(
-            'not enough memory for minibatches of {} on {}; choose a smaller -z ({}).'.format(
-                active.batch_size, active.device, str(error).splitlines()[0]
-            )
-        ) from error
+Array = numpy.ndarray | torch.Tensor
 
 
 def train_step(
-    model: Model, inputs, labels, optimizer: GradientDescentMomentum, epoch: int
+    model: Model, inputs: Array, labels: Array, optimizer: GradientDescentMomentum, epoch: int
 ) -> torch.Tensor:
     """Train on one minibatch.
 
@@ -74,7 +38,7 @@ def train_step(
     Returns
     -------
     torch.Tensor
-        The cost, of the minibatch of all ranks, a scalar on the device: ``float()`` waits for it.
+        The cost of the minibatch of all ranks, a scalar on the device. ``float()`` waits for it.
 
     Raises
     ------
@@ -88,44 +52,51 @@ def train_step(
         torch.as_tensor(array).to(device, non_blocking=True) for array in (inputs, labels)
     )
 
-    def step(images, targets):
+    def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         return _step(model, images, targets, optimizer, epoch)
 
-    if recordable(model):
-        if model.graph is None or not optimizer.velocity:
-            # A new optimiser makes its velocities in its first step. Made while recording, every replay would zero them.
-            model.graph = StepGraph()
-        rate = optimizer.schedule.get_learning_rate(optimizer.learning_rate, epoch)
-        with _enough_memory():
-            return model.graph(
-                step,
-                images,
-                targets,
-                (rate, *(each.data_ptr() for each in optimizer.velocity.values())),
-            )
-    with distributed.together(), _enough_memory():
-        return step(images, targets)
+    if not can_record(model.layers):
+        with distributed.lost_rank_reported(), _lack_of_memory_reported():
+            return step(images, targets)
+    if model.graph is None or not optimizer.velocity:
+        # A new optimiser makes its velocities in its first step. If that step were recorded, every
+        # replay would set them to zero.
+        model.graph = StepGraph()
+    rate = optimizer.schedule.get_learning_rate(optimizer.learning_rate, epoch)
+    key = (rate, *(velocity.data_ptr() for velocity in optimizer.velocity.values()))
+    with _lack_of_memory_reported():
+        return model.graph(step, images, targets, key)
 
 
-def _step(model, images, targets, optimizer, epoch) -> torch.Tensor:
-    """The step itself, everything on the device already."""
+def _step(
+    model: Model,
+    images: torch.Tensor,
+    targets: torch.Tensor,
+    optimizer: GradientDescentMomentum,
+    epoch: int,
+) -> torch.Tensor:
+    """Train on one minibatch that is on the device already."""
+    assert model.cost is not None
     parameters = model.parameters
     for parameter in parameters:
         parameter.grad = None
     with _autocast():
-        y = model.parallel(_images(model, images))
+        y = model.data_parallel(_pixels(model, images))
     cost = model.cost(y.to(backend.active().dtype), targets.to(torch.int64))
     cost.backward()
     optimizer.optimize(parameters, epoch)
-    return distributed.total(cost.detach() / distributed.ranks())
+    return distributed.sum_over_ranks(cost.detach() / distributed.ranks())
 
 
 @torch.no_grad()
-def predict(model: Model, inputs) -> numpy.ndarray:
-    """Probabilities of any number of images, in inference mode; several ranks share the work, all get the result.
+def predict(model: Model, inputs: numpy.ndarray) -> numpy.ndarray:
+    """Compute the probabilities of any number of images, in inference mode.
+
+    Several ranks share the work; all get the result.
 
     Parameters
     ----------
+    model : Model
     inputs : array
         uint8 (n, C*H*W).
 
@@ -133,16 +104,53 @@ def predict(model: Model, inputs) -> numpy.ndarray:
     -------
     numpy.ndarray
         float32 (n, classes).
+
+    Raises
+    ------
+    NeonRnnError
+        Another rank has ended, or there is not enough memory.
     """
     model.layers.eval()
-    size = backend.active().batch_size
+    active = backend.active()
     each = -(-len(inputs) // distributed.ranks())
-    share = inputs[distributed.rank() * each : (distributed.rank() + 1) * each]
-    probabilities = torch.zeros(
-        each, features(model.layers.out_shape), device=backend.active().device
-    )
-    with _autocast(), distributed.together(), _enough_memory():
-        for first in range(0, len(share), size):
-            y = model.layers(_images(model, share[first : first + size]))
+    own = inputs[distributed.rank() * each : (distributed.rank() + 1) * each]
+    probabilities = torch.zeros(each, features(model.layers.out_shape), device=active.device)
+    with _autocast(), distributed.lost_rank_reported(), _lack_of_memory_reported():
+        for first in range(0, len(own), active.batch_size):
+            y = model.layers(_pixels(model, own[first : first + active.batch_size]))
             probabilities[first : first + len(y)] = y.flatten(1)
-        return distributed.gather(probabilities)[: len(inputs)].cpu().numpy()
+        return distributed.gather_rows(probabilities)[: len(inputs)].cpu().numpy()
+
+
+def _pixels(model: Model, images: Array) -> torch.Tensor:
+    """Turn uint8 (batch, C*H*W) into floats (batch, C, H, W) on the device."""
+    active = backend.active()
+    tensor = torch.as_tensor(images).to(active.device, non_blocking=True)
+    tensor = tensor.reshape(-1, *model.input_shape)
+    layout = torch.contiguous_format
+    if active.device.type != 'cpu' and tensor.dim() == 4:
+        layout = torch.channels_last  # on the CPU, the first layers change the layout
+    return tensor.to(active.dtype, memory_format=layout)
+
+
+def _autocast() -> torch.autocast:
+    """Return the context in which layers run: bfloat16 products if the precision asks for them."""
+    active = backend.active()
+    return torch.autocast(active.device.type, torch.bfloat16, enabled=active.autocast)
+
+
+@contextlib.contextmanager
+def _lack_of_memory_reported() -> Iterator[None]:
+    """Turn a lack of memory, of a GPU or of the machine, into an error that says what to do."""
+    try:
+        yield
+    except RuntimeError as error:
+        lacking = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        if not lacking:
+            raise
+        active = backend.active()
+        raise NeonRnnError(
+            'not enough memory for minibatches of {} on {}; choose a smaller -z ({}).'.format(
+                active.batch_size, active.device, str(error).splitlines()[0]
+            )
+        ) from error

@@ -1,8 +1,9 @@
-"""Weights and optimiser state, in and out, in neon's parameter structure (``docs/architecture.md``)."""
+"""Get and set weights and optimiser state in neon's parameter structure (docs/architecture.md)."""
 
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy
 import torch
@@ -13,12 +14,12 @@ from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.optimizer import GradientDescentMomentum
 
 
-def _packed(weight: Weight, tensors) -> numpy.ndarray:
-    """Tensors in PyTorch's layout -> an array of their own in neon's."""
+def _packed(weight: Weight, tensors: Iterable[torch.Tensor]) -> numpy.ndarray:
+    """Copy tensors in PyTorch's layout into an array in neon's."""
     return weight.pack([tensor.detach() for tensor in tensors]).contiguous().cpu().numpy().copy()
 
 
-def _unpack(weight: Weight, packed: numpy.ndarray, tensors) -> None:
+def _unpack(weight: Weight, packed: numpy.ndarray, tensors: Iterable[torch.Tensor]) -> None:
     """Write an array in neon's layout into tensors in PyTorch's."""
     with torch.no_grad():
         parts = weight.unpack(torch.from_numpy(numpy.ascontiguousarray(packed)))
@@ -26,25 +27,31 @@ def _unpack(weight: Weight, packed: numpy.ndarray, tensors) -> None:
             tensor.copy_(part)
 
 
-def _shapes(weights) -> dict[str, tuple[int, ...]]:
-    """Name -> shape in neon's layout."""
+def _shapes(weights: Iterable[Weight]) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape in neon's layout."""
     return {weight.name: tuple(weight.pack(weight.tensors).shape) for weight in weights}
 
 
 def get_weights(model: Model) -> collections.OrderedDict[str, numpy.ndarray]:
-    """Every parameter and running statistic, name -> array in neon's shape, of the backend's type (float32 or float64)."""
+    """Return every parameter and running statistic.
+
+    Returns
+    -------
+    collections.OrderedDict
+        Name -> array in neon's shape, float32 or float64 as the backend.
+    """
     return collections.OrderedDict(
         (weight.name, _packed(weight, weight.tensors)) for weight in model.weights
     )
 
 
-def set_weights(model: Model, weights) -> None:
+def set_weights(model: Model, weights: Mapping[str, numpy.ndarray]) -> None:
     """Put weights into a model of the same topology.
 
     Raises
     ------
     NeonRnnError
-        Names or shapes differ; nothing is changed then.
+        Names or shapes differ. Nothing is changed.
     """
     check_fit(_shapes(model.weights), weights)
     for weight in model.weights:
@@ -54,7 +61,13 @@ def set_weights(model: Model, weights) -> None:
 def get_optimizer_state(
     model: Model, optimizer: GradientDescentMomentum
 ) -> dict[str, list[numpy.ndarray]]:
-    """Name -> the state arrays (the velocity) of every trained parameter, in neon's shapes; empty before any step."""
+    """Return the velocity of every trained parameter.
+
+    Returns
+    -------
+    dict
+        Name -> list of one array in neon's shape; empty before the first step.
+    """
     if not optimizer.velocity:
         return {}
     return {
@@ -64,13 +77,18 @@ def get_optimizer_state(
     }
 
 
-def set_optimizer_state(model: Model, optimizer: GradientDescentMomentum, state) -> None:
-    """Put back what `get_optimizer_state` returned (in either engine).
+def set_optimizer_state(
+    model: Model,
+    optimizer: GradientDescentMomentum,
+    state: Mapping[str, Sequence[numpy.ndarray]],
+) -> None:
+    """Restore a state that `get_optimizer_state` of either engine returned.
 
     Raises
     ------
     NeonRnnError
-        A parameter's state is missing, is too much, or has another shape; nothing is changed then.
+        A parameter's state is missing, has another shape or belongs to no parameter. Nothing is
+        changed.
     """
     trained = [weight for weight in model.weights if weight.trained]
     if state:

@@ -1,4 +1,4 @@
-"""A training step as one CUDA graph: recorded once, then replayed without any work in Python."""
+"""A training step as a CUDA graph: recorded once, then replayed without any work in Python."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ from neon_rnn.engines.torch.layers.feedforward import Dropout
 
 Step = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
-#: Steps that run as usual before one is recorded: libraries choose their kernels and take their memory in them.
+#: Steps that run as usual before one is recorded. In them, libraries choose their kernels and take
+#: their memory.
 WARM_UP = 3
 
 
-def recordable(model) -> bool:
-    """Whether a step runs on a GPU, and always the same kernels on the same memory.
+def can_record(layers: torch.nn.Module) -> bool:
+    """Tell whether a training step of these layers runs the same GPU kernels every time.
 
-    Not with dropout, whose masks are drawn on the host, and not with several ranks.
+    It does not with dropout, whose masks are made on the host, or with several ranks.
     """
     if backend.active().device.type != 'cuda' or distributed.ranks() > 1:
         return False
-    return not any(isinstance(module, Dropout) for module in model.layers.modules())
+    return not any(isinstance(module, Dropout) for module in layers.modules())
 
 
 class StepGraph:
-    """Runs a training step, from `WARM_UP` steps on as a graph.
+    """Runs a training step; after `WARM_UP` steps as a graph.
 
-    A recorded graph holds the learning rate and the addresses of weights, velocities and images. The weights stay where
-    they are as long as the model lives; when one of the others changes, the step is recorded anew.
+    A recorded graph holds the learning rate and the addresses of weights, velocities and images. The
+    weights stay where they are as long as the model lives. When one of the others changes, the step
+    is recorded again.
     """
 
     def __init__(self) -> None:
@@ -40,20 +42,20 @@ class StepGraph:
     def __call__(
         self, step: Step, inputs: torch.Tensor, labels: torch.Tensor, key: tuple
     ) -> torch.Tensor:
-        """One step.
+        """Run one step.
 
         Parameters
         ----------
         step : callable
-            (inputs, labels) on the device -> the cost, a scalar on the device.
+            Takes (inputs, labels) on the device, returns the cost, a scalar on the device.
         inputs, labels : torch.Tensor
         key : tuple
-            What is fixed in a recorded step, beside the shape of `inputs`.
+            The values that are fixed in a recorded step, besides the shape of `inputs`.
 
         Returns
         -------
         torch.Tensor
-            The cost, which the next step leaves alone.
+            The cost; the next step does not change it.
         """
         if self.seen < WARM_UP:
             self.seen += 1
@@ -72,7 +74,7 @@ class StepGraph:
         return self.cost.clone()
 
     def _record(self, step: Step, inputs: torch.Tensor, labels: torch.Tensor) -> None:
-        """Record the step on buffers of its own; recording computes nothing."""
+        """Record the step on buffers of its own. Recording computes nothing."""
         self.inputs, self.labels = inputs.clone(), labels.clone()
         self.graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self.graph):

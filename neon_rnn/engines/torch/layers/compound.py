@@ -10,18 +10,27 @@ from neon_rnn.engines.torch.layers.feedforward import (
     Convolution,
     Linear,
 )
+from neon_rnn.engines.torch.layers.initializers import Initializer
+from neon_rnn.engines.torch.layers.transforms import Transform
 from neon_rnn.support.errors import UsageError
 
 
-def Affine(nout, init, bias=None, batch_norm=False, activation=None, name=None) -> list[Layer]:
-    """Linear, then bias or batch norm, then activation: neon's compound layer.
+def Affine(
+    nout: int,
+    init: Initializer,
+    bias: Initializer | None = None,
+    batch_norm: bool = False,
+    activation: Transform | None = None,
+    name: str | None = None,
+) -> list[Layer]:
+    """Return neon's compound layer: linear, then bias or batch norm, then activation.
 
     Parameters
     ----------
     nout : int
-        Features that come out.
+        Output features.
     init, bias : initialiser
-        Of W (nout, features in) and, where given, of the bias (nout, 1).
+        Of W (nout, input features) and, where given, of the bias (nout, 1).
     batch_norm : bool
     activation : transform, optional
 
@@ -35,24 +44,23 @@ def Affine(nout, init, bias=None, batch_norm=False, activation=None, name=None) 
     UsageError
         Both a bias and batch norm are asked for.
     """
-    return [
-        Linear(nout, init, name),
-        *_postfilter(Bias(bias) if bias is not None else None, batch_norm, activation),
-    ]
+    _check_bias(bias, batch_norm)
+    biases: list[Layer] = [] if bias is None else [Bias(bias)]
+    return [Linear(nout, init, name), *biases, *_norm_and_activation(batch_norm, activation)]
 
 
 def Conv(
-    fshape,
-    init,
-    strides=1,
-    padding=0,
-    dilation=1,
-    bias=None,
-    batch_norm=False,
-    activation=None,
-    name=None,
+    fshape: tuple[int, int, int],
+    init: Initializer,
+    strides: int | dict[str, int] = 1,
+    padding: int | dict[str, int] = 0,
+    dilation: int | dict[str, int] = 1,
+    bias: Initializer | None = None,
+    batch_norm: bool = False,
+    activation: Transform | None = None,
+    name: str | None = None,
 ) -> list[Layer]:
-    """Convolution with its bias or batch norm, then activation: neon's compound layer.
+    """Return neon's compound layer: convolution with its bias or batch norm, then activation.
 
     Parameters
     ----------
@@ -61,35 +69,35 @@ def Conv(
     init, bias : initialiser
         Of W (C * rows * columns, maps) and, where given, of the bias (maps, 1).
     strides, padding, dilation : int or dict
-        One number, or neon's keys: ``str_h`` and ``str_w``, ``pad_h`` and ``pad_w``, ``dil_h`` and ``dil_w``.
+        One number, or neon's keys: ``str_h`` and ``str_w``, ``pad_h`` and ``pad_w``, ``dil_h`` and
+        ``dil_w``.
     batch_norm : bool
     activation : transform, optional
 
     Returns
     -------
     list of Layer
-        Each counts one position in the names of the weights; the convolution's bias is part of it.
+        Each counts one position in the names of the weights. The bias is part of the convolution.
 
     Raises
     ------
     UsageError
         Both a bias and batch norm are asked for.
     """
+    _check_bias(bias, batch_norm)
     return [
         Convolution(fshape, strides or 1, padding or 0, dilation or 1, init, bias, name),
-        *_postfilter(None, batch_norm, activation, bias is not None),
+        *_norm_and_activation(batch_norm, activation),
     ]
 
 
-def _postfilter(
-    bias: Layer | None, batch_norm: bool, activation, biased: bool = False
-) -> list[Layer]:
-    """What follows the product in a compound layer."""
-    if batch_norm and (bias is not None or biased):
+def _check_bias(bias: Initializer | None, batch_norm: bool) -> None:
+    """Refuse a bias together with batch norm."""
+    if batch_norm and bias is not None:
         raise UsageError('a layer takes a bias or batch norm, not both (as in neon).')
-    layers: list[Layer | None] = [
-        bias,
-        BatchNorm() if batch_norm else None,
-        Activation(activation) if activation is not None else None,
-    ]
-    return [layer for layer in layers if layer is not None]
+
+
+def _norm_and_activation(batch_norm: bool, activation: Transform | None) -> list[Layer]:
+    """Return the last layers of a compound layer."""
+    layers: list[Layer] = [BatchNorm()] if batch_norm else []
+    return layers if activation is None else [*layers, Activation(activation)]

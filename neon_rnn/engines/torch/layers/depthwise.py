@@ -1,12 +1,19 @@
-"""What mobile networks need and neon lacks: depthwise convolution, padding as TensorFlow's, a clipped rectifier."""
+"""What mobile networks need and neon lacks.
+
+Depthwise convolution, padding as TensorFlow's, a clipped rectifier.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy
 import torch
 from torch.nn import functional
 
-from neon_rnn.engines.torch.layers.base import Layer, Weight, parameter
+from neon_rnn.engines.torch.layers.base import Layer, Shape, Weight, filters, parameter
 from neon_rnn.engines.torch.layers.feedforward import output_size
+from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Transform
 
 
@@ -17,65 +24,72 @@ class DepthwiseConvolution(Layer):
     ----------
     fshape : tuple of int
         (rows, columns).
-    strides, padding : int
     init : initialiser
         Of W (rows * columns, maps), the shape that neon gives to a convolution of one input map.
+    strides, padding : int
     """
 
-    def __init__(self, fshape, strides=1, padding=0, init=None, name=None) -> None:
+    def __init__(
+        self,
+        fshape: tuple[int, int],
+        init: Initializer,
+        strides: int = 1,
+        padding: int = 0,
+        name: str | None = None,
+    ) -> None:
         super().__init__(name)
-        self.fshape, self.strides, self.padding, self.init = tuple(fshape), strides, padding, init
+        self.rows, self.columns = fshape
+        self.strides, self.padding, self.init = strides, padding, init
 
-    def configure(self, in_shape):
+    def configure(self, in_shape: Shape) -> Shape:
         super().configure(in_shape)
-        sides = [
-            output_size(side, window, self.padding, self.strides)
-            for side, window in zip(in_shape[1:], self.fshape, strict=True)
-        ]
-        self.out_shape = (in_shape[0], *sides)
+        maps, height, width = in_shape
+        self.out_shape = (
+            maps,
+            output_size(height, self.rows, self.padding, self.strides),
+            output_size(width, self.columns, self.padding, self.strides),
+        )
         return self.out_shape
 
-    def draw(self, rng):
-        packed = self.init.draw(rng, (self.fshape[0] * self.fshape[1], self.in_shape[0]))
-        self.weight = parameter(packed.T.reshape(self.in_shape[0], 1, *self.fshape))
+    def make_parameters(self, rng: numpy.random.RandomState) -> None:
+        maps = self.in_shape[0]
+        packed = self.init.sample(rng, (self.rows * self.columns, maps))
+        self.weight = parameter(packed.T.reshape(maps, 1, self.rows, self.columns))
 
-    def weights(self):
-        shape = self.weight.shape
-        yield Weight(
-            'W',
-            (self.weight,),
-            lambda tensors: tensors[0].reshape(shape[0], -1).t(),
-            lambda packed: [packed.t().reshape(shape)],
-        )
+    def weights(self) -> Iterator[Weight]:
+        yield filters('W', self.weight)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.conv2d(
             x, self.weight, None, self.strides, self.padding, groups=self.in_shape[0]
         )
 
 
 class SamePadding(Layer):
-    """Zeros around a map so that a window of `size` moved by `strides` gives ceil(side / strides) positions.
+    """Zeros around a map: a window of `size` moved by `strides` has ceil(side / strides) positions.
 
-    As in TensorFlow an odd number of zeros puts the one more behind the map.
+    As in TensorFlow, the odd zero goes behind the map.
     """
 
-    def __init__(self, size: int, strides: int = 1, name=None) -> None:
+    def __init__(self, size: int, strides: int = 1, name: str | None = None) -> None:
         super().__init__(name)
         self.size, self.strides = size, strides
 
-    def configure(self, in_shape):
+    def configure(self, in_shape: Shape) -> Shape:
         super().configure(in_shape)
-        total = [
-            max((-(-side // self.strides) - 1) * self.strides + self.size - side, 0)
-            for side in in_shape[1:]
-        ]
-        (top, bottom), (left, right) = [(zeros // 2, zeros - zeros // 2) for zeros in total]
-        self.zeros = (left, right, top, bottom)
-        self.out_shape = (in_shape[0], in_shape[1] + total[0], in_shape[2] + total[1])
+        maps, height, width = in_shape
+        down, across = self._zeros(height), self._zeros(width)
+        left, top = across // 2, down // 2
+        self.zeros = (left, across - left, top, down - top)
+        self.out_shape = (maps, height + down, width + across)
         return self.out_shape
 
-    def forward(self, x):
+    def _zeros(self, side: int) -> int:
+        """Count the zeros that a side needs, before and behind it together."""
+        positions = -(-side // self.strides)
+        return max((positions - 1) * self.strides + self.size - side, 0)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return functional.pad(x, self.zeros)
 
 
@@ -85,8 +99,8 @@ class ClippedRectlin(Transform):
     def __init__(self, ceiling: float = 6, name: str | None = None) -> None:
         self.ceiling, self.name = ceiling, name
 
-    def __call__(self, x):
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
         return torch.clamp(x, 0, self.ceiling)
 
-    def derivative(self, y):
+    def derivative(self, y: torch.Tensor) -> torch.Tensor:
         return ((y > 0) & (y < self.ceiling)).to(y.dtype)

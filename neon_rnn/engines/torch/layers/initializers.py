@@ -1,27 +1,31 @@
-"""neon's initialisers: what each parameter is drawn from (neon/initializers/initializer.py).
+"""neon's initialisers: the distributions of the initial values (neon/initializers/initializer.py).
 
-Each `draw` returns float64; the layer stores it in the backend's precision, as neon does. Shapes are neon's.
+Each `sample` returns float64; the layer stores it in the backend's precision, as neon does. Shapes
+are neon's.
 """
 
 from __future__ import annotations
 
 import numpy
 
+Size = tuple[int, int]
+
 
 class Initializer:
-    """Base class: ``draw(rng, shape)`` returns a float64 array of neon's parameter shape."""
+    """Base class of the initialisers."""
 
-    def draw(self, rng: numpy.random.RandomState, shape: tuple[int, int]) -> numpy.ndarray:
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
+        """Return initial values, float64, of neon's parameter shape."""
         raise NotImplementedError
 
 
 class Constant(Initializer):
-    """Every element is `val`; draws nothing."""
+    """Every element is `val`; uses no random numbers."""
 
     def __init__(self, val: float = 0.0, name: str = 'constantInit') -> None:
         self.val, self.name = val, name
 
-    def draw(self, rng, shape):
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
         return numpy.full(shape, self.val, dtype=numpy.float64)
 
 
@@ -31,7 +35,7 @@ class Uniform(Initializer):
     def __init__(self, low: float = 0.0, high: float = 1.0, name: str = 'uniformInit') -> None:
         self.low, self.high, self.name = low, high, name
 
-    def draw(self, rng, shape):
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
         return rng.uniform(self.low, self.high, shape)
 
 
@@ -41,7 +45,7 @@ class Gaussian(Initializer):
     def __init__(self, loc: float = 0.0, scale: float = 1.0, name: str = 'gaussianInit') -> None:
         self.loc, self.scale, self.name = loc, scale, name
 
-    def draw(self, rng, shape):
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
         return rng.normal(self.loc, self.scale, shape)
 
 
@@ -51,18 +55,21 @@ class GlorotUniform(Initializer):
     def __init__(self, name: str = 'autouniformInit') -> None:
         self.name = name
 
-    def draw(self, rng, shape):
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
         k = numpy.sqrt(6.0 / (shape[0] + shape[1]))
         return rng.uniform(-k, k, shape)
 
 
 class Xavier(Initializer):
-    """Uniform on (-k, k), k = sqrt(3 / fan_in); fan_in is shape[0] if `local` (convolution), else shape[1]."""
+    """Uniform on (-k, k), k = sqrt(3 / fan_in).
+
+    fan_in is shape[0] if `local` (convolution), else shape[1].
+    """
 
     def __init__(self, local: bool = True, name: str = 'xavier') -> None:
         self.local, self.name = local, name
 
-    def draw(self, rng, shape):
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
         k = numpy.sqrt(3.0 / shape[0 if self.local else 1])
         return rng.uniform(-k, k, shape)
 
@@ -76,5 +83,5 @@ class Kaiming(Initializer):
     def __init__(self, local: bool = True, name: str = 'Kaiming') -> None:
         self.local, self.name = local, name
 
-    def draw(self, rng, shape):
+    def sample(self, rng: numpy.random.RandomState, shape: Size) -> numpy.ndarray:
         return rng.normal(0.0, numpy.sqrt(2.0 / shape[0 if self.local else 1]), shape)

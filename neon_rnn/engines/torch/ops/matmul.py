@@ -1,30 +1,32 @@
 """Matrix products and convolutions on the CPU through oneDNN.
 
-PyTorch hands float32 products to MKL, which on processors of other makers than Intel stays with AVX2; oneDNN uses the
-widest vectors that the processor has, and made twice the speed on an AMD EPYC with AVX-512 (docs/performance.md).
-PyTorch already hands bfloat16 products to oneDNN.
+PyTorch computes float32 products with MKL, which on processors that Intel did not make stays with
+AVX2. oneDNN uses the widest vectors that the processor has. It was twice as fast on an AMD EPYC with
+AVX-512 (docs/performance.md). bfloat16 products PyTorch already computes with oneDNN.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.nn import functional
 
 
 def _onednn_types() -> tuple[torch.dtype, ...]:
-    """What oneDNN multiplies here: nothing in builds without it, bfloat16 only on processors with AVX-512 and the like.
+    """Return the types that oneDNN multiplies here; the ordinary operators multiply the others.
 
-    The ordinary operators do the rest. `_linear_pointwise` is what torch.compile emits for a linear layer on the CPU.
+    None in builds without oneDNN; bfloat16 only on processors with AVX-512 or similar.
+    `_linear_pointwise` is the operator that torch.compile emits for a linear layer on the CPU.
     """
-    if not (
-        torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, '_linear_pointwise')
-    ):
+    if not torch.backends.mkldnn.is_available():
         return ()
-    return (
-        (torch.float32, torch.bfloat16)
-        if torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        else (torch.float32,)
-    )
+    if not hasattr(torch.ops.mkldnn, '_linear_pointwise'):
+        return ()
+    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return (torch.float32,)
+    return (torch.float32, torch.bfloat16)
 
 
 _ONEDNN_TYPES = _onednn_types()
@@ -35,7 +37,7 @@ def _by_onednn(x: torch.Tensor) -> bool:
 
 
 def matrix_dtype(x: torch.Tensor) -> torch.dtype:
-    """What `x` is multiplied in: bfloat16 under autocast, else its own type."""
+    """Return the type of products with `x`: bfloat16 under autocast, else its own type."""
     kind = x.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
@@ -46,7 +48,7 @@ def product(
     bias: torch.Tensor | None = None,
     add: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """x weight' + bias + add, without autograd.
+    """Compute x weight' + bias + add, without autograd.
 
     Parameters
     ----------
@@ -58,12 +60,16 @@ def product(
         (m,); not together with `add`.
     add : torch.Tensor, optional
         (n, m).
+
+    Returns
+    -------
+    torch.Tensor
+        (n, m).
     """
     if _by_onednn(x):
         if not weight.t().is_contiguous():
-            weight = (
-                weight.contiguous()
-            )  # rows with gaps would get oneDNN's reference code, hundreds of times slower
+            # For rows with gaps oneDNN has only its reference code, hundreds of times slower.
+            weight = weight.contiguous()
         if add is None:
             return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
         return torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
@@ -73,22 +79,27 @@ def product(
 
 
 def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """delta' x, without autograd: (n, m), (n, k) -> (m, k), both with rows of any distance."""
+    """Compute delta' x, without autograd: (n, m), (n, k) -> (m, k).
+
+    Both may have gaps between their rows.
+    """
     if delta.dtype == torch.bfloat16:
-        return torch.mm(delta.t(), x)  # reads both as they lie
+        return torch.mm(delta.t(), x)  # needs no copy of rows with gaps
     return product(delta.t(), x.contiguous().t())
 
 
 class _Linear(torch.autograd.Function):
-    """y = x W' + b, with the products of both passes by `product`."""
+    """y = x W' + b; the products of both passes are those of `product`."""
 
     @staticmethod
-    def forward(ctx, x, weight, bias):
+    def forward(
+        ctx: Any, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
         ctx.save_for_backward(x, weight)
         return product(x, weight, bias)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()
         return (
@@ -99,7 +110,7 @@ class _Linear(torch.autograd.Function):
 
 
 def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = None) -> torch.Tensor:
-    """``functional.linear`` with the fastest product that there is.
+    """Compute ``functional.linear`` with the fastest product available.
 
     Parameters
     ----------
@@ -122,9 +133,17 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
 
 
 def convolution_relu(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, strides, padding, dilation
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
 ) -> torch.Tensor:
-    """max(x * weight + bias, 0), without autograd; arguments as those of ``functional.conv2d``."""
+    """Compute max(x * weight + bias, 0), without autograd.
+
+    Arguments as those of ``functional.conv2d``.
+    """
     if bias is not None:
         bias = bias.to(x.dtype)
     if _by_onednn(x):

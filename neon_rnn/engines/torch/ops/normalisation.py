@@ -1,12 +1,14 @@
-"""The arithmetic of batch norm: statistics over a minibatch, on all ranks, and both passes.
+"""The arithmetic of batch norm: statistics of a minibatch on all ranks, forward and backward pass.
 
-PyTorch's own kernel for channels-last maps on the CPU adds up thousands of float32 numbers one by one, which costs two
-of the seven digits. Here the sums are of many short columns, joined afterwards.
+PyTorch's own kernel for channels-last maps on the CPU adds up thousands of float32 numbers one by
+one, which costs two of the seven digits. Here the sums are of many short columns, joined
+afterwards.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 
@@ -14,14 +16,14 @@ from neon_rnn.engines.torch import distributed
 
 
 def statistics(pieces: Iterable[torch.Tensor], count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and biased variance of each feature map over all pieces and ranks.
+    """Compute mean and biased variance of each feature map over all pieces and ranks.
 
     Parameters
     ----------
     pieces : iterable of torch.Tensor
-        (n, C, ...) each; each is read once, when it comes.
+        (n, C, ...) each. Each is read once, when it comes.
     count : int
-        Values a feature map in all of them, on all ranks.
+        Values of a feature map in all pieces, on all ranks.
 
     Returns
     -------
@@ -32,26 +34,29 @@ def statistics(pieces: Iterable[torch.Tensor], count: int) -> tuple[torch.Tensor
     for piece in pieces:
         maps = piece.shape[1]
         columns = _columns(piece)
-        # Given running statistics in float32 (which a momentum of 0 leaves alone), PyTorch does not round those of
-        # bfloat16 to three digits.
-        running = (
-            columns.new_zeros(columns.shape[1], dtype=torch.float32)
-            if columns.dtype == torch.bfloat16
-            else None
-        )
+        running = None
+        if columns.dtype == torch.bfloat16:
+            # Given running statistics in float32, PyTorch does not round those of bfloat16 to three
+            # digits. The momentum of 0 leaves the running statistics alone.
+            running = columns.new_zeros(columns.shape[1], dtype=torch.float32)
         each_mean, each_variance = torch.batch_norm_update_stats(columns, running, running, 0.0)
         means.append(each_mean.reshape(-1, maps))
         variances.append(each_variance.reshape(-1, maps))
         size = piece.numel() // each_mean.numel()
         weights.append(torch.full_like(means[-1][:, :1], size / count))
-    # Chan, Golub and LeVeque (1979): how mean and variance of parts make those of the whole
+    # Chan, Golub and LeVeque (1979): mean and variance of the whole from those of its parts.
     weight, each_mean, each_variance = torch.cat(weights), torch.cat(means), torch.cat(variances)
-    mean = distributed.total((weight * each_mean).sum(0))
-    return mean, distributed.total((weight * (each_variance + (each_mean - mean) ** 2)).sum(0))
+    mean = distributed.sum_over_ranks((weight * each_mean).sum(0))
+    return mean, distributed.sum_over_ranks(
+        (weight * (each_variance + (each_mean - mean) ** 2)).sum(0)
+    )
 
 
 def _columns(piece: torch.Tensor) -> torch.Tensor:
-    """A map in short columns: (n, C, H, W) as (1, n * C, H, W); where channels are last, as (n * H, W * C, 1, 1)."""
+    """View a map as short columns.
+
+    (n, C, H, W) becomes (1, n * C, H, W); with channels last, (n * H, W * C, 1, 1).
+    """
     if piece.dim() == 4 and piece.is_contiguous():
         return piece.flatten(0, 1)[None]
     if piece.dim() == 4 and piece.is_contiguous(memory_format=torch.channels_last):
@@ -61,43 +66,75 @@ def _columns(piece: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def update_running(running: torch.Tensor, batch: torch.Tensor, rho: float) -> None:
-    """running = rho * running + (1 - rho) * batch, in place: neon's running mean and variance, (C,)."""
+    """Set neon's running mean or variance (C,) to rho * running + (1 - rho) * batch, in place."""
     running.mul_(rho).add_(batch, alpha=1 - rho)
 
 
-def by_map(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """(C,) -> (1, C, 1, ...), to go with (n, C, ...)."""
+def per_map(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Shape one value for each feature map, (C,), as (1, C, 1, ...) for a tensor (n, C, ...)."""
     return values.reshape(1, -1, *[1] * (like.dim() - 2))
 
 
-def scaled(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """x * scale + shift by feature map, in the type of `x`."""
-    return torch.addcmul(by_map(shift, x), x, by_map(scale, x)).to(x.dtype)
+def scale_and_shift(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Compute x * scale + shift for each feature map, in the type of `x`."""
+    return torch.addcmul(per_map(shift, x), x, per_map(scale, x)).to(x.dtype)
+
+
+def scale_and_join(
+    parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """Join parts (n, C, H, W) into one channels-last tensor, each feature map scaled and shifted."""
+    first = parts[0]
+    whole = torch.empty(
+        (sum(map(len, parts)), *first.shape[1:]),
+        dtype=first.dtype,
+        device=first.device,
+        memory_format=torch.channels_last,
+    )
+    scale, shift = per_map(scale, first), per_map(shift, first)
+    for part, place in zip(parts, whole.split(len(first)), strict=True):
+        # Written in place only in the parts' own type. Into another type, PyTorch needs twenty
+        # times as long.
+        operands = shift, part.to(scale.dtype), scale
+        if place.dtype == scale.dtype:
+            torch.addcmul(*operands, out=place)
+        else:
+            place.copy_(torch.addcmul(*operands))
+    return whole
 
 
 class Normalise(torch.autograd.Function):
-    """gamma (x - mean) / sqrt(variance + eps) + beta; mean and variance are those of `x` on all ranks."""
+    """gamma (x - mean) / sqrt(variance + eps) + beta, with the statistics of `x` on all ranks."""
 
     @staticmethod
-    def forward(ctx, x, gamma, beta, mean, variance, eps, count):
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        gamma: torch.Tensor,
+        beta: torch.Tensor,
+        mean: torch.Tensor,
+        variance: torch.Tensor,
+        eps: float,
+        count: int,
+    ) -> torch.Tensor:
         inverse = torch.rsqrt(variance + eps)
         ctx.save_for_backward(x, gamma, mean, inverse)
         ctx.count = count
         scale = gamma * inverse
-        return scaled(x, scale, beta - mean * scale)
+        return scale_and_shift(x, scale, beta - mean * scale)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, gamma, mean, inverse = ctx.saved_tensors
         dtype = gamma.dtype
         error = gradient.to(dtype)
         others = [dimension for dimension in range(x.dim()) if dimension != 1]
-        centred = x.to(dtype) - by_map(mean, x)
+        centred = x.to(dtype) - per_map(mean, x)
         of_beta = error.sum(others)
         of_gamma = (centred * error).sum(others) * inverse
-        total_beta, total_gamma = distributed.total(torch.stack([of_beta, of_gamma]))
+        total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
         scale = gamma * inverse
-        of_x = error * by_map(scale, x)
-        of_x.sub_(by_map(scale * total_beta / ctx.count, x))
-        of_x.addcmul_(centred, by_map(scale * inverse * total_gamma / ctx.count, x), value=-1)
+        of_x = error * per_map(scale, x)
+        of_x.sub_(per_map(scale * total_beta / ctx.count, x))
+        of_x.addcmul_(centred, per_map(scale * inverse * total_gamma / ctx.count, x), value=-1)
         return of_x.to(x.dtype), of_gamma, of_beta, None, None, None, None

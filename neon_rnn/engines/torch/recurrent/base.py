@@ -1,33 +1,41 @@
-"""What neon's recurrent layers share (neon/layers/recurrent.py): shapes, drawing, saving, the products of the input.
+"""What neon's recurrent layers share (neon/layers/recurrent.py).
 
-Inside the layer a sequence is a tensor (steps, batch, features), read in one piece: one product makes every step's
-input, then one product a step makes the recurrence. A directed axis of length D (1, or 2 for the Bi layers: forward,
-backward) runs through weights (D, gates * units, ...) and outputs (steps, batch, D, units).
+Inside the layer, a sequence is a tensor (steps, batch, features). One product computes the input of
+every step; then one product for each step computes the recurrence. The directions have an axis of
+length D (1, or 2 for the Bi layers: forward, backward): weights are (D, gates * units, ...), outputs
+(steps, batch, D, units).
 
-Weights are drawn and saved as neon does: input weights, recurrent weights, biases, each forward before backward, gate
-by gate; biases start at 0. A sequence starts from a zero state: state is never carried from one minibatch to the next.
+Initial values are random in neon's order, and weights are saved in the same order: input weights,
+recurrent weights, biases; in each, forward before backward, gate by gate. Biases start at 0. A
+sequence starts from a zero state: no state is carried from one minibatch to the next.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import numpy
 import torch
 
-from neon_rnn.engines.torch.layers.base import Layer, Weight, parameter
-from neon_rnn.engines.torch.layers.transforms import Identity
+from neon_rnn.engines.torch.layers.base import Layer, Shape, Weight, concatenated, parameter
+from neon_rnn.engines.torch.layers.initializers import Initializer
+from neon_rnn.engines.torch.layers.transforms import Identity, Transform
 from neon_rnn.engines.torch.ops.matmul import linear
 from neon_rnn.support.errors import UsageError
 
+#: Both have the methods that a change of the order of features needs.
+_Array = TypeVar('_Array', numpy.ndarray, torch.Tensor)
+
 
 def visits(steps: int, direction: int) -> range:
-    """The steps in the order in which a direction visits them: 0 forward, 1 backward."""
+    """Return the steps in the order of a direction: 0 is forward, 1 is backward."""
     return range(steps) if direction == 0 else range(steps - 1, -1, -1)
 
 
 class RecurrentLayer(Layer):
-    """What the recurrent layers share: shapes, drawing, saving.
+    """Base class of the recurrent layers.
 
     Parameters
     ----------
@@ -38,96 +46,117 @@ class RecurrentLayer(Layer):
     activation : transform
         Default: none (`Identity`).
     reset_cells : bool
-        neon's switch between starting from zero and carrying the state on; only the former exists here, so a layer that
-        stands on its own in a model has to say ``reset_cells=True``. SpatialRNN always starts from zero.
+        neon's choice between a zero state at the start and a state that is carried on. Only the
+        former exists here, so a layer that stands on its own in a model has to say
+        ``reset_cells=True``. SpatialRNN always starts from zero.
+
+    Attributes
+    ----------
+    block : tuple of int, optional
+        (channels, places) of a block of SpatialRNN. The features of a step then come place by
+        place, while neon saves their weights channel by channel.
     """
 
     directions = 1
     gates = 1
-    #: (channels, places): the features of a step come place by place, their weights are saved channel by channel.
     block: tuple[int, int] | None = None
 
     def __init__(
-        self, output_size, init, init_inner=None, activation=None, reset_cells=False, name=None
+        self,
+        output_size: int,
+        init: Initializer,
+        init_inner: Initializer | None = None,
+        activation: Transform | None = None,
+        reset_cells: bool = False,
+        name: str | None = None,
     ) -> None:
         super().__init__(name)
-        self.units, self.init, self.init_inner = output_size, init, init_inner
+        self.units, self.init, self.init_inner = output_size, init, init_inner or init
         self.activation = activation or Identity()
         self.reset_cells = reset_cells
 
     @property
     def output_features(self) -> int:
-        """Features of one step of the output: forward units, then backward units."""
+        """Return the features of one step of the output: forward units, then backward units."""
         return self.directions * self.units
 
-    def configure(self, in_shape):
+    def configure(self, in_shape: Shape) -> Shape:
         super().configure(in_shape)
         self.features = math.prod(in_shape[:-1])
         self.out_shape = (self.output_features, in_shape[-1])
         return self.out_shape
 
-    def draw(self, rng):
-        self.input = parameter(
-            self._transposed(self._draw_gates(rng, self.init, self.features), self.block)
-        )
-        self.recurrent = parameter(self._draw_gates(rng, self.init_inner or self.init, self.units))
+    def make_parameters(self, rng: numpy.random.RandomState) -> None:
+        by_channel = self._sample_gates(rng, self.init, self.features)
+        self.input = parameter(self._by_place(by_channel))
+        self.recurrent = parameter(self._sample_gates(rng, self.init_inner, self.units))
         self.bias = parameter(numpy.zeros((self.directions, self.gates * self.units)))
 
-    def _draw_gates(self, rng, init, size):
-        """(directions, gates * units, size), each gate of each direction drawn on its own."""
-        return numpy.stack(
-            [
-                numpy.concatenate([init.draw(rng, (self.units, size)) for _ in range(self.gates)])
-                for _ in range(self.directions)
-            ]
+    def _sample_gates(
+        self, rng: numpy.random.RandomState, init: Initializer, size: int
+    ) -> numpy.ndarray:
+        """Return weights (D, gates * units, size); each gate of each direction is one sample."""
+        samples = [
+            init.sample(rng, (self.units, size)) for _ in range(self.directions * self.gates)
+        ]
+        return numpy.concatenate(samples).reshape(self.directions, -1, size)
+
+    def _by_place(self, weight: _Array) -> _Array:
+        """Reorder the features of input weights (D, gates * units, features).
+
+        From channel by channel, as neon has them, to place by place.
+        """
+        return weight if self.block is None else _swap(weight, *self.block)
+
+    def _by_channel(self, weight: _Array) -> _Array:
+        """Undo `_by_place`."""
+        return weight if self.block is None else _swap(weight, *self.block[::-1])
+
+    def weights(self) -> Iterator[Weight]:
+        whole = concatenated(
+            'W', (self.input, self.recurrent, self.bias), columns=self.gates * self.units
         )
 
-    @staticmethod
-    def _transposed(weight, block):
-        """Input weights (D, gates * units, features), the features turned from the order `block` to the other one."""
-        return (
-            weight.reshape(*weight.shape[:2], *block).swapaxes(2, 3).reshape(weight.shape)
-            if block
-            else weight
-        )
+        def pack(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+            input_weights, *others = parts
+            return whole.pack([self._by_channel(input_weights), *others])
 
-    def weights(self):
-        tensors = (self.input, self.recurrent, self.bias)
+        def unpack(packed: torch.Tensor) -> Sequence[torch.Tensor]:
+            input_weights, *others = whole.unpack(packed)
+            return [self._by_place(input_weights), *others]
 
-        def pack(parts):
-            first, *rest = parts
-            parts = [self._transposed(first, self.block and self.block[::-1]), *rest]
-            return torch.cat([part.reshape(-1) for part in parts]).reshape(
-                -1, self.gates * self.units
-            )
+        yield whole._replace(pack=pack, unpack=unpack)
 
-        def unpack(packed):
-            pieces = packed.reshape(-1).split([tensor.numel() for tensor in tensors])
-            first, *rest = (
-                piece.reshape(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)
-            )
-            return [self._transposed(first, self.block), *rest]
-
-        yield Weight('W', tensors, pack, unpack)
-
-    def input_products(self, x, bias=True):
-        """W x + b of every step and direction: (steps, batch, directions, gates * units)."""
+    def input_products(self, x: torch.Tensor, bias: bool = True) -> torch.Tensor:
+        """Return W x + b of every step and direction: (steps, batch, D, gates * units)."""
         products = linear(x, self.input.flatten(0, 1), self.bias.flatten() if bias else None)
         return products.unflatten(-1, (self.directions, -1))
 
     def states(self, x: torch.Tensor) -> torch.Tensor:
-        """(steps, batch, features) -> the hidden states (steps, batch, directions, units)."""
+        """Return the hidden states (steps, batch, D, units) of (steps, batch, features)."""
         raise NotImplementedError
 
     def sweep(self, x: torch.Tensor) -> torch.Tensor:
-        """(steps, batch, features) -> (steps, batch, output features), from a zero state."""
+        """Compute (steps, batch, features) -> (steps, batch, D * units), from a zero state."""
         return self.states(x).flatten(2)
 
-    def forward(self, x):
-        """(batch, features, steps) -> (batch, output features, steps)."""
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Compute (batch, features, steps) -> (batch, D * units, steps).
+
+        Raises
+        ------
+        UsageError
+            The layer was made without ``reset_cells=True``.
+        """
         if not self.reset_cells:
             raise UsageError(
                 '{}: the torch engine never carries state between minibatches; pass reset_cells=True, as '
                 'the neon engine then does the same.'.format(self.name)
             )
         return self.sweep(x.flatten(1, -2).permute(2, 0, 1)).permute(1, 2, 0)
+
+
+def _swap(weight: _Array, first: int, second: int) -> _Array:
+    """Turn features in the order (first, second) into the order (second, first)."""
+    apart = weight.reshape(*weight.shape[:2], first, second)
+    return apart.swapaxes(2, 3).reshape(weight.shape)

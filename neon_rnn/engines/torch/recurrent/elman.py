@@ -1,26 +1,43 @@
-"""Elman networks: one direction, two, and two with batch norm of the input products (neon/layers/recurrent.py)."""
+"""Elman networks: one direction, two, and two with batch norm (neon/layers/recurrent.py)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy
 import torch
 
 from neon_rnn.engines.torch import distributed
-from neon_rnn.engines.torch.layers.base import column, parameter, statistic
+from neon_rnn.engines.torch.layers.base import Weight, column, parameter, statistic
+from neon_rnn.engines.torch.layers.transforms import Transform
 from neon_rnn.engines.torch.ops.matmul import product, weight_gradient
-from neon_rnn.engines.torch.ops.normalisation import Normalise, scaled, statistics, update_running
+from neon_rnn.engines.torch.ops.normalisation import (
+    Normalise,
+    scale_and_shift,
+    statistics,
+    update_running,
+)
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 
 
 class _ElmanSweep(torch.autograd.Function):
     """h_t = f(x_t + R h_t-1) in every direction; x holds the input products and biases.
 
-    Written out because autograd would store and add up one gradient of R for every step, and because neon's `BiBNRNN`
-    `wraps`: the error that leaves the first step of a sweep is added to the last step's.
+    x and h are (steps, batch, D, units), R is (D, units, units). The backward pass is written out
+    because autograd would store and add up one gradient of R for every step. It also serves neon's
+    `BiBNRNN`, which `wraps`: the error that leaves the first step of a sweep is added to the error
+    of the last step.
     """
 
     @staticmethod
-    def forward(ctx, x, recurrent, activation, wraps=False):
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        recurrent: torch.Tensor,
+        activation: Transform,
+        wraps: bool = False,
+    ) -> torch.Tensor:
         recurrent = recurrent.to(x.dtype)
         h = torch.empty_like(x)
         for direction, weight in enumerate(recurrent):
@@ -36,30 +53,30 @@ class _ElmanSweep(torch.autograd.Function):
         return h
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         h, recurrent = ctx.saved_tensors
         steps, _, directions, _ = h.shape
         slope = ctx.activation.derivative(h)
         delta = torch.empty_like(h)
         for direction, weight in enumerate(recurrent):
-            later = None
-            for step in reversed(visits(steps, direction)):
+            backwards = visits(steps, direction)[::-1]
+            later: torch.Tensor | None = None
+            for step in backwards:
                 error = gradient[step, :, direction].contiguous()
                 if later is not None:
                     error = product(later, weight.t(), add=error)
                 later = error * slope[step, :, direction]
                 delta[step, :, direction] = later
             if ctx.wraps:
-                delta[visits(steps, direction)[-1], :, direction] += product(later, weight.t())
+                assert later is not None
+                delta[backwards[0], :, direction] += product(later, weight.t())
         gradient_recurrent = torch.zeros_like(recurrent)
         for direction in range(directions if steps > 1 else 0):
-            first, second = (
-                (slice(1, None), slice(None, -1))
-                if direction == 0
-                else (slice(None, -1), slice(1, None))
-            )
+            after, before = slice(1, None), slice(None, -1)
+            if direction == 1:
+                after, before = before, after
             gradient_recurrent[direction] = weight_gradient(
-                delta[first, :, direction].flatten(0, 1), h[second, :, direction].flatten(0, 1)
+                delta[after, :, direction].flatten(0, 1), h[before, :, direction].flatten(0, 1)
             )
         return delta, gradient_recurrent, None, None
 
@@ -67,12 +84,12 @@ class _ElmanSweep(torch.autograd.Function):
 class Recurrent(RecurrentLayer):
     """Elman network: h_t = f(W x_t + R h_t-1 + b)."""
 
-    def states(self, x):
+    def states(self, x: torch.Tensor) -> torch.Tensor:
         return _ElmanSweep.apply(self.input_products(x), self.recurrent, self.activation)
 
 
 class BiRNN(Recurrent):
-    """Two Elman networks, one a direction; the published cell."""
+    """Two Elman networks, one for each direction; the published cell."""
 
     directions = 2
 
@@ -80,27 +97,34 @@ class BiRNN(Recurrent):
 class BiBNRNN(BiRNN):
     """BiRNN with batch norm of the input products over batch and steps (neon's ``BiBNRNN``).
 
-    Three faults of neon 2.6.0 (recurrent.py, measured alike on its cpu and mkl backends) are part of its results, hence
-    of these: beta and gamma never receive their gradients (`set_deltas` replaces the buffers that the optimiser reads);
-    the biases receive zero (their gradient is summed after the batch norm's backward pass); and the error wraps around
-    from the first step of a sweep to its last. So only weight decay moves beta, gamma and the biases.
+    Three faults of neon 2.6.0 (recurrent.py; its cpu and mkl backends agree) are part of its
+    results, so they are here too:
+
+    - beta and gamma never receive their gradients: `set_deltas` replaces the buffers that the
+      optimiser reads.
+    - The biases receive zero: their gradient is summed after the batch norm's backward pass.
+    - The error wraps around from the first step of a sweep to its last.
+
+    So only weight decay moves beta, gamma and the biases.
     """
 
+    gmean: torch.Tensor
+    gvar: torch.Tensor
     rho, eps = 0.9, 1e-3
 
-    def draw(self, rng):
-        super().draw(rng)
+    def make_parameters(self, rng: numpy.random.RandomState) -> None:
+        super().make_parameters(rng)
         self.beta = parameter(numpy.zeros(self.output_features))
         self.gamma = parameter(numpy.ones(self.output_features))
         self.register_buffer('gmean', statistic(self.output_features))
         self.register_buffer('gvar', statistic(self.output_features))
 
-    def weights(self):
+    def weights(self) -> Iterator[Weight]:
         yield from super().weights()
         for name in ('beta', 'gamma', 'gmean', 'gvar'):
             yield column(name, getattr(self, name))
 
-    def states(self, x):
+    def states(self, x: torch.Tensor) -> torch.Tensor:
         products = self.input_products(x, bias=False)
         shape = products.shape
         products = products.flatten(2).flatten(0, 1)
@@ -113,6 +137,6 @@ class BiBNRNN(BiRNN):
             normal = Normalise.apply(products, gamma, beta, mean, variance, self.eps, count)
         else:
             scale = gamma * torch.rsqrt(self.gvar + self.eps)
-            normal = scaled(products, scale, beta - self.gmean * scale)
+            normal = scale_and_shift(products, scale, beta - self.gmean * scale)
         products = normal.reshape(shape) + self.bias.detach().to(normal.dtype)
         return _ElmanSweep.apply(products, self.recurrent, self.activation, True)

@@ -1,20 +1,28 @@
-"""Cells with gates: LSTM and GRU, in one direction and in two; neon has no bidirectional GRU (neon/layers/recurrent.py)."""
+"""Cells with gates: LSTM and GRU, in one direction and in two (neon/layers/recurrent.py).
+
+neon has no bidirectional GRU.
+"""
 
 from __future__ import annotations
 
 import torch
 
+from neon_rnn.engines.torch.layers.initializers import Initializer
+from neon_rnn.engines.torch.layers.transforms import Transform
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 from neon_rnn.support.errors import UsageError
 
+#: The hidden state first, each (batch, units).
+State = tuple[torch.Tensor, ...]
+
 
 class GatedLayer(RecurrentLayer):
-    """A cell with gates: `step` makes the next state from the products of one step.
+    """A cell with gates: `step` computes the next state from the products of one step.
 
     Parameters
     ----------
     activation, gate_activation : transform
-        Both are needed; the rest as for `RecurrentLayer`.
+        Both are required. The other parameters are those of `RecurrentLayer`.
 
     Raises
     ------
@@ -22,25 +30,27 @@ class GatedLayer(RecurrentLayer):
         One of them is missing.
     """
 
+    state_size = 1
+
     def __init__(
         self,
-        output_size,
-        init,
-        init_inner=None,
-        activation=None,
-        gate_activation=None,
-        reset_cells=False,
-        name=None,
+        output_size: int,
+        init: Initializer,
+        init_inner: Initializer | None = None,
+        activation: Transform | None = None,
+        gate_activation: Transform | None = None,
+        reset_cells: bool = False,
+        name: str | None = None,
     ) -> None:
         super().__init__(output_size, init, init_inner, activation, reset_cells, name)
         if activation is None or gate_activation is None:
             raise UsageError(
                 '{} needs activation and gate_activation (as in neon).'.format(type(self).__name__)
             )
-        self.gate_activation = gate_activation
+        self.gate_activation: Transform = gate_activation
 
-    def step(self, products, recurrent, state):
-        """One step of one direction.
+    def step(self, products: torch.Tensor, recurrent: torch.Tensor, state: State) -> State:
+        """Compute one step of one direction.
 
         Parameters
         ----------
@@ -58,14 +68,12 @@ class GatedLayer(RecurrentLayer):
         """
         raise NotImplementedError
 
-    state_size = 1
-
-    def states(self, x):
+    def states(self, x: torch.Tensor) -> torch.Tensor:
         products = self.input_products(x)
         steps, batch = x.shape[:2]
         swept = []
         for direction in range(self.directions):
-            state = (products.new_zeros(batch, self.units),) * self.state_size
+            state: State = (products.new_zeros(batch, self.units),) * self.state_size
             hidden = [products] * steps
             for step in visits(steps, direction):
                 state = self.step(products[step, :, direction], self.recurrent[direction], state)
@@ -83,7 +91,7 @@ class LSTM(GatedLayer):
     gates = 4
     state_size = 2
 
-    def step(self, products, recurrent, state):
+    def step(self, products: torch.Tensor, recurrent: torch.Tensor, state: State) -> State:
         h, c = state
         total = torch.addmm(products, h, recurrent.t())
         input_gate, forget_gate, output_gate = self.gate_activation(
@@ -94,20 +102,21 @@ class LSTM(GatedLayer):
 
 
 class BiLSTM(LSTM):
-    """Two LSTMs, one a direction."""
+    """Two LSTMs, one for each direction."""
 
     directions = 2
 
 
 class GRU(GatedLayer):
-    """Gated recurrent unit (Cho et al., arXiv 1406.1078); gates in neon's order: reset, update, candidate.
+    """Gated recurrent unit (Cho et al., arXiv 1406.1078).
 
+    Gates in neon's order: reset r, update z, candidate.
     h_t = (1 - z) h_t-1 + z f(W x + R (r * h_t-1) + b).
     """
 
     gates = 3
 
-    def step(self, products, recurrent, state):
+    def step(self, products: torch.Tensor, recurrent: torch.Tensor, state: State) -> State:
         (h,) = state
         split = 2 * self.units
         reset, update = self.gate_activation(
@@ -120,6 +129,6 @@ class GRU(GatedLayer):
 
 
 class BiGRU(GRU):
-    """Two GRUs, one a direction, drawn and saved in the pattern of neon's other Bi layers."""
+    """Two GRUs, one for each direction; weights in the order of neon's other Bi layers."""
 
     directions = 2

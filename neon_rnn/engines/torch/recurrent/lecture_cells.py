@@ -1,72 +1,77 @@
-"""Recurrent cells that the lecture treats and neon does not have: Jordan, deep transition, deep output, stacked.
+"""Recurrent cells of the lecture that neon does not have: Jordan, deep transition, deep output.
 
-All are bidirectional, like the published cell, and conventions are those of `neon_rnn.engines.torch.recurrent`. f is
-the activation; W, R, b are drawn and saved as a BiRNN's, and what comes beside them after those.
+Also two layers stacked. All are bidirectional, like the published cell, and follow the conventions
+of `recurrent.base`. f is the activation. W, R and b are a BiRNN's; further parameters come after
+them, also in the order of random initial values.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy
 import torch
 
-from neon_rnn.engines.torch.layers.base import Weight, parameter
+from neon_rnn.engines.torch.layers.base import Shape, Weight, concatenated, parameter
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 from neon_rnn.engines.torch.recurrent.elman import BiRNN
 
 
-class _TwoProducts(BiRNN):
-    """A BiRNN with a second product, V (units, units) and c (units) of each direction; saved as ``V``, V before c."""
+class _SecondProduct(BiRNN):
+    """A BiRNN with a second product in each direction, V (units, units) and c (units).
 
-    def draw(self, rng):
-        super().draw(rng)
-        self.second = parameter(
-            numpy.stack(
-                [
-                    (self.init_inner or self.init).draw(rng, (self.units, self.units))
-                    for _ in range(self.directions)
-                ]
-            )
-        )
+    Saved as ``V``: V, then c.
+    """
+
+    def make_parameters(self, rng: numpy.random.RandomState) -> None:
+        super().make_parameters(rng)
+        size = (self.units, self.units)
+        samples = [self.init_inner.sample(rng, size) for _ in range(self.directions)]
+        self.second = parameter(numpy.stack(samples))
         self.second_bias = parameter(numpy.zeros((self.directions, self.units)))
 
-    def weights(self):
+    def weights(self) -> Iterator[Weight]:
         yield from super().weights()
-        tensors = (self.second, self.second_bias)
+        yield concatenated('V', (self.second, self.second_bias), columns=self.units)
 
-        def pack(parts):
-            return torch.cat([part.reshape(-1) for part in parts]).reshape(-1, self.units)
-
-        def unpack(packed):
-            pieces = packed.reshape(-1).split([tensor.numel() for tensor in tensors])
-            return [
-                piece.reshape(tensor.shape) for piece, tensor in zip(pieces, tensors, strict=True)
-            ]
-
-        yield Weight('V', tensors, pack, unpack)
-
-    def second_product(self, h, direction):
-        """V h + c of one direction."""
+    def second_product(self, h: torch.Tensor, direction: int) -> torch.Tensor:
+        """Return V h + c of one direction."""
         return torch.nn.functional.linear(h, self.second[direction], self.second_bias[direction])
 
 
-class _Loop(_TwoProducts):
-    """One whose second product takes part in the recurrence: `step` makes the next state, which is the output."""
+class _RecurrentSecondProduct(_SecondProduct):
+    """A network whose second product is part of the recurrence; the state is the output."""
 
-    def step(self, products, state, direction):
-        """The next state, from W x + b and the state before (None at the first step), each (batch, units)."""
+    def step(
+        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
+    ) -> torch.Tensor:
+        """Return the next state.
+
+        Parameters
+        ----------
+        products : torch.Tensor
+            (batch, units): W x + b.
+        state : torch.Tensor or None
+            (batch, units); None at the first step.
+        direction : int
+        """
         raise NotImplementedError
 
-    def hidden(self, products, state, direction):
-        """h = f(W x + R state + b)."""
+    def hidden(
+        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
+    ) -> torch.Tensor:
+        """Return h = f(W x + R state + b)."""
         if state is None:
             return self.activation(products)
         return self.activation(torch.addmm(products, state, self.recurrent[direction].t()))
 
-    def states(self, x):
+    def states(self, x: torch.Tensor) -> torch.Tensor:
         products = self.input_products(x)
         swept = []
         for direction in range(self.directions):
-            state, outputs = None, [products] * len(x)
+            state: torch.Tensor | None = None
+            outputs = [products] * len(x)
             for step in visits(len(x), direction):
                 state = self.step(products[step, :, direction], state, direction)
                 outputs[step] = state
@@ -74,32 +79,39 @@ class _Loop(_TwoProducts):
         return torch.stack(swept, dim=2)
 
 
-class BiJordan(_Loop):
+class BiJordan(_RecurrentSecondProduct):
     """Jordan network: the output is fed back, h_t = f(W x_t + R y_t-1 + b), y_t = V h_t + c.
 
-    The output is linear: with an activation of its own this would be the deep transition.
+    The output is linear. With an activation of its own this would be the deep transition.
     """
 
-    def step(self, products, state, direction):
+    def step(
+        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
+    ) -> torch.Tensor:
         return self.second_product(self.hidden(products, state, direction), direction)
 
 
-class BiDeepTransition(_Loop):
+class BiDeepTransition(_RecurrentSecondProduct):
     """Two nonlinear layers from state to state: h_t = f(V f(W x_t + R h_t-1 + b) + c).
 
     After Pascanu et al., arXiv 1312.6026.
     """
 
-    def step(self, products, state, direction):
+    def step(
+        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
+    ) -> torch.Tensor:
         return self.activation(
             self.second_product(self.hidden(products, state, direction), direction)
         )
 
 
-class BiDeepOutput(_TwoProducts):
-    """A layer between state and output (Pascanu et al.): h_t = f(W x_t + R h_t-1 + b), y_t = f(V h_t + c)."""
+class BiDeepOutput(_SecondProduct):
+    """A layer between state and output: h_t = f(W x_t + R h_t-1 + b), y_t = f(V h_t + c).
 
-    def states(self, x):
+    After Pascanu et al., arXiv 1312.6026.
+    """
+
+    def states(self, x: torch.Tensor) -> torch.Tensor:
         h = super().states(x)
         return torch.stack(
             [
@@ -111,30 +123,31 @@ class BiDeepOutput(_TwoProducts):
 
 
 class StackedBiRNN(RecurrentLayer):
-    """Two BiRNN layers, the second over the first one's output; saved as ``first.W`` and ``second.W``."""
+    """Two BiRNN layers, the second over the first one's output.
+
+    Saved as ``first.W`` and ``second.W``.
+    """
 
     directions = 2
 
-    def __init__(
-        self, output_size, init, init_inner=None, activation=None, reset_cells=False, name=None
-    ) -> None:
-        super().__init__(output_size, init, init_inner, activation, reset_cells, name)
-        self.first = BiRNN(output_size, init, init_inner, activation, reset_cells)
-        self.second = BiRNN(output_size, init, init_inner, activation, reset_cells)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.first = BiRNN(*arguments, **settings)
+        self.second = BiRNN(*arguments, **settings)
 
-    def configure(self, in_shape):
+    def configure(self, in_shape: Shape) -> Shape:
         super().configure(in_shape)
         self.first.block = self.block
         return self.second.configure(self.first.configure(in_shape))
 
-    def draw(self, rng):
+    def make_parameters(self, rng: numpy.random.RandomState) -> None:
         self.first.allocate(rng)
         self.second.allocate(rng)
 
-    def weights(self):
-        for name in ('first', 'second'):
-            for weight in getattr(self, name).weights():
-                yield Weight(name + '.' + weight.name, *weight[1:])
+    def weights(self) -> Iterator[Weight]:
+        for name, network in (('first', self.first), ('second', self.second)):
+            for weight in network.weights():
+                yield weight.below(name)
 
-    def sweep(self, x):
+    def sweep(self, x: torch.Tensor) -> torch.Tensor:
         return self.second.sweep(self.first.sweep(x))
