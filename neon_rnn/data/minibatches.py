@@ -1,4 +1,4 @@
-"""Draw the order of an epoch and cut it into minibatches: both engines see the same images in the same order."""
+"""The order of an epoch and its minibatches: both engines see the same images in the same order."""
 
 import collections
 
@@ -11,7 +11,7 @@ Minibatch = collections.namedtuple('Minibatch', 'inputs labels count')
 
 
 def epoch_order(count, seed, epoch, shuffle=True):
-    """The order in which an epoch shows the images; depends on the seed and the epoch alone.
+    """Return the order in which an epoch shows the images: it depends on seed and epoch alone.
 
     Returns
     -------
@@ -23,10 +23,32 @@ def epoch_order(count, seed, epoch, shuffle=True):
     return np.random.RandomState([seed, epoch]).permutation(count).astype(np.int64)
 
 
+def filled(order, batch_size):
+    """Cut an order into minibatches of equal size; the last one is filled up from its start.
+
+    Parameters
+    ----------
+    order : numpy.ndarray
+        int (n,), n >= `batch_size`.
+    batch_size : int
+
+    Yields
+    ------
+    numpy.ndarray
+        int (batch_size,).
+    int
+        How many of them are not filling.
+    """
+    for start in range(0, len(order), batch_size):
+        indices = order[start : start + batch_size]
+        count = len(indices)
+        yield np.concatenate([indices, order[: batch_size - count]]), count
+
+
 class Minibatches:
     """The minibatches of one epoch, all of the same size.
 
-    The last one is filled up from the start of `order`; its ``count`` says how many items are not filling.
+    The last one is filled up as `filled` does it.
 
     Parameters
     ----------
@@ -56,8 +78,5 @@ class Minibatches:
         return -(-len(self.order) // self.batch_size)
 
     def __iter__(self):
-        for start in range(0, len(self.order), self.batch_size):
-            indices = self.order[start : start + self.batch_size]
-            count = len(indices)
-            indices = np.concatenate([indices, self.order[: self.batch_size - count]])
+        for indices, count in filled(self.order, self.batch_size):
             yield Minibatch(self.part.read(indices), self.part.labels[indices], count)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 import torch
 
-from neon_rnn.data.minibatches import Minibatch
+from neon_rnn.data.minibatches import Minibatch, filled
 from neon_rnn.engines.torch import backend, distributed
 from neon_rnn.engines.torch.prefetch import prefetch
 
@@ -45,12 +45,9 @@ def feed(minibatches) -> Iterator[tuple]:
 
 def _indices(minibatches) -> Iterator[tuple[numpy.ndarray, int]]:
     """This rank's part of each minibatch, as indices into the data set, and how many are not filling in all of it."""
-    order, size = minibatches.order, minibatches.batch_size
-    for start in range(0, len(order), size):
-        indices = order[start : start + size]
-        count = len(indices)
-        whole = numpy.concatenate([indices, order[: size - count]])
-        yield whole[distributed.share(size)], count
+    size = minibatches.batch_size
+    for indices, count in filled(minibatches.order, size):
+        yield indices[distributed.share(size)], count
 
 
 def _read(minibatches) -> Iterator[Minibatch]:
