@@ -205,7 +205,7 @@ def _read(path: Path, row: int, indices: Sequence[int] | np.ndarray) -> np.ndarr
     with open(path, 'rb', buffering=0) as file:
         for target, index in zip(pixels, indices, strict=True):
             file.seek(int(index) * row)
-            if file.readinto(memoryview(target)) != row:
+            if file.readinto(target.data) != row:
                 raise NeonRnnError(f'{path}: is cut short. Remove {path.parent} and import again.')
     return pixels
 
