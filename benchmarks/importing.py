@@ -12,7 +12,8 @@ from PIL import Image
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.ingest.portraits import draw_portrait
-from neon_rnn.ingest.sources import folder
+from neon_rnn.ingest.settings import ImportSettings
+from neon_rnn.ingest.sources.folder import import_folder
 from neon_rnn.support.errors import UsageError
 from neon_rnn.support.machine import cores
 from neon_rnn.support.wording import counted
@@ -40,20 +41,9 @@ def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
         _write_photographs(root / 'photos', arguments.images, arguments.source_size)
-        options = argparse.ArgumentParser()
-        folder.add_arguments(options)
+        settings = ImportSettings(str(root / 'set'), workers=arguments.workers)
         start = time.perf_counter()
-        folder.run(
-            options.parse_args(
-                [
-                    str(root / 'photos'),
-                    '--out',
-                    str(root / 'set'),
-                    '--workers',
-                    str(arguments.workers),
-                ]
-            )
-        )
+        import_folder(root / 'photos', settings)
         seconds = time.perf_counter() - start
         workers = counted(arguments.workers, 'worker')
         print(f'import: {arguments.images / seconds:.0f} images/s with {workers}, {seconds:.1f} s')

@@ -1,4 +1,4 @@
-"""Open a data set: a folder of HDF5 files in neon's layout with its description, the same for both engines."""
+"""A data set, the same for both engines: a folder of HDF5 files and their description."""
 
 import collections
 import os
@@ -21,7 +21,7 @@ class Dataset:
     ----------
     folder : str
     description : dict
-        ``dataset.json``, or what can be derived from the files without it.
+        ``dataset.json``, or a description derived from the files.
     train, test : Part
     val : Part or None
     shape : tuple of int
@@ -34,8 +34,8 @@ class Dataset:
         self.folder = str(folder)
         if not os.path.isdir(self.folder):
             raise UsageError(
-                "{}: there is no such data set folder. 'neon_rnn data demo --out {}' draws one; 'neon_rnn "
-                "data folder' makes one from photographs.".format(self.folder, self.folder)
+                "{}: there is no such data set folder. 'neon_rnn data demo --out {}' makes a synthetic "
+                "one, 'neon_rnn data folder' one of photographs.".format(self.folder, self.folder)
             )
         paths = collections.OrderedDict(
             (name, os.path.join(self.folder, name + '.h5')) for name in PARTS
@@ -49,7 +49,8 @@ class Dataset:
         self.parts = collections.OrderedDict(
             (name, Part(path)) for name, path in paths.items() if os.path.isfile(path)
         )
-        self.train, self.test, self.val = (self.parts.get(name) for name in PARTS)
+        self.train, self.test = self.parts['train'], self.parts['test']
+        self.val = self.parts.get('val')
         self.shape, self.nclass = self.train.shape, self.train.nclass
         for part in self.parts.values():
             if (part.shape, part.nclass) != (self.shape, self.nclass):
@@ -93,7 +94,7 @@ class Dataset:
         }
 
     def _check_description(self, derived):
-        """`dataset.json` has to be one, and to describe these files."""
+        """Check that ``dataset.json`` is a description, and describes these files."""
         path, found = self.description_path, self.description
         if not isinstance(found, dict) or found.get('schema') != SCHEMA:
             schema = found.get('schema') if isinstance(found, dict) else None
@@ -134,7 +135,7 @@ class Dataset:
                 )
 
     def sha256(self):
-        """The sha256 of each file, ``{'train.h5': hexadecimal digits, ...}``, checked against ``dataset.json``.
+        """Return the sha256 of each file, ``{'train.h5': hexadecimal digits, ...}``.
 
         Raises
         ------
@@ -183,7 +184,7 @@ def open_dataset(folder, check_hashes=True):
     Raises
     ------
     UsageError
-        The folder or a file is missing, or is no data set; names it and what is wrong.
+        The folder or a file is missing, or it is not a data set; the message says what is wrong.
     NeonRnnError
         A file is damaged, or not the one that ``dataset.json`` describes.
     """

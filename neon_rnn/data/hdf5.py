@@ -1,11 +1,21 @@
-"""One HDF5 file of a data set in neon's layout, checked when opened and read in pieces."""
+"""One HDF5 file of a data set in neon's layout: checked when opened, read and written in pieces.
 
+neon's ``HDF5IteratorOneHot`` reads ``input``, uint8 (N, C*H*W) with the attribute ``lshape`` =
+(C, H, W), and ``output``, integers (N, 1) with the attribute ``nclass``. This project's writer adds
+the attributes ``class_names`` and ``kind`` to the file, and text datasets such as ``source_file``.
+"""
+
+import errno
 import os
 
 import h5py
 import numpy as np
 
 from neon_rnn.support.errors import NeonRnnError, UsageError
+
+#: The datasets and attributes of the layout.
+INPUT, OUTPUT, SHAPE, CLASSES = 'input', 'output', 'lshape', 'nclass'
+CLASS_NAMES, KIND = 'class_names', 'kind'
 
 
 class Part:
@@ -14,8 +24,6 @@ class Part:
     Parameters
     ----------
     path : str
-        Datasets ``input``, uint8 (N, C*H*W) with the attribute ``lshape`` = (C, H, W), and ``output``, integers (N, 1)
-        with the attribute ``nclass``, as neon's ``HDF5IteratorOneHot`` reads them.
 
     Attributes
     ----------
@@ -50,20 +58,19 @@ class Part:
             raise
 
     def _checked_input(self):
-        data = self._dataset('input')
+        data = self._dataset(INPUT)
         if data.dtype != np.uint8 or len(data.shape) != 2:
             raise UsageError(
                 '{}: `input` is {} {}; it has to be uint8 (N, C*H*W) with raw pixels 0..255.'.format(
                     self.path, data.dtype, data.shape
                 )
             )
-        if 'lshape' not in data.attrs:
+        if SHAPE not in data.attrs:
             raise UsageError(
-                '{}: `input` has no attribute `lshape` = (C, H, W), so the shape of an image is unknown.'.format(
-                    self.path
-                )
+                '{}: `input` has no attribute `lshape` = (C, H, W), so the shape of an image is '
+                'unknown.'.format(self.path)
             )
-        shape = tuple(int(side) for side in np.ravel(data.attrs['lshape']))
+        shape = tuple(int(side) for side in np.ravel(data.attrs[SHAPE]))
         if len(shape) != 3 or min(shape) < 1 or shape[0] * shape[1] * shape[2] != data.shape[1]:
             raise UsageError(
                 '{}: `lshape` {} does not match the {} values an image has in `input`.'.format(
@@ -80,18 +87,17 @@ class Part:
         return data, shape
 
     def _checked_output(self):
-        data = self._dataset('output')
+        data = self._dataset(OUTPUT)
         if data.dtype.kind not in 'iu' or data.shape != (self.count, 1):
             raise UsageError(
-                '{}: `output` is {} {}; it has to hold integer class indices ({}, 1), one for each image.'.format(
-                    self.path, data.dtype, data.shape, self.count
-                )
+                '{}: `output` is {} {}; it has to hold integer class indices ({}, 1), one for each '
+                'image.'.format(self.path, data.dtype, data.shape, self.count)
             )
-        if 'nclass' not in data.attrs:
+        if CLASSES not in data.attrs:
             raise UsageError(
                 '{}: `output` has no attribute `nclass`, the number of classes.'.format(self.path)
             )
-        nclass = int(np.ravel(data.attrs['nclass'])[0])
+        nclass = int(np.ravel(data.attrs[CLASSES])[0])
         labels = data[:, 0].astype(np.int64)
         if nclass < 2 or labels.min() < 0 or labels.max() >= nclass:
             raise UsageError(
@@ -104,22 +110,21 @@ class Part:
         data = self._file.get(name)
         if not isinstance(data, h5py.Dataset):
             raise UsageError(
-                "{}: has no dataset `{}`; a data set file needs `input` and `output` in neon's layout.".format(
-                    self.path, name
-                )
+                "{}: has no dataset `{}`; a data set file needs `input` and `output` in neon's "
+                'layout.'.format(self.path, name)
             )
         return data
 
     def _own_description(self):
-        """Class names and kind as this project's writer notes them in the file; plain ones for files of others."""
+        """Return class names and kind as `write_part` notes them; plain ones for other files."""
         attributes = self._file.attrs
-        names = [_text(name) for name in attributes.get('class_names', ())]
+        names = [_text(name) for name in attributes.get(CLASS_NAMES, ())]
         if len(names) != self.nclass:
             names = ['class {}'.format(label) for label in range(self.nclass)]
-        return names, _text(attributes.get('kind', 'unknown'))
+        return names, _text(attributes.get(KIND, 'unknown'))
 
     def read(self, indices):
-        """The images at `indices`, in that order.
+        """Return the images at `indices`, in that order.
 
         Parameters
         ----------
@@ -147,13 +152,69 @@ class Part:
         return images
 
     def extra(self, name):
-        """A dataset that this project's writer adds (``person``, ``source_file``) as an array, or None."""
+        """Return a text dataset of `write_part` (``person``, ``source_file``), or None."""
         data = self._file.get(name)
         return data[()] if isinstance(data, h5py.Dataset) else None
 
     def close(self):
         """Close the file; the part cannot be read afterwards."""
         self._file.close()
+
+
+def write_part(path, labels, blocks, shape, class_names, kind, texts):
+    """Write one HDF5 file.
+
+    Images are single chunks, because training reads them one by one in random order. The same
+    arguments give the same bytes.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    labels : numpy.ndarray
+        (N,), class indices.
+    blocks : iterable of numpy.ndarray
+        uint8 (n, C*H*W) each, N rows in all, in the order of `labels`.
+    shape : tuple of int
+        (C, H, W).
+    class_names : sequence of str
+    kind : str
+    texts : dict
+        Name of a dataset -> sequence of str (N,).
+
+    Raises
+    ------
+    OSError
+        The file cannot be written; ``errno`` is ENOSPC if the disk is full.
+    ValueError
+        The blocks do not have N rows.
+    """
+    count, features = len(labels), int(np.prod(shape))
+    try:
+        with h5py.File(str(path), 'w') as file:
+            file.attrs[CLASS_NAMES] = np.array([name.encode('utf-8') for name in class_names])
+            file.attrs[KIND] = np.bytes_(kind.encode('utf-8'))
+            images = file.create_dataset(INPUT, (count, features), np.uint8, chunks=(1, features))
+            images.attrs[SHAPE] = np.array(shape, dtype=np.int64)
+            output = file.create_dataset(OUTPUT, data=np.asarray(labels, np.int32).reshape(-1, 1))
+            output.attrs[CLASSES] = len(class_names)
+            for name in sorted(texts, reverse=True):
+                file.create_dataset(name, data=_fixed_length(texts[name]))
+            start = 0
+            for block in blocks:
+                images[start : start + len(block)] = block
+                start += len(block)
+            if start != count:
+                raise ValueError('{}: {} images for {} labels'.format(path, start, count))
+    except OSError as error:
+        # h5py puts the cause of a failed write into the message only.
+        full = os.strerror(errno.ENOSPC)
+        raise OSError(errno.ENOSPC, full) if full in str(error) else error
+
+
+def _fixed_length(texts):
+    """Return UTF-8 texts of fixed length, which any HDF5 library reads."""
+    encoded = [text.encode('utf-8') for text in texts]
+    return np.array(encoded, dtype='S{}'.format(max([1] + [len(text) for text in encoded])))
 
 
 def _open_hdf5(path):
@@ -177,5 +238,5 @@ def _damaged(path, error):
 
 
 def _text(value):
-    """A string attribute as h5py of any version hands it over."""
+    """Return a string attribute as text; old versions of h5py return bytes."""
     return value.decode('utf-8') if isinstance(value, bytes) else str(value)

@@ -1,9 +1,13 @@
-"""Photographs to arrays, defensively and the same way for every data set and for prediction.
+"""Turn photographs into arrays, the same way for every data set and for prediction.
 
-The steps, in this order: the header is read and checked (format, pixel limit, smallest side); the JPEG decoder may
-scale down by a power of two as long as twice the wanted size remains; the EXIF orientation is applied; the image
-becomes 8-bit RGB (transparency over white, grey-scale repeated in the three channels); the central part is cut out; it
-is resized with the Lanczos filter.
+No file is trusted. The steps, in this order:
+
+1. The header is read and checked: format, pixel limit, smallest side.
+2. The JPEG decoder may scale down by a power of two while twice the wanted size remains.
+3. The EXIF orientation is applied.
+4. The image becomes 8-bit RGB: transparency over white, grey-scale repeated in the three channels.
+5. The central part is cut out.
+6. It is resized with the Lanczos filter.
 """
 
 import collections
@@ -16,11 +20,11 @@ from PIL import Image, ImageFile
 
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
-#: More pixels than this are not decoded: 64 million, above any camera the data sets know, 192 MB as RGB.
+#: An image of more pixels is not decoded. No camera of the data sets has as many; RGB takes 192 MB.
 MAX_PIXELS = 64000000
-#: A file of more bytes than this is not read.
+#: A file of more bytes is not read.
 MAX_BYTES = 256 << 20
-#: A shorter side than this is a placeholder or a thumbnail, no photograph.
+#: An image with a shorter side is a placeholder or a thumbnail and not a photograph.
 MIN_SIDE = 16
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP', 'TIFF', 'PPM')
 
@@ -32,8 +36,8 @@ TOO_SMALL = 'smaller than {} pixels'.format(MIN_SIDE)
 UNREADABLE = 'file cannot be read'
 
 _EXIF_ORIENTATION = 0x0112
-#: What turns a picture of each EXIF orientation upright. Pillow 4 has no TRANSVERSE (7), so it is made of two, and the
-#: names of the constants moved between versions, so they are looked up.
+#: The steps that turn a picture of each EXIF orientation upright. Pillow 4 has no TRANSVERSE (7),
+#: so two steps replace it.
 _TRANSPOSITIONS = {
     orientation: [getattr(Image, name) for name in names]
     for orientation, names in {
@@ -49,7 +53,7 @@ _TRANSPOSITIONS = {
 
 
 class ImageError(NeonRnnError):
-    """An image that cannot be used; `reason` is one of the reasons above, the message has the detail."""
+    """The image cannot be used: `reason` is one of the constants above, `detail` says more."""
 
     def __init__(self, reason, detail=''):
         super().__init__('{} ({})'.format(reason, detail) if detail else reason)
@@ -57,15 +61,19 @@ class ImageError(NeonRnnError):
 
 
 class Preprocessing(collections.namedtuple('Preprocessing', 'height width fit centre')):
-    """How a photograph becomes an array; kept in ``dataset.json`` so that prediction does the same.
+    """The choices by which a photograph becomes an array.
+
+    ``dataset.json`` keeps them, so that prediction makes the same ones.
 
     Parameters
     ----------
     height, width : int
     fit : str
-        ``'crop'``: the largest central rectangle of the wanted proportions. ``'stretch'``: the whole image.
+        ``'crop'`` takes the largest central rectangle of the wanted proportions.
+        ``'stretch'`` takes the whole image.
     centre : float
-        Share of each side to keep before that, around the middle; less than 1 removes a margin around a face.
+        Share of each side that is kept before that, around the middle.
+        Less than 1 removes a margin around a face.
 
     Raises
     ------
@@ -93,12 +101,12 @@ class Preprocessing(collections.namedtuple('Preprocessing', 'height width fit ce
         return super().__new__(cls, height, width, fit, centre)
 
     def describe(self):
-        """A dict for ``dataset.json``; ``Preprocessing.of`` reads it back."""
+        """Return a dict for ``dataset.json``; `Preprocessing.of` reads it back."""
         return dict(self._asdict(), filter='lanczos')
 
     @classmethod
     def of(cls, description):
-        """From ``dataset.json``'s ``preprocessing``."""
+        """Read the entry ``preprocessing`` of ``dataset.json``."""
         return cls(*(description[name] for name in cls._fields))
 
 
@@ -118,29 +126,58 @@ def load(path, preprocessing):
     Raises
     ------
     ImageError
-        It cannot be used.
+        The image cannot be used.
+    """
+    return decode(read(path), preprocessing)
+
+
+def read(path):
+    """Return the bytes of an image file.
+
+    Raises
+    ------
+    ImageError
+        The file cannot be read, is not a regular file, or is too large.
     """
     try:
         if not os.path.isfile(str(path)):
-            raise ImageError(UNREADABLE, 'missing, or no regular file')
+            raise ImageError(UNREADABLE, 'missing, or not a regular file')
         with open(str(path), 'rb') as file:
             data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         raise ImageError(UNREADABLE, getattr(error, 'strerror', None) or str(error)) from error
     if len(data) > MAX_BYTES:
         raise ImageError(TOO_LARGE, 'the file has more than {} MiB'.format(MAX_BYTES >> 20))
-    return decode(data, preprocessing)
+    return data
 
 
 def decode(data, preprocessing):
-    """Decode the bytes of an image file; see `load`."""
+    """Decode the bytes of an image file, see `load`."""
+    return decode_sized(data, preprocessing)[0]
+
+
+def decode_sized(data, preprocessing):
+    """Decode the bytes of an image file.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8 (3, height, width), RGB.
+    tuple of int
+        (height, width) of the image in the file, upright.
+
+    Raises
+    ------
+    ImageError
+        The image cannot be used.
+    """
     with warnings.catch_warnings():
-        # Pillow warns about odd metadata and, from a size above MAX_PIXELS, about size; both are judged here.
+        # Pillow warns of odd metadata and of sizes above its own limit; both are checked here.
         warnings.simplefilter('ignore')
         image = _opened(data)
-        _check_size(image.size)
+        size = image.size
+        _check_size(size)
         try:
-            orientation = _orientation(image)
             image.draft(
                 'RGB',
                 tuple(
@@ -149,24 +186,26 @@ def decode(data, preprocessing):
                 ),
             )
             image.load()
-            for transposition in _TRANSPOSITIONS.get(orientation, []):
+            # After loading: Pillow turns TIFF files itself while it loads them.
+            for transposition in _TRANSPOSITIONS.get(_orientation(image), []):
                 image = image.transpose(transposition)
+            if (size[0] < size[1]) != (image.size[0] < image.size[1]):
+                size = size[::-1]
             image = _as_rgb(image)
         except ImageError:
             raise
         except Exception as error:  # the decoders raise many types on hostile input
             raise ImageError(DAMAGED, '{}: {}'.format(type(error).__name__, error)) from error
-    return np.ascontiguousarray(np.asarray(_resized(image, preprocessing)).transpose(2, 0, 1))
+    pixels = np.asarray(_resized(image, preprocessing)).transpose(2, 0, 1)
+    return np.ascontiguousarray(pixels), size[::-1]
 
 
 def _opened(data):
-    assert not ImageFile.LOAD_TRUNCATED_IMAGES, 'a truncated image has to be an error'
+    ImageFile.LOAD_TRUNCATED_IMAGES = False  # a truncated image has to be an error
     try:
         image = Image.open(io.BytesIO(data))
-    except (
-        Exception
-    ) as error:  # OSError for an unknown format, anything at all for a hostile header
-        if type(error).__name__ == 'DecompressionBombError':  # which Pillow 4 does not have
+    except Exception as error:  # of any type, for a hostile header
+        if type(error).__name__ == 'DecompressionBombError':  # unknown to Pillow 4
             raise ImageError(TOO_LARGE, str(error)) from error
         if str(error).startswith('cannot identify'):
             raise ImageError(NOT_AN_IMAGE) from error
@@ -187,16 +226,22 @@ def _check_size(size):
 
 
 def _orientation(image):
-    """The EXIF orientation, 1 to 8; damaged metadata counts as upright."""
+    """Return the EXIF orientation of a loaded image, 1 to 8; damaged metadata counts as upright."""
     try:
-        exif = image.getexif() if hasattr(image, 'getexif') else image._getexif()
+        if hasattr(image, 'getexif'):
+            exif = image.getexif()
+        else:  # Pillow 4, which does not turn TIFF files
+            exif = image.tag_v2 if hasattr(image, 'tag_v2') else image._getexif()
         return int(exif.get(_EXIF_ORIENTATION, 1))
     except Exception:  # metadata of any shape must not cost a sound photograph
         return 1
 
 
 def _as_rgb(image):
-    """8-bit RGB: 16-bit grey scaled, transparency laid over white, all else as Pillow converts it."""
+    """Convert to 8-bit RGB.
+
+    16-bit grey is scaled, transparency is laid over white, Pillow converts the rest.
+    """
     if image.mode == 'F':
         raise ImageError(NOT_AN_IMAGE, 'floating-point pixels have no known range')
     if image.mode == 'I' or image.mode.startswith('I;16'):
@@ -222,4 +267,5 @@ def _resized(image, preprocessing):
         image = image.crop((left, top, left + width, top + height))
     if image.size == (preprocessing.width, preprocessing.height):
         return image
-    return image.resize((preprocessing.width, preprocessing.height), Image.LANCZOS)
+    size = preprocessing.width, preprocessing.height
+    return image.resize(size, Image.LANCZOS)  # type: ignore[attr-defined]

@@ -1,94 +1,174 @@
-"""The folders and archives that a data set was given as, and how the data set files in them are found."""
+"""Finds the files of a data set in the folders and archives that the user gives."""
 
 import argparse
 import csv
-from collections.abc import Iterator, Sequence
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from neon_rnn.ingest import importer
-from neon_rnn.ingest.source import Source
+from neon_rnn.ingest import settings
+from neon_rnn.ingest.importer import import_photographs
+from neon_rnn.ingest.settings import ImportSettings
+from neon_rnn.ingest.source import Dropped, Listing
 from neon_rnn.ingest.unpack import is_archive, unpack
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
+#: Folders are looked for down to this many levels below those given.
+_DEPTH = 4
+#: So many listed names are tried in a folder to find out whether it holds the photographs.
+_SAMPLE = 20
+
 
 def add_arguments(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """``--source``, and the options that all sources share."""
+    """Add ``--source``, and the options that all sources share."""
     parser.add_argument(
         '--source',
         nargs='+',
         required=required,
         metavar='PATH',
         default=[],
-        help='folders and archives of the original distribution',
+        help='folders, archives and lists of the original distribution',
     )
-    importer.add_arguments(parser)
+    settings.add_arguments(parser)
 
 
-def run(source: Source, arguments: argparse.Namespace) -> dict:
-    """Unpack what is packed, then import.
+def import_distribution(
+    card: dict[str, str],
+    listing: Callable[[list[Path], Dropped], Listing],
+    paths: Sequence[str | os.PathLike],
+    settings: ImportSettings,
+) -> dict:
+    """Unpack the archives among `paths`, list the photographs and import them.
+
+    Parameters
+    ----------
+    card : dict
+        See `import_photographs`.
+    listing : callable
+        Gets the folders and files to look in, and a `Dropped`; returns a `Listing`.
+    paths : sequence of path
+        Folders, archives and lists of the distribution.
+    settings : ImportSettings
+
+    Returns
+    -------
+    dict
+        ``dataset.json``.
 
     Raises
     ------
     UsageError, NeonRnnError
-        As `unpack` and `importer.run`.
+        See `unpack` and `import_photographs`.
     """
-    return importer.run(source, lambda work: roots(arguments.source, work), arguments)
+    return import_photographs(
+        card, lambda work, dropped: listing(_unpacked(paths, work), dropped), settings
+    )
 
 
-def roots(paths: Sequence[str], work: Path) -> list[Path]:
-    """The folders to look in: those given, and what the archives given hold."""
+def _unpacked(paths: Sequence[str | os.PathLike], work: Path) -> list[Path]:
     found = []
     for path in map(Path, paths):
-        if is_archive(path) and not path.is_dir():
+        if path.is_dir():
+            found.append(path)
+        elif is_archive(path):
             found.append(unpack(path, work / 'unpacked'))
-        elif path.is_dir():
+        elif path.is_file():
             found.append(path)
         else:
-            raise UsageError(f'{path}: is neither a folder nor an archive (tar, tar.gz, zip).')
+            raise UsageError(f'{path}: there is no such folder, archive or list.')
     return found
 
 
-def find(folders: Sequence[Path], *names: str, depth: int = 3) -> Path | None:
-    """The first file or folder of one of these names, near the top of the folders."""
-    for name in names:
-        for folder in folders:
-            if folder.name == name:
-                return folder
-            for level in range(depth):
-                for path in sorted(folder.glob('*/' * level + name)):
-                    return path
+def find(paths: Sequence[Path], *names: str) -> Path | None:
+    """Return the first file or folder of one of these names, near the top of `paths`."""
+    for name, path in itertools.product(names, paths):
+        if path.name == name:
+            return path
+        for level in range(_DEPTH - 1):
+            for inner in sorted(path.glob('*/' * level + name)) if path.is_dir() else ():
+                return inner
     return None
 
 
-def need(folders: Sequence[Path], *names: str) -> Path:
-    """As `find`, but it has to be there.
+def need(paths: Sequence[Path], *names: str) -> Path:
+    """Find a file or folder that has to be there, see `find`.
 
     Raises
     ------
     UsageError
-        It is not; names what was looked for and the archives that may hold it.
+        It is missing. The message names the archives that may hold it.
     """
-    path = find(folders, *names)
+    path = find(paths, *names)
     if path is None:
         packed = [
-            str(file) for folder in folders for file in sorted(folder.iterdir()) if is_archive(file)
+            str(file)
+            for folder in paths
+            if folder.is_dir()
+            for file in sorted(folder.iterdir())
+            if is_archive(file)
         ]
         hint = (
             f' There are archives that may hold it; give them too: --source {" ".join(packed)}'
             if packed
             else ''
         )
-        raise UsageError(f'{" ".join(map(str, folders))}: no {" or ".join(names)} there.{hint}')
+        raise UsageError(f'{" ".join(map(str, paths))}: no {" or ".join(names)} there.{hint}')
     return path
 
 
+def photograph_root(paths: Sequence[Path], listed: Sequence[str], *names: str) -> Path:
+    """Return the folder that the `listed` file names are relative to.
+
+    It is the first one in which one of the first listed files exists: folders called one of
+    `names` and their sub-folders are tried first, then all others. Archives that are unpacked by
+    hand often end in a second folder of the same name.
+
+    Raises
+    ------
+    UsageError
+        No folder holds any of them, and there is no folder called one of `names`.
+    """
+    sample = [name for name in listed[:_SAMPLE] if '..' not in Path(name).parts]
+    named = [path for name in names if (path := find(paths, name)) is not None]
+    for start in (*named, *paths):
+        for level in range(_DEPTH):
+            for folder in sorted(start.glob('*/' * level)) if level else [start]:
+                if any((folder / name).is_file() for name in sample):
+                    return folder
+    return need(paths, *names)
+
+
+def files_below(folder: Path, above: tuple = ()) -> Iterator[Path]:
+    """Yield every file below a folder, sorted, following symbolic links.
+
+    A link to a folder above it would never end, and some folders cannot be read: these are
+    yielded themselves, so that they are counted.
+    """
+    status = os.stat(folder)
+    identity = status.st_dev, status.st_ino
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: (entry.is_dir(), entry.name))
+    except OSError:
+        entries = []
+        above = (*above, identity)
+    if identity in above:
+        yield folder
+    else:
+        for entry in entries:
+            if entry.is_dir():
+                yield from files_below(folder / entry.name, (*above, identity))
+            else:
+                yield folder / entry.name
+
+
 def lines(path: Path) -> list[str]:
-    """The lines of a text file without their ends.
+    """Return the lines of a text file without their ends.
 
     Raises
     ------
     NeonRnnError
-        It is no UTF-8 text.
+        It is not UTF-8 text.
     """
     try:
         return path.read_text(encoding='utf-8-sig').splitlines()
@@ -97,12 +177,12 @@ def lines(path: Path) -> list[str]:
 
 
 def rows(path: Path, columns: Sequence[str], delimiter: str = ',') -> Iterator[dict[str, str]]:
-    """The rows of a table with a header; a field that a short row lacks is empty.
+    """Yield the rows of a table with a header; a field that a short row lacks is empty.
 
     Raises
     ------
     UsageError
-        The header lacks a column.
+        The header lacks one of `columns`.
     """
     reader = csv.DictReader(lines(path), delimiter=delimiter, restval='')
     missing = [column for column in columns if column not in (reader.fieldnames or [])]

@@ -1,87 +1,49 @@
-"""The way of every data source into a data set folder: list, decode, drop duplicates, split, balance, write."""
+"""The way of every source into a data set folder: list, decode, select, write."""
 
-import argparse
-import collections
 import contextlib
 import hashlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from neon_rnn.data import images
 from neon_rnn.data.dataset import PARTS
-from neon_rnn.data.images import Preprocessing
-from neon_rnn.ingest import split
-from neon_rnn.ingest.output import PartData, add_out_arguments, check_out, write_dataset
-from neon_rnn.ingest.shards import Shards
-from neon_rnn.ingest.source import Dropped, Listing, Photograph, Source, printable
-from neon_rnn.support.errors import UsageError
+from neon_rnn.ingest.output import PartData, check_out, write_dataset
+from neon_rnn.ingest.selection import select
+from neon_rnn.ingest.settings import ImportSettings
+from neon_rnn.ingest.source import Dropped, Listing, Photograph, printable
+from neon_rnn.ingest.spool import Decoded, Outcome, Spool
+from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import folder_lock, make_folder
-from neon_rnn.support.machine import cores
 
 OUTSIDE = 'name points outside the folder'
-DUPLICATE = 'duplicate: the same picture again'
-CONTRADICTORY = 'duplicate with another label (all copies)'
-SURPLUS = 'surplus of the larger class (training part balanced)'
+#: Above this share of files that cannot be read, the report ends with a warning.
+MISSING_SHARE = 0.05
 ETHICS = (
-    "Labels are the two values that the source gives; they are no statement of anybody's gender, which a "
+    "Labels are the two values that the source gives. They do not state anybody's gender, which a "
     'photograph cannot show. For reproducing a published experiment; not for decisions about people.'
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser, size: int = 128) -> None:
-    """The options that all sources share."""
-    add_out_arguments(parser)
-    parser.add_argument(
-        '--size', type=int, default=size, help=f'height and width in pixels (default {size})'
-    )
-    parser.add_argument(
-        '--fit',
-        choices=('crop', 'stretch'),
-        default='crop',
-        help='cut the largest central square out, or squeeze the whole picture (default crop)',
-    )
-    parser.add_argument(
-        '--centre',
-        type=float,
-        default=1.0,
-        metavar='SHARE',
-        help='first keep only this central share of each side, 0.1 to 1 (default 1)',
-    )
-    parser.add_argument(
-        '--test-fraction',
-        type=float,
-        default=0.2,
-        metavar='SHARE',
-        help='share of the photographs in the test part, where the source fixes none (default 0.2)',
-    )
-    parser.add_argument(
-        '--balance', action='store_true', help='as many training photographs of each class'
-    )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='of the split, the balance and the order (default 0)'
-    )
-    parser.add_argument(
-        '--workers', type=int, default=cores(), metavar='N', help='processes (default: the cores)'
-    )
-
-
-def run(
-    source: Source, locate: Callable[[Path], list[Path]], arguments: argparse.Namespace
+def import_photographs(
+    card: dict[str, str],
+    list_photographs: Callable[[Path, Dropped], Listing],
+    settings: ImportSettings,
 ) -> dict:
-    """Import an unpacked distribution and say what became of it.
+    """Make a data set of the photographs that a source lists, and print what became of them.
 
     Parameters
     ----------
-    source : module
-    locate : callable
-        Given the work folder (for what it unpacks), returns the folders of the distribution.
-    arguments : argparse.Namespace
-        Those of `add_arguments` and of the source.
+    card : dict
+        The source's entries of ``dataset.json``: ``source``, ``origin``, ``terms``,
+        ``label_meaning``.
+    list_photographs : callable
+        Gets the work folder, for what it unpacks, and a `Dropped`; returns a `Listing`.
+    settings : ImportSettings
 
     Returns
     -------
@@ -91,63 +53,60 @@ def run(
     Raises
     ------
     UsageError
-        The folder is not such a distribution, has no usable photographs, an option is out of range, or there is a data
-        set already.
+        The source is not such a distribution or has no usable photographs, or a data set is
+        there already.
     NeonRnnError
-        The disk is full, or another process imports to the same place. Finished work is kept for the next attempt.
+        The disk is full, or another process imports to the same place. Finished work is kept
+        for the next attempt.
     """
-    preprocessing = Preprocessing(arguments.size, arguments.size, arguments.fit, arguments.centre)
-    if not 0 < arguments.test_fraction < 1:
-        raise UsageError(f'--test-fraction {arguments.test_fraction}: has to lie between 0 and 1.')
-    if not 0 <= arguments.seed < 2**32:
-        raise UsageError(f'--seed {arguments.seed}: has to be in 0..2**32-1.')
-    if arguments.workers < 1:
-        raise UsageError(f'--workers {arguments.workers}: at least one is needed.')
-    check_out(arguments)
-    with _unfinished(arguments.out) as work:
+    check_out(settings.out, settings.force)
+    with _work_folder(settings.out) as work:
         dropped = Dropped()
-        listing = source.listing(locate(work), arguments, dropped)
+        listing = list_photographs(work, dropped)
         _drop_outside(listing, dropped)
         listed = len(listing.photographs) + len(dropped)
         if not listing.photographs:
             raise UsageError(
-                f'{listing.root}: no usable photographs among {listed} listed files. {_first(dropped)}'
+                f'{listing.root}: no usable photographs among {listed} listed files. '
+                f'{dropped.main_reason()}'
             )
-        shards = Shards(
-            work / 'shards',
-            listing.root,
-            [photograph.name for photograph in listing.photographs],
-            preprocessing,
-        )
-        parts = _parts(listing, shards.decode(arguments.workers), arguments, dropped)
-        indices = [index for part in parts.values() for index in part]
-        data = {name: _part_data(shards, listing.photographs, part) for name, part in parts.items()}
-        assert listed == len(indices) + len(dropped)
+        names = [photograph.name for photograph in listing.photographs]
+        spool = Spool(work / 'spool', listing.root, names, settings.preprocessing())
+        outcomes = spool.decode(settings.workers)
+        parts = select(listing, outcomes, spool, settings, dropped)
+        kept = [index for part in parts.values() for index in part]
+        if listed != len(kept) + len(dropped):
+            raise NeonRnnError(
+                f'{listing.root}: {listed} photographs were listed, but {len(kept)} kept and '
+                f'{len(dropped)} left out. This is a fault of neon_rnn; please report it.'
+            )
         description = write_dataset(
-            arguments.out,
-            data,
-            (3, arguments.size, arguments.size),
+            settings.out,
             {
-                'name': Path(os.path.abspath(arguments.out)).name,
-                'source': source.NAME,
+                name: _part_data(spool, listing.photographs, indices)
+                for name, indices in parts.items()
+            },
+            (3, settings.size, settings.size),
+            {
+                'name': Path(os.path.abspath(settings.out)).name,
                 'kind': 'photographs',
                 'class_names': listing.class_names,
-                'seed': arguments.seed,
+                'seed': settings.seed,
                 'listed': listed,
                 'filters': dropped.filters(),
-                'preprocessing': preprocessing.describe(),
-                'split': _split_rule(listing, arguments),
+                'split': _split_rule(listing, settings),
                 'note': ETHICS,
-                **source.CARD,
+                **_originals([outcomes[index] for index in kept], settings),
+                **card,
             },
             dropped.csv(),
         )
-    _report(arguments.out, description, dropped)
+    _report(settings.out, description, dropped, len(names))
     return description
 
 
 def _drop_outside(listing: Listing, dropped: Dropped) -> None:
-    """A list of names is not to be trusted either: a name that leaves the folder is not opened."""
+    """Drop names that leave the folder: a list of names cannot be trusted either."""
     inside = []
     for photograph in listing.photographs:
         path = PurePosixPath(photograph.name)
@@ -158,145 +117,71 @@ def _drop_outside(listing: Listing, dropped: Dropped) -> None:
     listing.photographs = inside
 
 
-def work_folder(out: str | os.PathLike) -> Path:
-    """Where unfinished work is kept: beside the data set."""
-    return Path(os.path.abspath(out) + '.import')
-
-
 @contextlib.contextmanager
-def _unfinished(out: str | os.PathLike) -> Iterator[Path]:
-    """The work folder, held for this process; removed at the end, after a failure only if nothing was finished in it."""
-    work = work_folder(out)
+def _work_folder(out: str | os.PathLike) -> Iterator[Path]:
+    """Hold the folder of unfinished work, ``OUT.import``, for this process.
+
+    It is removed at the end. After a failure it stays if it holds finished work.
+    """
+    work = Path(os.path.abspath(out) + '.import')
     make_folder(work)
     with folder_lock(work, 'importing'):
         try:
             yield work
-        except BaseException as error:
-            if not any(path.is_file() and path.name != '.lock' for path in work.rglob('*')):
-                shutil.rmtree(work, ignore_errors=True)
-            elif isinstance(error, KeyboardInterrupt):
+        except BaseException:
+            pixels = work / 'spool/pixels'
+            if pixels.exists() and pixels.stat().st_size or any(work.glob('unpacked/*.json')):
                 print(
-                    f'\n{work} keeps what is finished; the same command goes on from there.',
+                    f'{work} keeps what is finished; the same command continues there. '
+                    'Remove the folder if you do not need it.',
                     file=sys.stderr,
                 )
+            else:
+                shutil.rmtree(work, ignore_errors=True)
             raise
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _parts(
-    listing: Listing,
-    outcomes: Sequence[str | tuple[str, str]],
-    arguments: argparse.Namespace,
-    dropped: Dropped,
-) -> dict[str, np.ndarray]:
-    """Which photographs (indices) each part gets, in file order."""
-    photographs = listing.photographs
-    dropped.expect(
-        images.UNREADABLE, images.NOT_AN_IMAGE, images.DAMAGED, images.TOO_LARGE, images.TOO_SMALL
-    )
-    usable = []
-    for index, outcome in enumerate(outcomes):
-        if isinstance(outcome, str):
-            usable.append(index)
-        else:
-            dropped.add(outcome[0], photographs[index].name, outcome[1])
-    usable = _without_duplicates(usable, photographs, outcomes, dropped)
-    if not usable:
-        raise UsageError(f'{listing.root}: no usable photographs. {_first(dropped)}')
-    kept = np.array(usable)
-    labels = np.array([photographs[index].label for index in usable])
-    names = np.array([photographs[index].part for index in usable])
-    if not names.all():
-        in_test = split.split_people(
-            labels,
-            [photographs[index].person for index in usable],
-            arguments.test_fraction,
-            arguments.seed,
-        )
-        names = np.where(in_test, split.TEST, split.TRAIN)
-    if arguments.balance:
-        train = np.flatnonzero(names == split.TRAIN)
-        surplus = train[~split.balanced(labels[train], arguments.seed)]
-        for index in kept[surplus]:
-            dropped.add(SURPLUS, photographs[index].name)
-        rest = np.setdiff1d(np.arange(len(kept)), surplus)
-        kept, labels, names = kept[rest], labels[rest], names[rest]
-    for label, class_name in enumerate(listing.class_names):
-        for part in (split.TRAIN, split.TEST):
-            if not np.any((labels == label) & (names == part)):
-                raise UsageError(
-                    f'{listing.root}: no usable photograph of class {class_name!r} for the {part} part; '
-                    f'each part needs every class. {_first(dropped)}'
-                )
-    return {
-        part: kept[names == part][
-            split.file_order(int(np.sum(names == part)), arguments.seed, number)
-        ]
-        for number, part in enumerate(PARTS)
-        if np.any(names == part)
-    }
-
-
-def _without_duplicates(
-    usable: Iterable[int], photographs: Sequence[Photograph], outcomes: Sequence, dropped: Dropped
-) -> list[int]:
-    """One of each picture: a test copy before a validation copy before a training copy, else the first listed.
-
-    Copies that contradict each other in their label are all dropped: there is no telling which is right.
-    """
-    copies: dict[str, list[int]] = collections.defaultdict(list)
-    for index in usable:
-        copies[outcomes[index]].append(index)
-    dropped.expect(DUPLICATE, CONTRADICTORY)
-    preference = {'test': 0, 'val': 1, 'train': 2, '': 3}
-    kept = []
-    for same in copies.values():
-        same.sort(key=lambda index: (preference[photographs[index].part], index))
-        if len({photographs[index].label for index in same}) > 1:
-            for index in same:
-                dropped.add(CONTRADICTORY, photographs[index].name, photographs[same[0]].name)
-            continue
-        kept.append(same[0])
-        for index in same[1:]:
-            dropped.add(DUPLICATE, photographs[index].name, photographs[same[0]].name)
-    return sorted(kept)
-
-
-def _part_data(shards: Shards, photographs: Sequence[Photograph], indices: np.ndarray) -> PartData:
+def _part_data(spool: Spool, photographs: Sequence[Photograph], indices: np.ndarray) -> PartData:
     chosen = [photographs[index] for index in indices]
     return PartData(
         np.array([photograph.label for photograph in chosen]),
-        shards.blocks(indices),
+        spool.blocks(indices),
         [printable(photograph.name) for photograph in chosen],
         [_pseudonym(photograph.person) for photograph in chosen],
     )
 
 
 def _pseudonym(person: str) -> str:
-    """People are told apart in the data set, not named."""
+    """Return a hash of a person's identifier: data sets do not name people."""
     return hashlib.sha256(printable(person).encode()).hexdigest()[:16] if person else ''
 
 
-def _split_rule(listing: Listing, arguments: argparse.Namespace) -> str:
+def _split_rule(listing: Listing, settings: ImportSettings) -> str:
     if listing.photographs[0].part:
         return "the source's own"
-    people = (
-        'people kept apart'
-        if any(photograph.person for photograph in listing.photographs)
-        else 'by photograph'
+    named = any(photograph.person for photograph in listing.photographs)
+    people = 'people kept apart' if named and settings.split == 'people' else 'by photograph'
+    return (
+        f'random with seed {settings.seed}: {settings.test_fraction:g} for testing, '
+        f'stratified, {people}'
     )
-    return f'drawn from seed {arguments.seed}: {arguments.test_fraction:g} for testing, stratified, {people}'
 
 
-def _first(dropped: Dropped) -> str:
-    """The first thing that was left out, as a hint."""
-    for reason, name, _ in dropped.rows():
-        return f'The first one left out: {printable(name)} ({reason}).'
-    return ''
+def _originals(kept: Sequence[Outcome], settings: ImportSettings) -> dict:
+    """Return the entries about the size of the source's photographs, as a median, and its change."""
+    sizes = [(outcome.height, outcome.width) for outcome in kept if isinstance(outcome, Decoded)]
+    height, width = (int(side) for side in np.median(sizes, axis=0))
+    enlarged = settings.size > settings.centre * min(height, width)
+    originals = f'{height}x{width} originals' + (' enlarged' if enlarged else '')
+    return {
+        'source_size': [height, width],
+        'preprocessing': {**settings.preprocessing().describe(), 'originals': originals},
+    }
 
 
-def _report(out: str, description: dict, dropped: Dropped, limit: int = 20) -> None:
-    """Every dropped file by name (the first ones here, all in dropped.csv), and the counts, which add up."""
+def _report(out: str, description: dict, dropped: Dropped, read: int, limit: int = 20) -> None:
+    """Print the first dropped files and the counts, which add up; dropped.csv names all files."""
     for number, (reason, name, detail) in enumerate(dropped.rows()):
         if number == limit:
             print(f'skipped {len(dropped) - limit} more: see {out}/dropped.csv', file=sys.stderr)
@@ -306,10 +191,17 @@ def _report(out: str, description: dict, dropped: Dropped, limit: int = 20) -> N
             file=sys.stderr,
         )
     print(summary(out, description))
+    missing = dropped.count(images.UNREADABLE)
+    if missing > MISSING_SHARE * read:
+        print(
+            f'warning: {missing:,} of {read:,} photographs ({missing / read:.1%}) are missing or '
+            'cannot be read. Check that the source is complete.',
+            file=sys.stderr,
+        )
 
 
 def summary(folder: str | os.PathLike, description: dict) -> str:
-    """The counts of a data set as text."""
+    """Return the counts of a data set as text."""
     lines = [
         f'{folder}: {description["name"]}, {description["kind"]}, '
         f'{"x".join(map(str, description["shape"]))}, source {description["source"]}'

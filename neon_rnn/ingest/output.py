@@ -1,20 +1,20 @@
-"""Writes a data set folder: HDF5 files in neon's layout and ``dataset.json``, whole or not at all."""
+"""Writes a data set folder, HDF5 files and ``dataset.json``, whole or not at all."""
 
-import argparse
 import contextlib
 import dataclasses
 import errno
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from neon_rnn.data import dataset
+from neon_rnn.data.hdf5 import write_part
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import (
     make_folder,
@@ -25,7 +25,7 @@ from neon_rnn.support.files import (
     write_text,
 )
 
-#: What a data set folder may hold; a folder with anything else is never replaced.
+#: The files of a data set folder. A folder with any other file is never replaced.
 KNOWN_FILES = frozenset(
     {'train.h5', 'test.h5', 'val.h5', 'dataset.json', 'contact-sheet.png', 'dropped.csv'}
 )
@@ -33,18 +33,19 @@ KNOWN_FILES = frozenset(
 
 @dataclasses.dataclass
 class PartData:
-    """What goes into one HDF5 file.
+    """The content of one HDF5 file.
 
     Attributes
     ----------
     labels : numpy.ndarray
         (N,), class indices.
     blocks : iterable of numpy.ndarray
-        uint8 (n, C*H*W) each, N rows in all, in the order of `labels`; read once, so a generator keeps memory bounded.
+        uint8 (n, C*H*W) each, N rows in all, in the order of `labels`. They are read once, so a
+        generator keeps memory bounded.
     source_files : sequence of str
-        (N,), where each image came from.
+        (N,), the file of each image.
     persons : sequence of str
-        (N,), an identifier of the person shown, or empty where the source names none.
+        (N,), an identifier of the person shown, empty where the source names nobody.
     """
 
     labels: np.ndarray
@@ -69,9 +70,10 @@ def write_dataset(
         ``'train'``, ``'test'`` and optionally ``'val'``.
     shape : (C, H, W)
     description : dict
-        ``dataset.json`` without ``schema``, ``shape``, ``counts`` and ``sha256``, which are filled in here.
+        ``dataset.json`` without ``schema``, ``shape``, ``counts`` and ``sha256``, which are added
+        here.
     dropped : str
-        Text of ``dropped.csv``, what is not used and why; not written when empty.
+        Text of ``dropped.csv``: the files that are not used, and why. Not written if empty.
 
     Returns
     -------
@@ -95,7 +97,15 @@ def write_dataset(
         hashes = {}
         for part, data in parts.items():
             path = temporary / f'{part}.h5'
-            _write_part(path, data, shape, names, description['kind'])
+            write_part(
+                path,
+                data.labels,
+                data.blocks,
+                shape,
+                names,
+                description['kind'],
+                {'source_file': data.source_files, 'person': data.persons},
+            )
             hashes[path.name] = sha256_file(path)
         whole = {
             **description,
@@ -110,48 +120,41 @@ def write_dataset(
     return whole
 
 
-def add_out_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say where a data set is written; `check_out` reads them."""
-    parser.add_argument('--out', required=True, metavar='DIR', help='the data set folder to make')
-    parser.add_argument('--force', action='store_true', help='replace the data set that is there')
-
-
-def check_out(arguments: argparse.Namespace, recipe: dict[str, Any] | None = None) -> None:
+def check_out(
+    out: str | os.PathLike, force: bool = False, recipe: dict[str, Any] | None = None
+) -> None:
     """Refuse an output folder where something would be lost, before any work is done.
 
     Parameters
     ----------
-    arguments : argparse.Namespace
-        Those of `add_out_arguments`.
+    out : path
+    force : bool
+        Allow to replace a data set.
     recipe : dict, optional
-        Entries of ``dataset.json`` that decide every byte of the data set to be written. Where they are those of the
-        data set that is there, nothing is lost: it is written again without asking.
+        Entries of ``dataset.json`` that decide every byte of the data set to be written. A data
+        set with the same entries is written again without asking, since nothing is lost.
 
     Raises
     ------
     UsageError
-        There is a data set, and neither ``--force`` nor the recipe allows to replace it; or see `check_replaceable`.
+        There is a data set that may not be replaced; or see `check_replaceable`.
     """
-    check_replaceable(arguments.out)
-    if arguments.force or not os.path.isdir(arguments.out) or not os.listdir(arguments.out):
+    check_replaceable(out)
+    if force or not os.path.isdir(out) or not os.listdir(out):
         return
     try:
-        there = read_json(os.path.join(arguments.out, 'dataset.json'))
+        there = read_json(os.path.join(out, 'dataset.json'))
         if recipe is not None and {name: there.get(name) for name in recipe} == recipe:
             return
         counts = ', '.join(
             f'{part} {sum(classes.values()):,}' for part, classes in sorted(there['counts'].items())
         )
         held = f'the data set {there["name"]!r} ({there["source"]}, {there["kind"]}; {counts})'
-    except (
-        NeonRnnError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ):  # no dataset.json, or one that is no description
-        held = ', '.join(sorted(os.listdir(arguments.out)))
+    except (NeonRnnError, LookupError, TypeError, AttributeError):
+        # There is no dataset.json, or it is not a description.
+        held = ', '.join(sorted(os.listdir(out)))
     raise UsageError(
-        f'{arguments.out}: holds {held}, which would be lost. Choose another --out, or replace it with '
+        f'{out}: holds {held}, which would be lost. Choose another --out, or replace it with '
         '--force.'
     )
 
@@ -174,24 +177,22 @@ def check_replaceable(folder: str | os.PathLike) -> None:
     )
     if others:
         raise UsageError(
-            f'{path}: holds {others[0]!r}, which is no part of a data set, so the folder is not replaced. '
-            'Choose another --out.'
+            f'{path}: holds {others[0]!r}, which is not part of a data set, so the folder is not '
+            'replaced. Choose another --out.'
         )
 
 
 @contextlib.contextmanager
 def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
-    """A temporary folder beside `folder` that takes its place if the block succeeds, and else leaves it as it was.
+    """Yield a temporary folder that takes the place of `folder` if the block succeeds.
+
+    After an error `folder` is as it was. Leftovers of processes that were killed are removed.
 
     Parameters
     ----------
     folder : path
     size : int
         Bytes that have to fit on the disk.
-
-    Yields
-    ------
-    Path
 
     Raises
     ------
@@ -203,6 +204,7 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
     check_replaceable(folder)
     path = Path(os.path.abspath(folder))
     make_folder(path.parent)
+    _remove_leftovers(path)
     if shutil.disk_usage(path.parent).free < size:
         raise write_error(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
@@ -225,41 +227,25 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _write_part(
-    path: Path, data: PartData, shape: Sequence[int], class_names: Sequence[str], kind: str
-) -> None:
-    """One HDF5 file. Images are single chunks: training reads them one by one in random order."""
-    count, features = len(data.labels), math.prod(shape)
+def _remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left beside `path`; a data set they had moved away comes back."""
+    pattern = re.compile(re.escape(f'.{path.name}.') + r'(\d+)(\.previous)?')
+    for name in os.listdir(path.parent):
+        match = pattern.fullmatch(name)
+        if match is None or _runs(int(match.group(1))):
+            continue
+        leftover = path.with_name(name)
+        if match.group(2) and not path.exists():
+            leftover.rename(path)
+        else:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
     try:
-        with h5py.File(path, 'w') as file:
-            file.attrs['class_names'] = np.array([name.encode() for name in class_names])
-            file.attrs['kind'] = np.bytes_(kind.encode())
-            images = file.create_dataset('input', (count, features), np.uint8, chunks=(1, features))
-            images.attrs['lshape'] = np.array(shape, dtype=np.int64)
-            output = file.create_dataset(
-                'output', data=np.asarray(data.labels, dtype=np.int32).reshape(-1, 1)
-            )
-            output.attrs['nclass'] = len(class_names)
-            file.create_dataset('source_file', data=_bytes(data.source_files))
-            file.create_dataset('person', data=_bytes(data.persons))
-            start = 0
-            for block in data.blocks:
-                images[start : start + len(block)] = block
-                start += len(block)
-            if start != count:
-                raise AssertionError(f'{path.name}: {start} images for {count} labels')
-    except OSError as error:
-        raise _with_errno(error) from error
-
-
-def _bytes(texts: Sequence[str]) -> np.ndarray:
-    """Fixed-length UTF-8: the same bytes on every run, and readable by any HDF5 library."""
-    encoded = [text.encode() for text in texts]
-    return np.array(encoded, dtype=f'S{max(1, max(map(len, encoded), default=1))}')
-
-
-def _with_errno(error: OSError) -> OSError:
-    """h5py puts the cause of a failed write into the message only."""
-    if error.errno is None and os.strerror(errno.ENOSPC) in str(error):
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return error
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it runs for another user
+        return True
+    return True

@@ -12,14 +12,13 @@ from tqdm import tqdm
 
 from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.data.hdf5 import Part
+from neon_rnn.ingest import show
 from neon_rnn.ingest.importer import summary
-from neon_rnn.ingest.show import add_sheet_arguments, write_sheet
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``data verify``."""
-    parser.add_argument('folder', metavar='DIR', help='a data set folder')
-    add_sheet_arguments(parser)
+    """Add the options of ``data verify``."""
+    show.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     problems = list(check(dataset))
     for problem in problems:
         print('UNSOUND:', problem)
-    print('contact sheet:', write_sheet(dataset, arguments))
+    print('contact sheet:', show.write_sheet(dataset, arguments.sheet, arguments.sheet_seed))
     if not problems:
         print('sound: hashes, counts, classes, no picture and no person on both sides')
     return 1 if problems else 0

@@ -1,13 +1,11 @@
-"""What every data source hands over: the photographs it lists, and what was left out and why."""
+"""What every source hands over: the photographs that it lists, and the files that it leaves out."""
 
-import argparse
 import collections
 import csv
 import dataclasses
 import io
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -21,7 +19,7 @@ class Photograph:
     label : int
         Class index.
     person : str
-        Identifier of the person shown; empty if the source names none (each photograph then counts as a person).
+        Identifier of the person shown, or empty. A photograph without one counts as a person.
     part : str
         ``'train'``, ``'test'`` or ``'val'`` where the source fixes it, else empty.
     """
@@ -33,35 +31,49 @@ class Photograph:
 
 
 class Dropped:
-    """What is not used: a count for each reason, in the order the reasons first came up, and the names of the files."""
+    """The files that are not used, by reason, in the order in which the reasons came up."""
 
     def __init__(self) -> None:
         self._names: dict[str, list[tuple[str, str]]] = collections.OrderedDict()
 
     def add(self, reason: str, name: str, detail: str = '') -> None:
-        """Note one photograph."""
+        """Note one file."""
         self._names.setdefault(reason, []).append((name, detail))
 
     def expect(self, *reasons: str) -> None:
-        """List these reasons even when nothing is dropped for them: a filter that found nothing was still applied."""
+        """List these reasons even if no file is dropped for them: the filters were applied."""
         for reason in reasons:
             self._names.setdefault(reason, [])
 
     def filters(self) -> list[dict]:
-        """For ``dataset.json``: ``[{'reason': ..., 'dropped': count}, ...]``."""
+        """Return the counts for ``dataset.json``: ``[{'reason': ..., 'dropped': count}, ...]``."""
         return [{'reason': reason, 'dropped': len(names)} for reason, names in self._names.items()]
+
+    def count(self, reason: str) -> int:
+        """Return how many files were dropped for a reason."""
+        return len(self._names.get(reason, ()))
+
+    def main_reason(self) -> str:
+        """Return a sentence about the most frequent reason, or an empty text."""
+        if not len(self):
+            return ''
+        reason, names = max(self._names.items(), key=lambda entry: len(entry[1]))
+        return (
+            f'The most frequent reason: {reason} ({len(names):,} of {len(self):,}, '
+            f'such as {printable(names[0][0])}).'
+        )
 
     def __len__(self) -> int:
         return sum(map(len, self._names.values()))
 
     def rows(self) -> Iterable[tuple[str, str, str]]:
-        """(reason, file, detail) of each photograph."""
+        """Yield (reason, file, detail) of each file."""
         for reason, names in self._names.items():
             for name, detail in names:
                 yield reason, name, detail
 
     def csv(self) -> str:
-        """The rows as CSV with a header."""
+        """Return the rows as CSV with a header."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator='\n')
         writer.writerow(('reason', 'file', 'detail'))
@@ -71,7 +83,7 @@ class Dropped:
 
 @dataclasses.dataclass
 class Listing:
-    """What a source lists.
+    """The photographs of a source.
 
     Attributes
     ----------
@@ -87,23 +99,6 @@ class Listing:
     class_names: list[str]
 
 
-class Source(Protocol):
-    """A module of this package that knows one data set."""
-
-    #: Name in ``dataset.json``.
-    NAME: str
-    #: Source, terms and what to know, for ``dataset.json``: ``origin``, ``terms``, ``label_meaning``.
-    CARD: dict[str, str]
-
-    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
-        """Options beyond the common ones."""
-
-    def listing(
-        self, folders: list[Path], arguments: argparse.Namespace, dropped: Dropped
-    ) -> Listing:
-        """Read the metadata of the unpacked distribution."""
-
-
 def printable(text: str) -> str:
-    """A file name that is not UTF-8 (surrogates, in Python) as text that can be written."""
+    """Return a file name as text that can be written, also if it is not UTF-8."""
     return text.encode('utf-8', 'surrogateescape').decode('utf-8', 'backslashreplace')

@@ -1,8 +1,8 @@
 """``data folder``: a folder of photographs with everything that goes wrong in one."""
 
-import errno
 import json
 import os
+import resource
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from small_datasets import class_folders, encoded, picture, write_picture
 from neon_rnn.cli import main
 from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
-from neon_rnn.data.images import Preprocessing, load
-from neon_rnn.ingest import importer
+from neon_rnn.data.images import Preprocessing, load, read
+from neon_rnn.ingest import importer, selection
 from neon_rnn.ingest.sources import folder
 from neon_rnn.ingest.workers import ordered_map
 from neon_rnn.support.errors import NeonRnnError
@@ -65,7 +65,7 @@ def test_every_odd_file_is_skipped_named_and_counted(tmp_path, capsys):
         'female/empty.png': (b'', images.NOT_AN_IMAGE),
         'male/placeholder.jpg': (encoded(picture(2, (1, 1))), images.TOO_SMALL),
         'male/notes.txt': (b'a note', folder.NO_PICTURE),
-        'male/again.jpg': ((root / 'male/000.jpg').read_bytes(), importer.DUPLICATE),
+        'male/again.jpg': ((root / 'male/000.jpg').read_bytes(), selection.DUPLICATE),
         'loose.jpg': (encoded(picture(3)), folder.NOT_IN_A_CLASS),
     }
     for name, (data, _) in odd.items():
@@ -79,7 +79,7 @@ def test_every_odd_file_is_skipped_named_and_counted(tmp_path, capsys):
         images.NOT_AN_IMAGE: 2,
         images.TOO_SMALL: 1,
         folder.NO_PICTURE: 1,
-        importer.DUPLICATE: 1,
+        selection.DUPLICATE: 1,
         folder.NOT_IN_A_CLASS: 1,
         images.UNREADABLE: 1,
     }
@@ -115,7 +115,7 @@ def test_the_same_picture_with_both_labels_is_dropped_altogether(tmp_path):
         write_picture(root / name / 'same.jpg', seed=9999)
     assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
     description = open_dataset(tmp_path / 'set').description
-    assert drops(description) == {importer.CONTRADICTORY: 2}
+    assert drops(description) == {selection.CONTRADICTORY: 2}
     assert sum(sum(classes.values()) for classes in description['counts'].values()) == 10
 
 
@@ -133,7 +133,7 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_others(tmp_path)
 
 def test_workers_change_nothing(tmp_path, monkeypatch):
     class_folders(tmp_path / 'photos', per_class=12, size=(40, 40))
-    monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 5 * 3 * 16 * 16)
+    monkeypatch.setattr('neon_rnn.ingest.spool._BLOCK_BYTES', 5 * 3 * 16 * 16)
     for out, workers in (('one', '1'), ('two', '2')):
         assert (
             main(
@@ -192,13 +192,13 @@ def test_balance_touches_the_training_part_only(tmp_path):
         'train': {'female': 8, 'male': 8},
         'test': {'female': 2, 'male': 4},
     }
-    assert drops(description) == {importer.SURPLUS: 8}
+    assert drops(description) == {selection.SURPLUS.format('training'): 8}
 
 
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
-        (['--classes', 'female,cats'], "'cats' is no sub-folder"),
+        (['--classes', 'female,cats'], "'cats' is not a sub-folder"),
         (['--classes', 'female,female'], "'female' is named twice"),
         (['--classes', 'female'], 'has 1 class folder (female); two or more are needed'),
         (['--test-fraction', '0'], '--test-fraction 0.0: has to lie between'),
@@ -232,7 +232,9 @@ def test_missing_empty_and_one_class_folders(tmp_path, capsys):
     assert "no usable photograph of class 'male'" in capsys.readouterr().err
     (tmp_path / 'one/male/a.jpg').write_bytes(b'text')
     assert run(tmp_path / 'one', '--out', tmp_path / 'set', '--size', 16) == 2
-    assert 'The first one left out: male/a.jpg (not an image' in capsys.readouterr().err
+    assert (
+        'not an image of a supported format (1 of 1, such as male/a.jpg)' in capsys.readouterr().err
+    )
     for name in ('female', 'male'):
         (tmp_path / 'folders' / name).mkdir(parents=True)
     assert run(tmp_path / 'folders', '--out', tmp_path / 'set') == 2
@@ -242,7 +244,7 @@ def test_missing_empty_and_one_class_folders(tmp_path, capsys):
 def test_out_is_not_replaced_if_it_holds_other_files(tmp_path, capsys):
     class_folders(tmp_path / 'photos', 3)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'photos', '--size', 16) == 2
-    assert "holds 'female', which is no part of a data set" in capsys.readouterr().err
+    assert "holds 'female', which is not part of a data set" in capsys.readouterr().err
 
 
 def test_a_data_set_is_replaced_only_by_force(tmp_path, capsys):
@@ -278,28 +280,28 @@ def test_files_without_a_readable_description_are_not_replaced_either(
 
 def test_an_interrupted_import_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
     class_folders(tmp_path / 'photos', per_class=10)
-    monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 4 * 3 * 16 * 16)
+    monkeypatch.setattr('neon_rnn.ingest.spool._BLOCK_BYTES', 4 * 3 * 16 * 16)
     decoded = []
 
     def stop_after(limit):
-        def counting(path, preprocessing):
+        def counting(path):
             if len(decoded) == limit:
                 raise KeyboardInterrupt
             decoded.append(os.path.relpath(path, str(tmp_path / 'photos')))
-            return load(path, preprocessing)
+            return read(path)
 
-        monkeypatch.setattr('neon_rnn.data.images.load', counting)
+        monkeypatch.setattr('neon_rnn.data.images.read', counting)
 
     stop_after(10)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 130
     assert not (tmp_path / 'set').exists()
     assert (
-        f'{tmp_path}/set.import keeps what is finished; the same command goes on from there.'
+        f'{tmp_path}/set.import keeps what is finished; the same command continues there.'
         in capsys.readouterr().err
     )
     stop_after(1000)
     assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
-    # Two shards of 4 were finished, the third was not: its 2 pictures are decoded again.
+    # Two blocks of 4 were finished, the third was not: its 2 pictures are decoded again.
     assert len(decoded) == 10 + 12
     assert len(set(decoded)) == 20
     assert run(tmp_path / 'photos', '--out', tmp_path / 'again/set', '--size', 16) == 0
@@ -332,25 +334,24 @@ def test_a_picture_changed_after_an_interruption_is_read_again(tmp_path, monkeyp
 
 def test_a_disk_full_while_decoding_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
     class_folders(tmp_path / 'photos', per_class=6)
-    monkeypatch.setattr('neon_rnn.ingest.shards._BYTES', 4 * 3 * 16 * 16)
-    with monkeypatch.context() as patch:
-        sync, calls = os.fsync, []
-
-        def full(handle):
-            calls.append(handle)
-            if len(calls) == 4:  # the second file of the second shard
-                raise OSError(errno.ENOSPC, 'No space left on device')
-            sync(handle)
-
-        patch.setattr(os, 'fsync', full)
-        assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 1
-    assert 'the disk is full' in capsys.readouterr().err
-    assert sorted(path.name for path in (tmp_path / 'set.import/shards').iterdir()) == [
-        '00000.json',
-        '00000.pixels',
-        '00001.pixels',
-    ]
-    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
+    monkeypatch.setattr('neon_rnn.ingest.spool._BLOCK_BYTES', 4 * 3 * 16 * 16)
+    command = [tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # The system refuses to let a file grow beyond the first block, as it does on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 * 3 * 16 * 16, limits[1]))
+    try:
+        assert run(*command) == 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    said = capsys.readouterr().err
+    assert 'spool/pixels: could not be written (File too large)' in said
+    assert 'set.import keeps what is finished' in said
+    decoded = []
+    monkeypatch.setattr(
+        'neon_rnn.data.images.read', lambda path: decoded.append(path) or read(path)
+    )
+    assert run(*command) == 0
+    assert len(decoded) == 8
 
 
 def test_a_second_import_to_the_same_place_is_refused(tmp_path, capsys):

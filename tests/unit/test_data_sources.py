@@ -11,7 +11,7 @@ from small_datasets import write_picture
 from neon_rnn.cli import main
 from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
-from neon_rnn.ingest import importer
+from neon_rnn.ingest import importer, selection
 from neon_rnn.ingest.sources import adience, celeba, fairface, imdb_wiki, lfw, utkface
 
 
@@ -113,7 +113,7 @@ WIKI_DROPS = {
     images.UNREADABLE: 1,
     importer.OUTSIDE: 1,
     images.TOO_SMALL: 1,
-    importer.DUPLICATE: 1,
+    selection.DUPLICATE: 1,
 }
 
 
@@ -373,5 +373,5 @@ def test_a_copy_in_training_goes_rather_than_the_one_tested(tmp_path):
             rows.append('{}/{}.jpg,{}'.format(part, index, ('Male', 'Female')[index % 2]))
         (root / 'fairface_label_{}.csv'.format(part)).write_text('\n'.join(rows))
     assert run('fairface', '--source', root, '--out', tmp_path / 'set') == 0
-    assert drops(tmp_path / 'set') == {importer.DUPLICATE: 2}
+    assert drops(tmp_path / 'set') == {selection.DUPLICATE: 2}
     assert {'val/1.jpg', 'val/2.jpg'} <= set(files(tmp_path / 'set'))

@@ -1,4 +1,4 @@
-"""Draw synthetic portraits, to try everything without any photographs.
+"""Make synthetic portraits, to try everything without photographs.
 
 The result is labelled synthetic: a run on it never counts as a reproduction."""
 
@@ -8,22 +8,22 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
-from neon_rnn.ingest.output import PartData, add_out_arguments, check_out, write_dataset
+from neon_rnn.ingest.output import PartData, check_out, write_dataset
 from neon_rnn.ingest.portraits import draw_portrait
+from neon_rnn.ingest.settings import add_out_arguments, add_workers_argument
 from neon_rnn.ingest.workers import ordered_map
 from neon_rnn.support.errors import UsageError
-from neon_rnn.support.machine import cores
 
 CLASS_NAMES = ['female', 'male']
 NOTE = (
-    'Drawn by neon_rnn, not photographed: stereotypes by construction, for trying the software. Results on it say '
-    'nothing about people and nothing about the published accuracies.'
+    'Synthetic, made by neon_rnn, not photographed: stereotypes by construction, for trying the '
+    'software. Results on it say nothing about people or the published accuracies.'
 )
 _BLOCK = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``data demo``."""
+    """Add the options of ``data demo``."""
     add_out_arguments(parser)
     parser.add_argument(
         '--train', type=int, default=1024, metavar='N', help='training portraits (default 1024)'
@@ -35,15 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--size', type=int, default=128, help='height and width in pixels (default 128)'
     )
     parser.add_argument(
-        '--seed', type=int, default=0, help='another seed draws other portraits (default 0)'
+        '--seed', type=int, default=0, help='another seed makes other portraits (default 0)'
     )
-    parser.add_argument(
-        '--workers', type=int, default=cores(), metavar='N', help='processes (default: the cores)'
-    )
+    add_workers_argument(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draw, write, report; the same portraits are drawn again without asking."""
+    """Make the portraits as the command line says; the same ones replace those there unasked."""
     counts = {
         part: {
             name: len(range(label, count, len(CLASS_NAMES)))
@@ -52,7 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
         for part, count in (('train', arguments.train), ('test', arguments.test))
     }
     check_out(
-        arguments,
+        arguments.out,
+        arguments.force,
         {
             'source': 'demo',
             'seed': arguments.seed,
@@ -80,7 +79,7 @@ def make(
     seed: int = 0,
     workers: int = 1,
 ) -> dict:
-    """Draw a data set; half of each part is of each class, in an order drawn from the seed.
+    """Make a data set of portraits: half of each part is of each class, in random order.
 
     Returns
     -------
@@ -94,7 +93,7 @@ def make(
     """
     if min(train, test) < 2 or train + test > 1000000:
         raise UsageError(
-            f'{train} training and {test} test portraits cannot be drawn; 2 to 1,000,000 can.'
+            f'{train} training and {test} test portraits cannot be made; 2 to 1,000,000 can.'
         )
     if not 16 <= size <= 1024:
         raise UsageError(f'--size {size}: portraits are 16 to 1024 pixels wide.')
@@ -103,7 +102,7 @@ def make(
     if workers < 1:
         raise UsageError(f'--workers {workers}: at least one is needed.')
     with tqdm(
-        total=train + test, unit='portrait', desc='drawing', leave=False, disable=None
+        total=train + test, unit='portrait', desc='making', leave=False, disable=None
     ) as progress:
         parts = {}
         for name, first, count in (('train', 0, train), ('test', train, test)):
@@ -127,7 +126,7 @@ def make(
                 'listed': train + test,
                 'filters': [],
                 'note': NOTE,
-                'split': 'independent drawings, half of each class in each part',
+                'split': 'independent portraits, half of each class in each part',
             },
         )
 
@@ -139,12 +138,12 @@ def _blocks(
         (labels[start : start + _BLOCK], first + start, seed, size)
         for start in range(0, len(labels), _BLOCK)
     ]
-    for block in ordered_map(_draw_block, tasks, workers):
+    for block in ordered_map(_portraits, tasks, workers):
         yield block
         progress.update(len(block))
 
 
-def _draw_block(labels: np.ndarray, first: int, seed: int, size: int) -> np.ndarray:
+def _portraits(labels: np.ndarray, first: int, seed: int, size: int) -> np.ndarray:
     return np.stack(
         [
             draw_portrait(int(label), seed, first + position, size).ravel()

@@ -1,46 +1,47 @@
 """Make a data set from a folder with one sub-folder of photographs for each class.
 
-Sub-folders may be nested. Every file that cannot be used is skipped, named and counted (dropped.csv)."""
+Sub-folders may be nested and may be links. A folder of parts, such as Training and Validation, each
+with the same class folders, is a split that is given. Every file that cannot be used is skipped,
+named and counted (dropped.csv)."""
 
 import argparse
 import os
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from neon_rnn.ingest import importer
+from neon_rnn.ingest import settings
+from neon_rnn.ingest.distribution import files_below
+from neon_rnn.ingest.importer import import_photographs
+from neon_rnn.ingest.settings import ImportSettings
 from neon_rnn.ingest.source import Dropped, Listing, Photograph
 from neon_rnn.support.errors import UsageError
 
-NAME = 'folder'
 CARD = {
+    'source': 'folder',
     'origin': 'a folder of photographs',
-    'terms': 'those of whoever owns the photographs',
+    'terms': 'those of the owners of the photographs',
     'label_meaning': 'name of the sub-folder',
 }
-NO_PICTURE = 'no picture by its name'
+NO_PICTURE = 'not a picture by its name'
 NOT_IN_A_CLASS = 'not in the folder of a class'
-#: Class index 0 and 1 where the sub-folders are so named, in either case.
+#: Class indices 0 and 1, where the sub-folders have such names in any case.
 FEMALE = {'female', 'females', 'woman', 'women', 'f'}
 MALE = {'male', 'males', 'man', 'men', 'm'}
-SUFFIXES = {
-    '.jpg',
-    '.jpeg',
-    '.jpe',
-    '.jfif',
-    '.png',
-    '.bmp',
-    '.gif',
-    '.webp',
-    '.tif',
-    '.tiff',
-    '.ppm',
-    '.pgm',
-    '.pbm',
+#: Names of folders that are parts of a split, in any case.
+PARTS = {
+    'train': 'train',
+    'training': 'train',
+    'test': 'test',
+    'testing': 'test',
+    'val': 'val',
+    'valid': 'val',
+    'validation': 'val',
 }
+SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm'.split())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``data folder``."""
+    """Add the options of ``data folder``."""
     parser.add_argument('folder', metavar='DIR', help='holds one sub-folder for each class')
     parser.add_argument(
         '--classes',
@@ -48,58 +49,114 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='the sub-folders to use, in the order of the class indices '
         '(default: all; 0 female, 1 male if so named, else sorted)',
     )
-    importer.add_arguments(parser)
+    settings.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Import the folder."""
-    if not Path(arguments.folder).is_dir():
-        raise UsageError(f'{arguments.folder}: there is no such folder.')
-    importer.run(sys.modules[__name__], lambda work: [Path(arguments.folder)], arguments)
+    """Import as the command line says."""
+    classes = arguments.classes and [name.strip() for name in arguments.classes.split(',')]
+    import_folder(arguments.folder, ImportSettings.of(arguments), classes)
 
 
-def listing(folders: list[Path], arguments: argparse.Namespace, dropped: Dropped) -> Listing:
-    """Every file below the class folders, in sorted order."""
-    folder = folders[0]
-    names = sorted(
+def import_folder(
+    folder: str | os.PathLike, settings: ImportSettings, classes: Sequence[str] | None = None
+) -> dict:
+    """Import a folder of class folders.
+
+    Parameters
+    ----------
+    folder : path
+    settings : ImportSettings
+    classes : sequence of str, optional
+        The sub-folders to use, in the order of the class indices.
+
+    Returns
+    -------
+    dict
+        ``dataset.json``.
+
+    Raises
+    ------
+    UsageError
+        There are not two class folders, or see `import_photographs`.
+    """
+    if not Path(folder).is_dir():
+        raise UsageError(f'{folder}: there is no such folder.')
+    return import_photographs(
+        CARD, lambda work, dropped: listing(Path(folder), classes, dropped), settings
+    )
+
+
+def listing(folder: Path, classes: Sequence[str] | None, dropped: Dropped) -> Listing:
+    """List every file below the class folders, in sorted order."""
+    parts = {} if classes and set(classes) <= set(_sub_folders(folder)) else _parts(folder)
+    class_folder = folder / next(iter(parts)) if parts else folder
+    names = _sub_folders(class_folder)
+    for position, name in enumerate(classes or ()):
+        problem = 'not a sub-folder' if name not in names else 'named twice'
+        if name not in names or name in (classes or ())[:position]:
+            raise UsageError(
+                f'--classes {",".join(classes or ())}: {name!r} is {problem} of {class_folder}, '
+                f'which has {", ".join(names) or "none"}.'
+            )
+    chosen = list(classes or class_order(names))
+    if len(chosen) < 2:
+        raise UsageError(
+            f'{folder}: has {len(chosen)} class folder{"" if len(chosen) == 1 else "s"}'
+            f'{" (" + chosen[0] + ")" if chosen else ""}; two or more are needed, one for each '
+            f'class, such as {folder}/female and {folder}/male.'
+        )
+    photographs = []
+    for path in files_below(folder):
+        name = str(path.relative_to(folder))
+        part, *inner = path.relative_to(folder).parts if parts else ('', *Path(name).parts)
+        if len(inner) < 2 or inner[0] not in chosen or (parts and part not in parts):
+            dropped.add(NOT_IN_A_CLASS, name)
+        elif path.suffix.lower() not in SUFFIXES:
+            dropped.add(NO_PICTURE, name)
+        else:
+            photographs.append(Photograph(name, chosen.index(inner[0]), part=parts.get(part, '')))
+    return Listing(folder, photographs, chosen)
+
+
+def _sub_folders(folder: Path) -> list[str]:
+    return sorted(
         entry.name
         for entry in os.scandir(folder)
         if entry.is_dir() and not entry.name.startswith('.')
     )
-    if arguments.classes:
-        classes = [name.strip() for name in arguments.classes.split(',')]
-        missing = [name for name in classes if name not in names]
-        if missing or len(set(classes)) != len(classes):
-            raise UsageError(
-                f'--classes {arguments.classes}: {missing[0] if missing else classes[0]!r} is '
-                f'{"no sub-folder" if missing else "named twice"} of {folder}, which has '
-                f'{", ".join(names) or "none"}.'
-            )
-    else:
-        classes = class_order(names)
-    if len(classes) < 2:
+
+
+def _parts(folder: Path) -> dict[str, str]:
+    """Return the sub-folders that are parts of a given split: name -> part; else an empty dict.
+
+    Where validation is the only other part, it is the test part.
+
+    Raises
+    ------
+    UsageError
+        Sub-folders are named like parts, but do not hold the same class folders.
+    """
+    parts = {
+        name: PARTS[name.casefold()] for name in _sub_folders(folder) if name.casefold() in PARTS
+    }
+    if 'train' not in parts.values() or len(set(parts.values())) < 2:
+        return {}
+    inner = {name: _sub_folders(folder / name) for name in parts}
+    if len(set(map(tuple, inner.values()))) > 1 or len(set(parts.values())) < len(parts):
+        held = '; '.join(f'{name}: {", ".join(names) or "none"}' for name, names in inner.items())
         raise UsageError(
-            f'{folder}: has {len(classes)} class folder{"" if len(classes) == 1 else "s"}'
-            f'{" (" + classes[0] + ")" if classes else ""}; two or more are needed, one for each class, '
-            f'such as {folder}/female and {folder}/male.'
+            f'{folder}: {", ".join(parts)} are named like the parts of a split, but do not hold '
+            f'the same class folders ({held}). Give each part the same class folders, or '
+            f'say --classes {",".join(parts)} if they are classes.'
         )
-    photographs = []
-    for path, inner, files in os.walk(folder):
-        inner.sort()
-        relative = Path(path).relative_to(folder)
-        for file in sorted(files):
-            name = str(relative / file)
-            if not relative.parts or relative.parts[0] not in classes:
-                dropped.add(NOT_IN_A_CLASS, name)
-            elif Path(file).suffix.lower() not in SUFFIXES:
-                dropped.add(NO_PICTURE, name)
-            else:
-                photographs.append(Photograph(name, classes.index(relative.parts[0])))
-    return Listing(folder, photographs, classes)
+    if 'test' not in parts.values():
+        parts = {name: 'test' if part == 'val' else part for name, part in parts.items()}
+    return parts
 
 
 def class_order(names: list[str]) -> list[str]:
-    """Female before male where two folders are so named (the project's coding), else as sorted."""
+    """Return female before male, the project's coding, if two folders have such names."""
     if len(names) == 2:
         first, second = (name.casefold() for name in names)
         if first in MALE and second in FEMALE:
