@@ -78,7 +78,7 @@ class Configuration:
     @property
     def name(self) -> str:
         """Name of the row, or of the model; with the variant."""
-        name = self.row.row if self.row else self.first['row'] or self.first['model']
+        name = self.row.row if self.row else self.first['model']
         return f'{name} ({self.variant})' if self.variant else name
 
     @property

@@ -1,4 +1,4 @@
-"""What the probabilities of a network on labelled images amount to. NumPy only: the same for both engines."""
+"""Figures of an evaluation: accuracy, interval, confusion matrix. NumPy only, for both engines."""
 
 import math
 
@@ -11,7 +11,7 @@ Z95 = 1.959963984540054
 
 
 def wilson_interval(correct, count, z=Z95):
-    """The Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+    """Return the Wilson score interval of a proportion (E. B. Wilson, JASA 22, 1927).
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def wilson_interval(correct, count, z=Z95):
         Lower and upper bound, within [0, 1].
     """
     if not 0 <= correct <= count or count == 0:
-        raise ValueError('{} of {} is no proportion'.format(correct, count))
+        raise ValueError('{} of {} is not a proportion'.format(correct, count))
     share = correct / count
     scale = 1 + z * z / count
     centre = (share + z * z / (2 * count)) / scale
@@ -37,9 +37,10 @@ def wilson_interval(correct, count, z=Z95):
 
 
 def summarise(probabilities, labels, class_names):
-    """Accuracy, its interval, the majority baseline and the confusion matrix.
+    """Return accuracy, its interval, the majority baseline and the confusion matrix.
 
-    The prediction is the class of the highest probability; among equal ones the first, as neon's metrics take it.
+    The prediction is the class of the highest probability. Among equal ones it is the first, as in
+    the metrics of neon.
 
     Parameters
     ----------
@@ -51,15 +52,17 @@ def summarise(probabilities, labels, class_names):
     Returns
     -------
     dict
-        `accuracy`, `correct`, `count`, `interval` (Wilson, 95%), `majority` (the share of the commonest class: what
-        always naming that class would reach), `per_class` (name -> count, correct, accuracy; None for a class without
-        images), `confusion` (rows: true class, columns: predicted class) and `ties` (images whose highest probability
-        is shared by several classes). Plain Python numbers, ready for JSON: the `final` part of a run record.
+        The `final` part of a run record, in plain Python numbers: `accuracy`, `correct`, `count`,
+        `interval` (Wilson, 95%), `majority` (share of the most frequent class: the accuracy of
+        always naming it), `per_class` (name -> count, correct, accuracy, which is None for a class
+        without images), `confusion` (rows: true class, columns: predicted class) and `ties` (images
+        whose highest probability is shared by several classes).
 
     Raises
     ------
     NeonRnnError
-        Nothing to evaluate, sizes that do not fit, labels outside the classes, probabilities that are not numbers.
+        There is nothing to evaluate, sizes do not fit, labels are outside the classes, or
+        probabilities are not numbers.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     labels = np.asarray(labels).reshape(-1)
@@ -92,7 +95,7 @@ def summarise(probabilities, labels, class_names):
 
 
 def _check(probabilities, labels, class_names):
-    """Refuse what cannot be evaluated, and say why."""
+    """Refuse input that cannot be evaluated; the error says why."""
     classes = len(class_names)
     if len(set(class_names)) != classes or not classes:
         raise NeonRnnError('the class names {} are not distinct names.'.format(list(class_names)))
@@ -120,12 +123,12 @@ def _check(probabilities, labels, class_names):
 
 
 def format_text(final, class_names):
-    """The result of `summarise` as lines of text for people.
+    """Return the result of `summarise` as lines of text.
 
     Parameters
     ----------
     final : dict
-        As `summarise` returns it.
+        What `summarise` returns.
     class_names : list of str
 
     Returns
@@ -142,17 +145,17 @@ def format_text(final, class_names):
             percent(lower),
             percent(upper),
         ),
-        'majority baseline {}: what always naming the commonest class would reach'.format(
+        'majority baseline {}: the accuracy of always naming the most frequent class'.format(
             percent(final['majority'])
         ),
     ]
     if lower <= final['majority'] <= upper:
         lines.append(
-            'the baseline lies within the interval: on this many images the result does not differ from it'
+            'the baseline lies within the interval: the result does not differ from it significantly'
         )
     if final.get('ties'):
         lines.append(
-            '{} images had several equal highest probabilities and count as the first such class'.format(
+            '{} images had several equal highest probabilities; the first of these classes counts'.format(
                 final['ties']
             )
         )
@@ -178,5 +181,5 @@ def format_text(final, class_names):
 
 
 def percent(share):
-    """A share as per cent with one decimal, such as ``'81.9%'``."""
+    """Return a share as per cent with one decimal, such as ``'81.9%'``."""
     return '{:.1f}%'.format(100 * share)

@@ -1,6 +1,6 @@
-"""Example predictions of a run on drawn (synthetic) pictures: ``examples.json`` in the run's folder, for the page.
+"""Example predictions of a run on synthetic pictures, for the page: ``examples.json``.
 
-Photographs of people are never written: examples come from synthetic data only.
+The file lies in the folder of the run. Photographs of people are never written.
 """
 
 import base64
@@ -15,6 +15,8 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import read_json, write_json
 
 NAME = 'examples.json'
+#: Limits of the file: its bytes, and its pictures. `write` keeps 8 pictures of a few kB.
+LARGEST, MOST = 1 << 20, 32
 _PNG = b'\x89PNG\r\n\x1a\n'
 #: Longest side of a thumbnail, in pixels.
 _SIDE = 96
@@ -24,16 +26,16 @@ _FIELDS = ('png_base64', 'label', 'prediction', 'probability')
 
 
 def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit=8):
-    """Write some examples of a test set: half of them mistakes where there are enough, in the order of the set.
+    """Write some examples of a test set, half of them mistakes if there are enough.
 
-    The pictures are thumbnails of 64 colours, a few kB each.
+    They are in the order of the set. The pictures are thumbnails of 64 colours, a few kB each.
 
     Parameters
     ----------
     folder : str or os.PathLike
         The run's folder.
     kind : str
-        The data set's; anything but ``'synthetic'`` is refused.
+        The kind of the data set. Only ``'synthetic'`` is accepted.
     inputs : array, uint8, (count, C*H*W)
         The pictures, channels RGB.
     shape : (C, H, W)
@@ -42,7 +44,7 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
     probabilities : array, float, (count, classes)
     class_names : list of str
     limit : int
-        How many at most.
+        Greatest number of examples.
 
     Raises
     ------
@@ -74,7 +76,7 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
 
 
 def _thumbnail(picture):
-    """A picture, uint8 (H, W, 3) or (H, W, 1), as a small PNG file."""
+    """Return a picture, uint8 (H, W, 3) or (H, W, 1), as a small PNG file."""
     image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
     image.thumbnail((_SIDE, _SIDE), _LANCZOS)
     file = io.BytesIO()
@@ -83,29 +85,37 @@ def _thumbnail(picture):
 
 
 def read(folder):
-    """The examples of a run.
+    """Read the examples of a run.
 
     Returns
     -------
     list of dict
-        `png_base64`, `label`, `prediction`, `probability` of the prediction; empty where there are none.
+        `png_base64`, `label`, `prediction`, `probability` of the prediction; empty if the run has
+        no file of examples.
 
     Raises
     ------
     NeonRnnError
-        The file is not what `write` writes; names the file.
+        The file is not what `write` writes, or larger than it can be; names the file.
     """
     path = os.path.join(str(folder), NAME)
-    if not os.path.exists(path):
+    if not os.path.lexists(path):
         return []
+    if not os.path.isfile(path) or os.path.getsize(path) > LARGEST:
+        raise NeonRnnError(
+            '{}: is not a file of examples (a regular file of at most {} MiB is expected).'.format(
+                path, LARGEST >> 20
+            )
+        )
     examples = read_json(path)
-    for number, example in enumerate(examples if isinstance(examples, list) else [None], 1):
-        if (
-            not isinstance(example, dict)
-            or sorted(example) != sorted(_FIELDS)
-            or not _is_png(example['png_base64'])
-            or not isinstance(example['probability'], (int, float))
-        ):
+    if not isinstance(examples, list):
+        raise NeonRnnError('{}: is not a list of examples.'.format(path))
+    if len(examples) > MOST:
+        raise NeonRnnError(
+            '{}: holds {} examples; at most {} are shown.'.format(path, len(examples), MOST)
+        )
+    for number, example in enumerate(examples, 1):
+        if not _is_example(example):
             raise NeonRnnError(
                 '{}: example {} is not a picture with label, prediction and probability.'.format(
                     path, number
@@ -114,8 +124,23 @@ def read(folder):
     return examples
 
 
+def _is_example(value):
+    """Return True for what `write` writes of one picture."""
+    return (
+        isinstance(value, dict)
+        and set(value) == set(_FIELDS)
+        and all(
+            isinstance(value[name], str) and len(value[name]) <= 100 and value[name].isprintable()
+            for name in ('label', 'prediction')
+        )
+        and type(value['probability']) in (int, float)
+        and 0 <= value['probability'] <= 1
+        and _is_png(value['png_base64'])
+    )
+
+
 def _is_png(text):
-    """Whether it is base64 of a PNG file."""
+    """Return True for a PNG file in base64."""
     try:
         return base64.b64decode(text, validate=True).startswith(_PNG)
     except (TypeError, ValueError, binascii.Error):

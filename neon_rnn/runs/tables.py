@@ -1,7 +1,8 @@
-"""Tables of numbers as CSV files that are appended to while a training runs and survive its sudden end.
+"""Tables of numbers as CSV files, appended to while a training runs.
 
-A column is (name, type): ``int``, or a tuple of types that stands for a float and may include ``type(None)`` for an
-empty cell. Floats are written by ``repr``, so that reading gives the same number.
+They survive its sudden end. A column is (name, type). The type is ``int``, or a tuple of types for
+a float; ``type(None)`` in it allows an empty cell. Floats are written by ``repr``, so that reading
+gives the same number.
 """
 
 import errno
@@ -12,7 +13,7 @@ from neon_rnn.support.files import atomic_file, write_error
 
 
 def append(path, columns, rows):
-    """Append rows with one synchronised write; a full disk leaves the table as it was.
+    """Append rows with one synchronised write; if the disk is full, nothing is appended.
 
     Raises
     ------
@@ -47,12 +48,12 @@ def read(path, columns):
     Returns
     -------
     list of tuple
-        A last line without its newline was torn by a kill or a power cut and is left out.
+        A last line without its newline is left out: the process was killed while it wrote it.
 
     Raises
     ------
     NeonRnnError
-        The file is missing, has other columns, or a line is not a row of it; names the file and the line.
+        The file is missing, has other columns, or a line is not a row of it; names file and line.
     """
     try:
         with open(str(path), encoding='ascii', errors='replace', newline='') as file:

@@ -130,7 +130,7 @@ def read_json(path):
             return json.load(file)
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NeonRnnError(
             '{}: is not valid JSON ({}); it may have been cut short.'.format(path, error)
         )

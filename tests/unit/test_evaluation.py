@@ -32,7 +32,7 @@ def test_wilson_interval(correct, count, lower, upper):
 
 @pytest.mark.parametrize(('correct', 'count'), [(1, 0), (0, 0), (3, 2), (-1, 2)])
 def test_wilson_interval_of_nothing_is_an_error(correct, count):
-    with pytest.raises(ValueError, match='no proportion'):
+    with pytest.raises(ValueError, match='not a proportion'):
         evaluation.wilson_interval(correct, count)
 
 
@@ -99,8 +99,8 @@ def test_format_text():
     final = evaluation.summarise(one_hot([0, 0, 1, 1, 0]), [0, 0, 0, 1, 1], NAMES)
     assert evaluation.format_text(final, NAMES).split('\n') == [
         'accuracy 60.0% (3 of 5 images), 95% interval 23.1% to 88.2% (Wilson)',
-        'majority baseline 60.0%: what always naming the commonest class would reach',
-        'the baseline lies within the interval: on this many images the result does not differ from it',
+        'majority baseline 60.0%: the accuracy of always naming the most frequent class',
+        'the baseline lies within the interval: the result does not differ from it significantly',
         '',
         '            predicted as',
         'true class  female    male   correct',

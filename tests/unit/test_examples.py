@@ -1,5 +1,7 @@
 """``examples.json``: predictions on synthetic pictures are kept for the page, photographs never."""
 
+import os
+
 import numpy as np
 import pytest
 import synthetic_records as synthetic
@@ -10,6 +12,8 @@ from neon_rnn.report import build
 from neon_rnn.runs import example_predictions
 from neon_rnn.support import files
 from neon_rnn.support.errors import NeonRnnError, UsageError
+
+PNG = 'iVBORw0KGgo='
 
 
 @pytest.mark.parametrize('channels', [1, 3])
@@ -64,7 +68,14 @@ def test_photographs_are_never_kept_as_examples(tmp_path):
         '[1]',
         '[',
         '[{"png_base64": "PHN2Zz4=", "label": "a", "prediction": "b", "probability": 1}]',
+        '[' + '1,' * 20000 + '1]',
+        ' ' * (1 << 20) + '[]',
+        '[' * 100000,
+        f'[{{"png_base64": "{PNG}", "label": "a", "prediction": "b", "probability": 1e999}}]',
+        f'[{{"png_base64": "{PNG}", "label": "\\ud800", "prediction": "b", "probability": 1}}]',
+        f'[{{"png_base64": "{PNG}", "label": "{"a" * 200}", "prediction": "b", "probability": 1}}]',
     ],
+    ids=lambda text: text[:12],
 )
 def test_a_broken_examples_file_is_named_on_the_page(tmp_path, content):
     path = synthetic.write(
@@ -77,3 +88,10 @@ def test_a_broken_examples_file_is_named_on_the_page(tmp_path, content):
     text = build.build(tmp_path, tmp_path)[1]['report.html'].decode()
     assert 'demo-run: examples.json: ' in text
     assert str(tmp_path) not in text
+
+
+@pytest.mark.skipif(not hasattr(os, 'mkfifo'), reason='this system has no FIFOs')
+def test_examples_that_are_not_a_regular_file_are_not_opened(tmp_path):
+    os.mkfifo(tmp_path / 'examples.json')
+    with pytest.raises(NeonRnnError, match='examples.json: is not a file of examples'):
+        example_predictions.read(tmp_path)

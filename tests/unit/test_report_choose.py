@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import statistics
 import time
 
@@ -14,6 +15,14 @@ from neon_rnn.report.collect import collect
 from neon_rnn.runs import evaluation
 from neon_rnn.support.errors import UsageError
 
+WIKI = dict(
+    synthetic.FIELDS['dataset'],
+    name='small photographs',
+    source='imdb-wiki',
+    folder='data/any-name',
+    shape=[3, 64, 64],
+    sha256={'train.h5': 'f' * 64, 'test.h5': '0' * 64},
+)
 DEMO = dict(
     synthetic.FIELDS['dataset'],
     kind='synthetic',
@@ -151,6 +160,10 @@ def test_a_reconstructed_network_says_so(tmp_path):
     ('better', 'worse'),
     [
         (synthetic.record('b', seed=1), shortened('a', 89)),
+        (shortened('b', 5, dataset=WIKI), synthetic.record('a')),
+        (synthetic.record('b'), synthetic.record('a', dataset=WIKI, status='failed', final=None)),
+        (synthetic.record('b', dataset=dict(WIKI, shape=[3, 128, 128])), synthetic.record('a')),
+        (synthetic.record('b'), synthetic.record('a', dataset=dict(WIKI, kind='synthetic'))),
         (shortened('b', 1), synthetic.record('a', dataset=DEMO)),
         (synthetic.record('b', dataset=DEMO), synthetic.record('a', status='failed', final=None)),
         (shortened('b', 15), shortened('a', 5)),
@@ -162,6 +175,26 @@ def test_the_order_of_the_rules(tmp_path, better, worse):
     choice = chosen(tmp_path, worse, better)
     assert [run.folder for run in row_of(choice).runs] == ['b']
     assert [run.folder for each in choice.others for run in each.runs] == ['a']
+
+
+def test_of_two_sets_alike_the_one_with_more_rows_is_shown(tmp_path):
+    filtered = dict(WIKI, name='filtered', sha256={'train.h5': '1' * 64})
+    choice = chosen(
+        tmp_path,
+        synthetic.record('a', dataset=filtered, count=1000, correct=800),
+        synthetic.record('b', dataset=WIKI),
+        synthetic.record('c', dataset=WIKI, model='cnn-1', row='CNN-1'),
+    )
+    assert row_of(choice).runs[0].folder == 'b'
+
+
+def test_balanced_accuracy_is_the_mean_of_the_classes(tmp_path):
+    final = dict(synthetic.final(), count=100, correct=79, accuracy=0.79, majority=0.75)
+    final.update(confusion=[[10, 15], [6, 69]], interval=[0.7, 0.86])
+    figures = row_of(chosen(tmp_path, synthetic.record(final=final))).figures
+    assert figures.per_class == pytest.approx({'female': 40.0, 'male': 92.0})
+    assert figures.balanced_accuracy == pytest.approx(66.0)
+    assert figures.majority == 75.0
 
 
 def test_more_finished_seeds_come_before_fewer(tmp_path):
@@ -294,3 +327,54 @@ def test_thousands_of_records_take_seconds(tmp_path):
     assert len(row.finished) == 3000
     assert math.isclose(row.figures.accuracy, 80.0)
     assert time.process_time() - started < 15
+
+
+def unusable(folder):
+    """Make folders and records that cannot be used; return name -> part of the reason."""
+
+    def put(name, text):
+        (folder / name).mkdir()
+        (folder / name / 'record.json').write_text(text, encoding='utf-8')
+
+    put('deep', '[' * 100000)
+    put('large', ' ' * (16 << 20) + '{}')
+    put('digits', '{"schema": ' + '1' * 5000 + '}')
+    put('nan', json.dumps(dict(synthetic.record(), training_seconds=math.nan)))
+    (folder / 'a folder' / 'record.json').mkdir(parents=True)
+    os.mkfifo(folder / 'record.json')
+    (folder / 'fifo').mkdir()
+    os.mkfifo(folder / 'fifo' / 'record.json')
+    os.mkdir(os.fsencode(folder) + b'/caf\xe9')
+    (folder / 'escape\x1b[2J').mkdir()
+    os.symlink('loop', folder / 'loop')
+    return {
+        'deep': '',
+        'large': 'has more than 16 MiB',
+        'digits': '',
+        'nan': "'training_seconds' is nan",
+        'a folder': 'is not a regular file',
+        'fifo': 'is not a regular file',
+        'caf\\udce9': 'is not plain text; rename it',
+        'escape\\x1b[2J': 'is not plain text; rename it',
+    }
+
+
+def test_an_odd_folder_never_stops_the_others(tmp_path):
+    reasons = unusable(tmp_path)
+    synthetic.write(tmp_path, synthetic.record('good'))
+    collection = collect(tmp_path)
+    assert [run.folder for run in collection.runs] == ['good']
+    found = dict(collection.unreadable)
+    assert set(found) == set(reasons)
+    assert [name for name, part in reasons.items() if part not in found[name]] == []
+    assert all(reason.isprintable() and len(reason) < 1000 for reason in found.values())
+
+
+def test_texts_of_a_record_are_printable_and_of_limited_length(tmp_path):
+    made = synthetic.record('run', epochs=2, correct=None, status='failed')
+    made.update(error='\ud800 \x1b[2J\n' + 'x' * 10**6, model='\u202ereversed')
+    row = chosen(tmp_path, made).beside[0]
+    assert row.name == '\\u202ereversed'
+    assert row.first['model'] == '\\u202ereversed'
+    assert '\\ud800 \\x1b[2J xxx' in row.status
+    assert len(row.status) < 600

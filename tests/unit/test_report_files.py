@@ -17,6 +17,7 @@ from PIL import Image
 from neon_rnn import published
 from neon_rnn.cli import main
 from neon_rnn.report import build, drawing, plots, table
+from neon_rnn.report import choose as choose_module
 from neon_rnn.report.choose import choose
 from neon_rnn.report.collect import collect
 from neon_rnn.runs import example_predictions
@@ -284,17 +285,54 @@ def test_examples_stay_on_the_page_when_the_table_shows_photographs(tmp_path):
     assert len([link for link in Page(text).links if link.startswith('data:image/png')]) == 4
 
 
-def test_hostile_names_stay_text(tmp_path):
+HOSTILE = [
+    'a|b<i>`c`',
+    r'\1 \g<9> \g<name>',
+    '$x^{$ $',
+    '\ud800 \x00 \x1b[2J \u202e',
+    '{{ 7 * 7 }} {% endfor %}',
+    '"><script>alert(1)</script>',
+    'name' * 10**5,
+]
+
+
+@pytest.mark.parametrize('name', HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_names_stay_text(tmp_path, name):
     made = synthetic.record(
-        '<script>alert(1)</script>'.replace('/', '-'),
-        argv=['"><script>x'],
-        row=None,
-        model='a|b<i>`c`',
+        '<script>alert(1)<-script>', argv=[name], row=None, model=name, precision=name
     )
-    synthetic.write(tmp_path, made)
+    made['dataset'].update(name=name, split=name, source_size=name, class_names=['a', name])
+    made['dataset']['counts'] = {part: {'a': 1, name: 1} for part in ('train', 'test')}
+    made['final']['per_class'] = dict(
+        zip(('a', name), made['final']['per_class'].values(), strict=True)
+    )
+    synthetic.write(tmp_path, made, name='run')
+    synthetic.write(tmp_path, dict(made, run_id='second', status='failed', error=name))
     files = build.build(tmp_path, tmp_path)[1]
-    assert 'script' not in Page(files['report.html'].decode()).tags
-    assert 'a\\|b\\<i\\>\\`c\\`' in files['TABLE.md'].decode()
+    page = Page(files['report.html'].decode())
+    assert page.open == []
+    assert 'script' not in page.tags
+    assert '49' not in page.texts
+    assert len(files['report.html']) < 10**6
+    assert len(files['TABLE.md']) < 10**5
+    for picture in ('accuracy-time', 'confusion', 'learning-curves'):
+        ElementTree.fromstring(files[f'plots/{picture}.svg'])
+
+
+def test_a_markdown_cell_stays_within_its_cell():
+    assert table.cell('a|b<i>`c`\n') == 'a\\|b\\<i\\>\\`c\\`'
+
+
+def test_enlarged_originals_are_named(tmp_path):
+    dataset = dict(synthetic.FIELDS['dataset'], source_size=[64, 64], split='by person')
+    synthetic.write(tmp_path, synthetic.record(dataset=dataset))
+    files = build.build(tmp_path, tmp_path)[1]
+    row = next(row for row in json.loads(files['table.json'])['rows'] if row['name'] == 'rnn')
+    assert (row['image_size'], row['source_size'], row['enlarged']) == ('128x128', '64x64', True)
+    said = 'faces (photographs), 128x128 (64x64 originals enlarged)'
+    assert said in files['TABLE.md'].decode()
+    assert said in files['report.html'].decode()
+    assert 'split: by person' in files['report.html'].decode()
 
 
 @pytest.mark.parametrize('name', ['accuracy-time', 'confusion', 'learning-curves'])
@@ -439,3 +477,24 @@ def test_a_report_of_thousands_of_configurations_takes_seconds(tmp_path):
     data = json.loads(files['table.json'])
     assert len(data['others']) == 1999
     assert f'{1999 - table.LISTED} more are in table.json.' in files['TABLE.md'].decode()
+
+
+def test_a_thousand_networks_beside_the_eleven_take_seconds(tmp_path):
+    text = json.dumps(synthetic.record(epochs=5))
+    for index in range(1000):
+        folder = tmp_path / f'run-{index:04d}'
+        folder.mkdir()
+        (folder / 'record.json').write_text(
+            text.replace(synthetic.record()['run_id'], folder.name).replace(
+                '"rnn"', f'"network-{index:04d}"'
+            ),
+            encoding='utf-8',
+        )
+    started = time.process_time()
+    choice, files = build.build(tmp_path, tmp_path)
+    assert time.process_time() - started < 30
+    data = json.loads(files['table.json'])
+    assert (len(data['beside']), len(data['others'])) == (choose_module.BESIDE, 1000 - 12)
+    left = 1000 - choose_module.BESIDE - table.LISTED
+    assert f'{left} more are in table.json.' in files['TABLE.md'].decode()
+    assert f'{left} more are in table.json.' in files['report.html'].decode()
