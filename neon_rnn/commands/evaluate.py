@@ -67,7 +67,7 @@ def measure(
     for path in (json, png):
         if path:
             check_writable(path)
-    plots = _plots() if png else None
+    write_plot = _plotter() if png else None
     result = trained_run.evaluate(folder, data, part, engine, backend, batch_size, progress=True)
     print('{} on {} ({})'.format(result.run_id, result.path, result.kind))
     print(evaluation.format_text(result.figures, result.class_names))
@@ -82,12 +82,12 @@ def measure(
                 sha256=result.sha256,
             ),
         )
-    if png:
-        plots.write_confusion(png, result.figures, result.class_names)
+    if write_plot:
+        write_plot(png, result.figures, result.class_names)
 
 
-def _plots():
-    """Return the module that plots.
+def _plotter():
+    """Return the function that plots a confusion matrix.
 
     Raises
     ------
@@ -96,7 +96,7 @@ def _plots():
     """
     try:
         importlib.import_module('matplotlib')
-        return importlib.import_module('neon_rnn.report.plots')
+        return importlib.import_module('neon_rnn.report.plots').write_confusion
     except (ImportError, SyntaxError) as error:  # CPython 3.5 cannot even parse the module
         raise UsageError(
             '--png needs matplotlib and Python 3.10 or newer, outside the container of neon ({}); '

@@ -76,7 +76,9 @@ def _replay(engine, arguments):
     Returns all deviations, the device of the last case, and what was left out with the reason.
     """
     nn = engines.load(engine)
-    deviations, device, left_out = [], {}, []
+    deviations = []
+    left_out = []
+    device = {}
     for case in cases.cases():
         if arguments.layers and cases.is_network(case):
             continue
@@ -98,7 +100,7 @@ def _replay(engine, arguments):
             for key in case.left_out
         ]
         of_case = compare.compare(case, recorded, found)
-        deviations += of_case
+        deviations.extend(of_case)
         _print_case(case, of_case, arguments.details)
     return deviations, device, left_out
 

@@ -81,7 +81,7 @@ def save(path, weights, optimizer_state=None, random_state=None, meta=None):
     text = json.dumps(header, sort_keys=True, allow_nan=False).encode('utf-8')
     arrays['meta'] = np.frombuffer(text, dtype=np.uint8)
     with atomic_file(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 def load(path):

@@ -26,11 +26,11 @@ def atomic_file(path, mode='wb'):
         The disk is full or the folder cannot be written; names the file.
     """
     path = str(path)
-    text = {} if 'b' in mode else {'encoding': 'utf-8', 'newline': ''}
+    encoding, newline = (None, None) if 'b' in mode else ('utf-8', '')
     temporary = None
     try:
         temporary, handle = _create_beside(path)
-        with os.fdopen(handle, mode, **text) as file:
+        with os.fdopen(handle, mode, encoding=encoding, newline=newline) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
