@@ -71,38 +71,37 @@ def run(arguments):
 
 
 def _replay(engine, arguments):
-    """Run the cases and print their deviations.
+    """Replay the cases and print their deviations.
 
     Returns all deviations, the device of the last case, and what was left out with the reason.
     """
     nn = engines.load(engine)
-    deviations = []
-    left_out = []
-    device = {}
-    for case in cases.cases():
-        if arguments.layers and cases.is_network(case):
-            continue
-        if engine == 'neon' and arguments.backend != 'numpy':
-            case = cases.on_fast_neon(case)
-        recorded, provenance = compare.load(compare.path_of(case))
-        if not deviations:
-            print('recorded: {engine}, {backend} backend, {machine[cpu]}'.format(**provenance))
-        try:
-            found, device = compare.observe(nn, case, arguments.backend)
-        except UsageError:
-            if case.precision == 'float32':
-                raise
-            # neon has float64 on its numpy backend only; the float32 case shows other refusals.
-            left_out.append('{} (this backend has no float64)'.format(case.name))
-            continue
-        left_out += [
-            '{}, {} (rounding decides it on this backend)'.format(case.name, key)
-            for key in case.left_out
-        ]
-        of_case = compare.compare(case, recorded, found)
-        deviations.extend(of_case)
-        _print_case(case, of_case, arguments.details)
-    return deviations, device, left_out
+    chosen = [case for case in cases.cases() if not (arguments.layers and cases.is_network(case))]
+    _, provenance = compare.load(compare.path_of(chosen[0]))
+    print('recorded: {engine}, {backend} backend, {machine[cpu]}'.format(**provenance))
+    replayed = [_replay_case(nn, engine, case, arguments) for case in chosen]
+    deviations = [deviation for found, _, _ in replayed for deviation in found]
+    devices = [device for _, device, _ in replayed if device]
+    left_out = [text for _, _, texts in replayed for text in texts]
+    return deviations, devices[-1], left_out
+
+
+def _replay_case(nn, engine, case, arguments):
+    """Replay one case; return its deviations, the device, and what was left out of it."""
+    if engine == 'neon' and arguments.backend != 'numpy':
+        case = cases.on_fast_neon(case)
+    recorded, _ = compare.load(compare.path_of(case))
+    try:
+        found, device = compare.observe(nn, case, arguments.backend)
+    except UsageError:
+        if case.precision == 'float32':
+            raise
+        # neon has float64 on its numpy backend only; the float32 case shows other refusals.
+        return [], {}, ['{} (this backend has no float64)'.format(case.name)]
+    deviations = compare.compare(case, recorded, found)
+    _print_case(case, deviations, arguments.details)
+    reason = '{}, {} (rounding decides it on this backend)'
+    return deviations, device, [reason.format(case.name, key) for key in case.left_out]
 
 
 def _print_case(case, deviations, details):
