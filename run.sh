@@ -11,7 +11,11 @@
 # defaults (data/, results/) to this folder.
 set -euo pipefail
 
-root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+# What a caller may have set for other programs would lead this one astray.
+unset CDPATH PYTHONHOME PYTHONSTARTUP
+
+self=$(readlink -f -- "${BASH_SOURCE[0]}")
+root=${self%/*}
 venv=$root/.venv
 
 say() { printf '== %s\n' "$*" >&2; }
@@ -35,14 +39,19 @@ find_python() {
 ensure() {
     local extra=$1 stamp="$venv/.installed-$1" wanted
     wanted=$(cksum < "$root/pyproject.toml")
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+    local works=no
+    if "$venv/bin/python" -c '' 2>/dev/null; then
+        works=yes
+    fi
+    if [ $works = yes ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
         return
     fi
-    if [ ! -x "$venv/bin/python" ]; then
+    if [ $works = no ]; then
         local python
         python=$(find_python)
         say "making .venv with $("$python" --version)"
-        "$python" -m venv "$venv" || fail "could not make $venv (on Debian and Ubuntu: apt install python3-venv)."
+        rm -f -- "$venv"/.installed-*
+        "$python" -m venv --clear "$venv" || fail "could not make $venv (on Debian and Ubuntu: apt install python3-venv)."
     fi
     say "installing neon_rnn[$extra] into .venv (once; torch is large)"
     (cd "$root" && "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extra]") \
@@ -83,7 +92,7 @@ case "${1:-}" in
         shift
         ensure torch
         export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
-        exec "$venv/bin/python" -m benchmarks "$@"
+        exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from benchmarks.__main__ import main; sys.exit(main(sys.argv[1:]))' "$@"
         ;;
 esac
 
@@ -99,4 +108,5 @@ case "${1:-}" in
     '' | -*) set -- demo "$@" ;;
 esac
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
-exec "$venv/bin/python" -m neon_rnn "$@"
+# Not -m neon_rnn: Python would search the working directory first.
+exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from neon_rnn.cli import main; sys.exit(main())' "$@"

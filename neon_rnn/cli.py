@@ -7,10 +7,10 @@ A command ``NAME`` lives in ``neon_rnn/commands/NAME.py``: ``add_arguments(parse
 import argparse
 import collections
 import importlib
-import os
 import sys
 
 from neon_rnn import __version__
+from neon_rnn.support import streams
 from neon_rnn.support.errors import NeonRnnError
 
 COMMANDS = collections.OrderedDict(
@@ -57,20 +57,32 @@ def _parser():
 
 
 def main(argv=None):
-    """Run a command; returns the exit status (0, 1 for a failure, 2 for wrong usage, 130 after
-    Ctrl-C).
+    """Run a command.
+
+    Returns
+    -------
+    int
+        The exit status: 0, 1 for a failure, 2 for wrong usage, 130 after Ctrl-C.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
+    if argv and argv[0] in COMMANDS:
+        return call('neon_rnn.commands.' + argv[0], 'neon_rnn ' + argv[0], argv)
+    with streams.guarded():
+        return _ended('neon_rnn', lambda: _without_command(argv))
+
+
+def _without_command(argv):
+    """Print the help or the version, or refuse a word that is not a command."""
+    parser = _parser()
     if not argv:
-        _parser().print_help()
+        parser.print_help()
         return 2
-    chosen = _parser().parse_args(argv[:1]) if argv[0].startswith('-') else None
-    name = argv[0] if chosen is None else chosen.command
-    if name not in COMMANDS:
-        _parser().error(
-            'there is no command {!r}; the commands are {}'.format(name, ', '.join(COMMANDS))
+    if not argv[0].startswith('-'):
+        parser.error(
+            'there is no command {!r}; the commands are {}'.format(argv[0], ', '.join(COMMANDS))
         )
-    return call('neon_rnn.commands.' + name, 'neon_rnn ' + name, argv)
+    parser.parse_args(argv[:1])
+    return 0
 
 
 def call(module, program, argv):
@@ -90,7 +102,8 @@ def call(module, program, argv):
     int
         The exit status.
     """
-    try:
+
+    def run():
         command = importlib.import_module(module)
         parser = argparse.ArgumentParser(
             prog=program,
@@ -101,12 +114,28 @@ def call(module, program, argv):
         arguments = parser.parse_args(argv[1:])
         arguments.argv = argv
         return command.run(arguments) or 0
+
+    with streams.guarded():
+        return _ended(program, run)
+
+
+def _ended(program, run):
+    """Return the exit status of a function that prints; its errors become one line."""
+    try:
+        try:
+            return run()
+        finally:
+            sys.stdout.flush()
     except NeonRnnError as error:
-        sys.stderr.write('{}: error: {}\n'.format(program, error))
-        return error.exit_status
+        return _say(program, 'error: {}'.format(error), error.exit_status)
     except KeyboardInterrupt:
-        sys.stderr.write('{}: interrupted\n'.format(program))
-        return 130
-    except BrokenPipeError:  # whoever read the output, `head` say, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _say(program, 'interrupted', 130)
+    except BrokenPipeError:  # the reader of the output, `head` say, has seen enough
+        streams.discard(sys.stdout)
         return 141
+
+
+def _say(program, text, status):
+    """Print one line on standard error and return the exit status."""
+    sys.stderr.write('{}: {}\n'.format(program, streams.printable(text)))
+    return status

@@ -12,7 +12,7 @@ import subprocess
 from neon_rnn import engines, published, training
 from neon_rnn.commands import evaluate, options, table
 from neon_rnn.runs import records
-from neon_rnn.support import paths, processes
+from neon_rnn.support import paths, processes, streams
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 #: Enough to learn the portraits: the running statistics of neon's batch norm need 25 minibatches.
@@ -32,6 +32,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Do the steps one after another; show each as a user would type it."""
+    streams.go_on_without_output()
     runs = os.path.join(arguments.out, 'runs')
     engine = arguments.engine or engines.default()
     container = engine == 'neon' and not engines.installed('neon')

@@ -95,6 +95,7 @@ def _plotter():
         It cannot be imported here.
     """
     try:
+        importlib.import_module('neon_rnn.report')  # chooses the backend of matplotlib
         importlib.import_module('matplotlib')
         return importlib.import_module('neon_rnn.report.plots').write_confusion
     except (ImportError, SyntaxError) as error:  # CPython 3.5 cannot even parse the module

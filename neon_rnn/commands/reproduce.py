@@ -16,7 +16,7 @@ import sys
 
 from neon_rnn import engines, published
 from neon_rnn.commands import options, table
-from neon_rnn.support import paths, processes
+from neon_rnn.support import paths, processes, streams
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
@@ -97,6 +97,7 @@ def run(arguments):
     _check_numbers(arguments)
     engine = arguments.engine or engines.default()
     program = _program(engine, arguments.neon_python)
+    streams.go_on_without_output()
     runs = os.path.join(arguments.out, 'runs')
     settings = reproduce.Settings(
         rows=list(dict.fromkeys(arguments.rows)),
@@ -154,10 +155,10 @@ def _program(engine, neon_python):
     container.
     """
     if engines.installed(engine):
-        return [sys.executable, '-m', 'neon_rnn']
+        return processes.package_command()
     if engine != 'neon':
         engines.load(engine)  # says what is missing
     if neon_python:
         processes.check_program(neon_python, '--neon-python')
-        return [neon_python, '-m', 'neon_rnn']
+        return processes.package_command(neon_python)
     return [processes.container_script()]

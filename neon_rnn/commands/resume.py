@@ -6,6 +6,7 @@ neon_rnn resume results/runs/<run id> -e 120   train on after the last epoch
 
 from neon_rnn import training
 from neon_rnn.commands import options
+from neon_rnn.support import streams
 from neon_rnn.training import ranks
 
 #: The options beside the run, by the names that `training.resume` gives them.
@@ -27,6 +28,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Train to the end, and name the folder of the results."""
+    streams.go_on_without_output()
     ranks.silence_others()
     go_on(arguments.run, **{name: getattr(arguments, name) for name in OPTIONS})
 

@@ -10,7 +10,7 @@ import argparse
 from neon_rnn import engines, models, published, training
 from neon_rnn.commands import options, resume
 from neon_rnn.models.rnn import CELLS
-from neon_rnn.support import paths
+from neon_rnn.support import paths, streams
 from neon_rnn.support.errors import UsageError
 from neon_rnn.training import ranks
 from neon_rnn.weights import pretrained
@@ -93,6 +93,7 @@ def add_arguments(parser):
 
 def run(arguments):
     """Train, and name the folder of the results."""
+    streams.go_on_without_output()
     ranks.silence_others()
     if arguments.resume:
         resume.go_on(arguments.resume, **_given_beside_resume(arguments.argv[1:]))

@@ -6,8 +6,13 @@ bytes.
 """
 
 import importlib
+import os
 
 from neon_rnn.support.errors import UsageError
+
+# Notebooks name a backend of their own here, which plain Python may not have. No plot of this
+# package is ever shown in a window.
+os.environ['MPLBACKEND'] = 'Agg'
 
 
 def check_matplotlib() -> None:

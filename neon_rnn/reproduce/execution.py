@@ -50,7 +50,7 @@ def execute(jobs: Iterable[Job], logs: Path, program: Sequence[str]) -> list[Out
     logs
         The folder that gets a log for each job.
     program
-        The program that takes a job's arguments, such as ``python -m neon_rnn``.
+        The words before a job's arguments, see `processes.package_command`.
 
     Raises
     ------

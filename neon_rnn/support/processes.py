@@ -25,14 +25,22 @@ def check_program(path, option):
         raise UsageError('{}: {} cannot be run.'.format(option, path))
 
 
-def child_environment():
-    """Return the environment in which a child process finds ``-m neon_rnn`` from any working
-    directory.
+def package_command(python=sys.executable):
+    """Return the words that run this package's command line in a Python.
+
+    Not ``-m neon_rnn``: that would run a file neon_rnn.py of the working directory.
     """
-    return dict(
-        os.environ,
-        PYTHONPATH=os.pathsep.join(filter(None, [paths.ROOT, os.environ.get('PYTHONPATH')])),
+    code = (
+        'import sys; sys.path[:] = filter(None, sys.path); '
+        'from neon_rnn.cli import main; sys.exit(main())'
     )
+    return [python, '-c', code]
+
+
+def child_environment():
+    """Return the environment in which a child process finds the package in any working directory."""
+    search = [paths.ROOT, os.environ.get('PYTHONPATH')]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, search)))
 
 
 def container_script():

@@ -129,19 +129,30 @@ def _check_engine(folder, record, engine, backend):
         )
 
 
+#: Signals that end a training like Ctrl-C; SIGHUP: its terminal was closed.
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
 @contextlib.contextmanager
 def _recorded(run):
-    """Write how the training ends into its record; SIGTERM counts as Ctrl-C."""
+    """Write how the training ends into its record.
+
+    SIGTERM and SIGHUP count as Ctrl-C, except where the caller ignores them (nohup).
+    """
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
     def end(**fields):
-        # torchrun sends SIGTERM to the ranks that outlive another; this record has to be written.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        # torchrun sends SIGTERM to the ranks that outlive another; this record must be written.
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         run.update(ended=records.now(), **fields)
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
     try:
         yield
     except KeyboardInterrupt:
@@ -157,13 +168,13 @@ def _recorded(run):
         end(status='diverged', error=str(error))
         raise
     except Exception as error:
-        with contextlib.suppress(
-            NeonRnnError
-        ):  # a full disk stops this too; the first error is the one to show
+        # A full disk stops this too; the first error is the one to show.
+        with contextlib.suppress(NeonRnnError):
             end(status='failed', error='{}: {}'.format(type(error).__name__, error))
         raise
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _train_epochs(session, run, first):

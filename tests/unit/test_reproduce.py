@@ -15,7 +15,7 @@ from neon_rnn.commands import reproduce as command_module
 from neon_rnn.reproduce import execution
 from neon_rnn.runs import records
 from neon_rnn.runs.trained_run import checkpoint_path
-from neon_rnn.support import files, paths
+from neon_rnn.support import files, paths, processes
 from neon_rnn.support.errors import UsageError
 
 TRAIN_IMAGES = 10
@@ -239,7 +239,7 @@ def test_rows_without_earlier_runs_are_of_unknown_length(data, tmp_path):
 
 def test_neon_is_run_by_the_python_that_has_it_or_by_its_container(monkeypatch):
     monkeypatch.setattr(engines, 'installed', lambda name: name == 'torch')
-    here = [sys.executable, '-m', 'neon_rnn']
+    here = processes.package_command(sys.executable)
     assert command_module._program('torch', None) == here
     assert command_module._program('neon', sys.executable) == here
     (script,) = command_module._program('neon', None)
