@@ -1,6 +1,7 @@
 """The two engines and the contract between them: the same names, the same meaning, the same numbers.
 
-``load(name)`` imports an engine and makes it the one in use; ``docs/architecture.md`` describes each call.
+``load(name)`` imports an engine and makes it the one in use; ``docs/architecture.md`` describes
+each call.
 """
 
 import importlib
@@ -48,10 +49,12 @@ CALLS = (
 CONTRACT = tuple(sorted(LAYERS + INITIALIZERS + TRANSFORMS + TRAINING + CALLS))
 
 _MISSING = {
-    'neon': "Intel neon 2.6 is not installed in this Python. It lives in the container: './run.sh COMMAND --engine neon "
-    "...' runs it there (docs/container.md). '--engine torch' does the same arithmetic here.",
+    'neon': 'Intel neon 2.6 is not installed in this Python. It lives in the container: '
+    "'./run.sh COMMAND --engine neon ...' runs it there (docs/container.md). "
+    "'--engine torch' does the same arithmetic here.",
     'torch': "PyTorch is not installed in this Python. './run.sh' installs it into .venv.",
 }
+#: The engine that was loaded last.
 _current = None
 
 

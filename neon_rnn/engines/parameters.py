@@ -1,14 +1,19 @@
-"""Names and shapes of weights in neon's parameter structure, which both engines share (``docs/architecture.md``)."""
+"""Names and shapes of weights in neon's parameter structure, which both engines share.
+
+docs/architecture.md describes it.
+"""
 
 from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.wording import first_of
 
-#: Of the names of weights, what follows the last dot, in neon's order: parameters, and the running statistics of batch norm.
+#: The last parts of the names of weights, in neon's order: parameters, then the running statistics
+#: of batch norm.
 TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
 STATISTICS = ('gmean', 'gvar')
 
 
 def check_fit(expected, given, what='weights'):
-    """Compare names and shapes with a model's.
+    """Compare names and shapes with those of a model.
 
     Parameters
     ----------
@@ -16,7 +21,7 @@ def check_fit(expected, given, what='weights'):
         Name -> shape, of the model.
     given : dict of numpy.ndarray
     what : str
-        What the message calls them.
+        The word for them in the message.
 
     Raises
     ------
@@ -34,9 +39,8 @@ def check_fit(expected, given, what='weights'):
         if name in shapes and shapes[name] != tuple(shape)
     ]
     if problems:
-        more = ' and {} more'.format(len(problems) - 4) if len(problems) > 4 else ''
         raise NeonRnnError(
-            'the {} are of another model: {}{}.'.format(what, '; '.join(problems[:4]), more)
+            'the {} are of another model: {}.'.format(what, first_of(problems, most=4))
         )
 
 

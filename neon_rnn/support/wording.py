@@ -6,3 +6,9 @@ def counted(number, noun):
     'epoch')``.
     """
     return '{} {}{}'.format(number, noun, '' if number == 1 else 's')
+
+
+def first_of(problems, most):
+    """Join the first problems of a list with semicolons, and count those that are left out."""
+    more = ' and {} more'.format(len(problems) - most) if len(problems) > most else ''
+    return '; '.join(problems[:most]) + more

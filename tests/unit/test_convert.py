@@ -193,7 +193,7 @@ def test_objects_inside_arrays_are_refused(tmp_path):
     changed['model']['config']['layers'][-1]['params']['W'] = np.array([{}, None], dtype=object)
     path = tmp_path / 'objects.prm'
     path.write_bytes(pickle.dumps(changed, 2))
-    with pytest.raises(NeonRnnError, match='4.W is no array of floating point numbers'):
+    with pytest.raises(NeonRnnError, match='4.W is not an array of floating point numbers'):
         neon_prm.read(path)
 
 

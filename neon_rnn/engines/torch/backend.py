@@ -125,8 +125,8 @@ def start(
             'a CPU build' if torch.version.cuda is None else 'built for CUDA ' + torch.version.cuda
         )
         raise UsageError(
-            '-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build of '
-            'PyTorch and a driver.'.format(torch.__version__, build)
+            '-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build '
+            'of PyTorch and a driver.'.format(torch.__version__, build)
         )
     device = distributed.join(device.type, batch_size)
     total = machine.cores() if threads is None else threads

@@ -1,8 +1,8 @@
 """Training on several processes that share every minibatch, started by torchrun (docs/scaling.md).
 
-Several ranks compute what one rank computes. Each rank takes its part of every minibatch. Batch norm
-uses the statistics of the whole minibatch. PyTorch's DistributedDataParallel averages the gradients.
-Dropout makes the masks of the whole minibatch on every rank.
+Several ranks compute what one rank computes. Each rank takes its part of every minibatch. Batch
+norm uses the statistics of the whole minibatch. PyTorch's DistributedDataParallel averages the
+gradients. Dropout makes the masks of the whole minibatch on every rank.
 """
 
 from __future__ import annotations
@@ -124,8 +124,7 @@ def lost_rank_reported() -> Iterator[None]:
         if not (running() and lost):
             raise
         raise NeonRnnError(
-            'rank {} of {}: another rank has ended or does not answer ({}). Every run keeps its last '
-            "checkpoint; 'neon_rnn train --resume RUN' goes on, with any number of ranks.".format(
-                rank(), ranks(), str(error).splitlines()[0]
-            )
+            'rank {} of {}: another rank has ended or does not answer ({}). Every run keeps its '
+            "last checkpoint; 'neon_rnn train --resume RUN' goes on, with any number "
+            'of ranks.'.format(rank(), ranks(), str(error).splitlines()[0])
         ) from error

@@ -21,8 +21,8 @@ class SpatialRNN(Layer):
 
     The vertical network reads the blocks p_ij of a column j as a sequence, o_ij = f(o_i-1,j, p_ij),
     with the same weights for every column. The horizontal network reads the rows of its output in
-    the same way. A block is flattened as (C, block row, block column). Each image starts from a zero
-    state. The vertical weights come first, also in the order of random initial values.
+    the same way. A block is flattened as (C, block row, block column). Each image starts from a
+    zero state. The vertical weights come first, also in the order of random initial values.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ class SpatialRNN(Layer):
         depth, rows, columns = self.block_shape
         if depth != channels or min(rows, columns) < 1 or height % rows or width % columns:
             raise UsageError(
-                'SpatialRNN: blocks {} do not divide the map {}: the channels must be equal, the rows '
-                'divide {} and the columns divide {}.'.format(
+                'SpatialRNN: blocks {} do not divide the map {}: the channels must be equal, the '
+                'rows divide {} and the columns divide {}.'.format(
                     self.block_shape, self.input_shape, height, width
                 )
             )

@@ -29,9 +29,9 @@ def can_record(layers: torch.nn.Module) -> bool:
 class StepGraph:
     """Runs a training step; after `WARM_UP` steps as a graph.
 
-    A recorded graph holds the learning rate and the addresses of weights, velocities and images. The
-    weights stay where they are as long as the model lives. When one of the others changes, the step
-    is recorded again.
+    A recorded graph holds the learning rate and the addresses of weights, velocities and images.
+    The weights stay where they are as long as the model lives. When one of the others changes, the
+    step is recorded again.
     """
 
     def __init__(self) -> None:

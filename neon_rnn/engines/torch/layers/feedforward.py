@@ -234,8 +234,8 @@ class Pooling(Layer):
 class BatchNorm(Layer):
     """Batch norm of each feature map (of each feature for flat input), with neon's statistics.
 
-    The variance of the minibatch is the biased one. Running mean and variance start at 0 and move by
-    1 - rho. Inference uses the running values alone. Parameters in neon's order: beta, gamma.
+    The variance of the minibatch is the biased one. Running mean and variance start at 0 and move
+    by 1 - rho. Inference uses the running values alone. Parameters in neon's order: beta, gamma.
     """
 
     gmean: torch.Tensor
@@ -273,7 +273,8 @@ class BatchNorm(Layer):
         count = values * distributed.ranks()
         if count == 1:
             raise UsageError(
-                'batch norm in training needs more than one value in each feature map: use a larger batch.'
+                'batch norm in training needs more than one value in each feature map: use a '
+                'larger batch.'
             )
         return count
 

@@ -1,8 +1,8 @@
 """Matrix products and convolutions on the CPU through oneDNN.
 
 PyTorch computes float32 products with MKL, which on processors that Intel did not make stays with
-AVX2. oneDNN uses the widest vectors that the processor has. It was twice as fast on an AMD EPYC with
-AVX-512 (docs/performance.md). bfloat16 products PyTorch already computes with oneDNN.
+AVX2. oneDNN uses the widest vectors that the processor has. It was twice as fast on an AMD EPYC
+with AVX-512 (docs/performance.md). bfloat16 products PyTorch already computes with oneDNN.
 """
 
 from __future__ import annotations

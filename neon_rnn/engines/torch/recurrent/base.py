@@ -2,8 +2,8 @@
 
 Inside the layer, a sequence is a tensor (steps, batch, features). One product computes the input of
 every step; then one product for each step computes the recurrence. The directions have an axis of
-length D (1, or 2 for the Bi layers: forward, backward): weights are (D, gates * units, ...), outputs
-(steps, batch, D, units).
+length D (1, or 2 for the Bi layers: forward, backward): weights are (D, gates * units, ...),
+outputs (steps, batch, D, units).
 
 Initial values are random in neon's order, and weights are saved in the same order: input weights,
 recurrent weights, biases; in each, forward before backward, gate by gate. Biases start at 0. A
@@ -150,8 +150,8 @@ class RecurrentLayer(Layer):
         """
         if not self.reset_cells:
             raise UsageError(
-                '{}: the torch engine never carries state between minibatches; pass reset_cells=True, as '
-                'the neon engine then does the same.'.format(self.name)
+                '{}: the torch engine never carries state between minibatches; pass '
+                'reset_cells=True, as the neon engine then does the same.'.format(self.name)
             )
         return self.sweep(x.flatten(1, -2).permute(2, 0, 1)).permute(1, 2, 0)
 
