@@ -16,7 +16,7 @@ from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.data.hdf5 import Part
 from neon_rnn.ingest import show
 from neon_rnn.ingest.importer import summary
-from neon_rnn.ingest.near_duplicates import near_pairs, signature
+from neon_rnn.ingest.near_duplicates import near_groups, signature
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -88,17 +88,22 @@ def near_copies(dataset: Dataset) -> Iterator[str]:
         for name, part in dataset.parts.items()
         for row in _rows(part, f'comparing {name}')
     ]
-    pairs = near_pairs(
+    groups = near_groups(
         np.array(signatures),
         lambda pair: np.concatenate([parts[owner[k]].read([place[k]]) for k in pair]),
     )
     for first, second in itertools.combinations(range(len(parts)), 2):
-        across = pairs[(owner[pairs] == (first, second)).all(axis=1)]
-        if len(across):
-            copied, copy = (_file(parts[owner[k]], place[k]) for k in across[0])
+        copies = [
+            (members[owner[members] == first][0], k)
+            for members in map(np.array, groups)
+            if len(members) > 1 and first in owner[members]
+            for k in members[owner[members] == second]
+        ]
+        if copies:
+            copied, copy = (_file(parts[owner[k]], place[k]) for k in copies[0])
             yield (
-                f'{len(np.unique(across[:, 1])):,} pictures of {names[second]} are near copies of '
-                f'pictures of {names[first]}, such as {copy} of {copied}'
+                f'{len(copies):,} pictures of {names[second]} are near copies of pictures of '
+                f'{names[first]}, such as {copy} of {copied}'
             )
 
 
