@@ -1,4 +1,7 @@
-"""Downloads large files: goes on where an interrupted one was, checks size and hash."""
+"""Downloads large files, and continues where an interrupted download was.
+
+Libraries such as pooch start a broken download of 7 GB from its beginning.
+"""
 
 import http.client
 import os
@@ -10,34 +13,23 @@ from pathlib import Path
 from tqdm import tqdm
 
 from neon_rnn.support.errors import NeonRnnError, UsageError
-from neon_rnn.support.files import (
-    folder_lock,
-    make_folder,
-    read_json,
-    sha256_file,
-    write_error,
-    write_json,
-)
+from neon_rnn.support.files import folder_lock, make_folder, read_json, write_error, write_json
 
-HASHES = 'sha256.json'
 TIMEOUT = 60
 ATTEMPTS = 5
 
 
-def fetch(url: str, folder: Path, sha256: str | None = None, pause: float = 2.0) -> Path:
+def fetch(url: str, folder: Path, pause: float = 2.0) -> Path:
     """Download a file, unless it is there.
 
-    An unfinished file is kept as ``NAME.part`` and continued if the server's file is still the same one (entity tag or
-    date of change); a server that ignores ranges has it start again. The sha256 is compared with `sha256` or, without
-    one, recorded in ``sha256.json`` of the folder the first time and compared with that afterwards.
+    An unfinished file is kept as ``NAME.part``. It is continued if the server's file is still the
+    same (entity tag or date of change) and the server can send a part of it.
 
     Parameters
     ----------
     url : str
         http or https.
     folder : Path
-    sha256 : str, optional
-        The published hash.
     pause : float
         Seconds before the second attempt; doubled for each further one.
 
@@ -48,34 +40,37 @@ def fetch(url: str, folder: Path, sha256: str | None = None, pause: float = 2.0)
     Raises
     ------
     UsageError
-        Another scheme than http and https, or there is no such file on the server.
+        The scheme is not http or https, there is no such file on the server, or the server sends
+        a web page in its place.
     NeonRnnError
-        The server cannot be reached or ends early again and again (run the command again to go on), the disk is full,
-        or the hash is wrong (the file is renamed to ``NAME.wrong``).
+        The server cannot be reached or breaks off again and again, or the disk is full. The same
+        command continues the download.
     """
     if not url.startswith(('http://', 'https://')):
         raise UsageError(f'{url}: only http and https are fetched.')
     make_folder(folder)
     path = folder / url.rpartition('/')[2]
+    part = path.with_name(path.name + '.part')
     with folder_lock(folder, 'downloading'):
         if not path.exists():
-            _fetch(url, path.with_name(path.name + '.part'), pause)
-            os.replace(path.with_name(path.name + '.part'), path)
-            path.with_name(path.name + '.part.json').unlink(missing_ok=True)
-        _check_hash(path, sha256)
+            _fetch(url, part, pause)
+            os.replace(part, path)
+            _note(part).unlink(missing_ok=True)
     return path
 
 
 def _fetch(url: str, part: Path, pause: float) -> None:
     for attempt in range(ATTEMPTS):
+        if attempt:
+            time.sleep(pause * 2 ** (attempt - 1))
         try:
             _transfer(url, part)
             return
         except urllib.error.HTTPError as error:
             if error.code in (401, 403, 404, 410):
                 raise UsageError(
-                    f'{url}: the server says {error.code} {error.reason}. Get the file by hand and give it '
-                    'with --source.'
+                    f'{url}: the server says {error.code} {error.reason}. Get the file by hand and '
+                    'give it with --source.'
                 ) from error
             problem: Exception = error
         except (
@@ -87,31 +82,31 @@ def _fetch(url: str, part: Path, pause: float) -> None:
             problem = error
         except OSError as error:
             raise write_error(part, error) from error
-        if attempt + 1 < ATTEMPTS:
-            time.sleep(pause * 2**attempt)
     raise NeonRnnError(
-        f'{url}: could not be fetched in {ATTEMPTS} attempts ({problem}). What came is kept in {part}; run '
-        'the command again to go on.'
+        f'{url}: could not be fetched in {ATTEMPTS} attempts ({problem}). The beginning is kept in '
+        f'{part}; run the command again to continue.'
     )
 
 
+def _note(part: Path) -> Path:
+    """Return the file that says which file of the server `part` is the beginning of."""
+    return part.with_name(part.name + '.json')
+
+
 def _transfer(url: str, part: Path) -> None:
-    """One attempt, from where the last one ended."""
-    note = part.with_name(part.name + '.json')
+    """Make one attempt, from where the last one ended."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(
         url, headers={'User-Agent': 'neon_rnn', 'Accept-Encoding': 'identity'}
     )
-    known = read_json(note) if note.exists() else {}
+    known = read_json(_note(part)) if _note(part).exists() else {}
     if have and known.get('validator') and known.get('url') == url:
         request.add_header('Range', f'bytes={have}-')
         request.add_header('If-Range', known['validator'])
-    else:
-        have = 0
     try:
         response = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        if error.code != 416:
+        if error.code != 416:  # nothing left to send
             raise
         error.close()
         if have == known.get('size'):
@@ -119,17 +114,19 @@ def _transfer(url: str, part: Path) -> None:
         part.unlink()
         raise ConnectionError('the part kept does not fit the file; starting again') from error
     with response:
-        if response.status != 206 or not (response.headers.get('Content-Range') or '').startswith(
-            f'bytes {have}-'
-        ):
+        if response.headers.get_content_type() == 'text/html':
+            raise UsageError(
+                f'{url}: the server sends a web page in place of the file. Get the file by hand '
+                'and give it with --source.'
+            )
+        if not (response.headers.get('Content-Range') or '').startswith(f'bytes {have}-'):
             have = 0
         length = response.headers.get('Content-Length')
         size = have + int(length) if length and length.isdecimal() else None
         tag = response.headers.get('ETag') or ''
-        validator = (
-            tag if tag and not tag.startswith('W/') else response.headers.get('Last-Modified')
-        )
-        write_json(note, {'url': url, 'validator': validator, 'size': size})
+        if not tag or tag.startswith('W/'):
+            tag = response.headers.get('Last-Modified')
+        write_json(_note(part), {'url': url, 'validator': tag, 'size': size})
         with (
             open(part, 'r+b' if have else 'wb') as file,
             tqdm(
@@ -150,19 +147,3 @@ def _transfer(url: str, part: Path) -> None:
             have = file.tell()
     if size is not None and have != size:
         raise ConnectionError(f'{have:,} of {size:,} bytes came')
-
-
-def _check_hash(path: Path, published: str | None) -> None:
-    record = path.parent / HASHES
-    known = read_json(record) if record.exists() else {}
-    expected = published or known.get(path.name)
-    found = sha256_file(path)
-    if expected is None:
-        write_json(record, {**known, path.name: found})
-    elif found != expected:
-        wrong = path.with_name(path.name + '.wrong')
-        os.replace(path, wrong)
-        raise NeonRnnError(
-            f'{path}: its sha256 is {found}, expected is {expected}. It was renamed to {wrong.name}; run '
-            'the command again to fetch it anew.'
-        )

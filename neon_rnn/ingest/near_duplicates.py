@@ -7,7 +7,6 @@ pixels of each candidate pair decide.
 from collections.abc import Callable
 
 import numpy as np
-import scipy.sparse.csgraph
 import scipy.spatial
 from PIL import Image
 
@@ -17,44 +16,54 @@ SIGNATURE_LEVELS = 10
 #: either image. Measured on 38,092 photographs of WIKI and 1,828 others, see docs/data.md.
 CONTRAST_SHARE = 0.25
 _SIDE = 8
-_DIMENSIONS = 10
+SIGNATURE_LENGTH = _SIDE * _SIDE
+_DIMENSIONS = 8
 
 
 def signature(pixels: np.ndarray) -> np.ndarray:
-    """Return the block means of an image (C, H, W) in grey: uint8 (64,)."""
-    grey = Image.fromarray(pixels.mean(axis=0).astype(np.uint8))
-    return np.asarray(grey.resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()
+    """Return the block means of the middle channel (green) of an image (C, H, W): uint8 (64,)."""
+    channel = Image.fromarray(pixels[len(pixels) // 2])
+    return np.asarray(channel.resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()
 
 
-def near_groups(
-    signatures: np.ndarray, read: Callable[[np.ndarray], np.ndarray]
-) -> list[np.ndarray]:
-    """Group images that are near copies of each other.
+def near_groups(signatures: np.ndarray, read: Callable[[list[int]], np.ndarray]) -> list[list[int]]:
+    """Group images that are near copies of each other, directly or through others.
 
     Parameters
     ----------
     signatures : numpy.ndarray
         uint8 (N, 64), see `signature`.
     read : callable
-        Takes indices (n,), returns the pixels, uint8 (n, C*H*W).
+        Takes two indices, returns the pixels: uint8 (2, C*H*W).
 
     Returns
     -------
-    list of numpy.ndarray
+    list of list of int
         The indices of each group, in order of their first; most groups have one member.
     """
-    pairs = near_pairs(signatures, read)
-    count = len(signatures)
-    graph = scipy.sparse.coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), (count, count))
-    _, group = scipy.sparse.csgraph.connected_components(graph, directed=False)
-    order = np.argsort(group, kind='stable')
-    return np.split(order, np.flatnonzero(np.diff(group[order])) + 1) if count else []
+    parent = list(range(len(signatures)))
+
+    def first_of(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    for pair in _candidates(signatures):
+        first, second = sorted(map(first_of, pair))
+        # Many copies of one picture make a candidate of each two; those in a group need no look.
+        if first != second and _near(*read(pair).astype(np.int16)):
+            parent[second] = first
+    groups: dict[int, list[int]] = {}
+    for index in range(len(parent)):
+        groups.setdefault(first_of(index), []).append(index)
+    return list(groups.values())
 
 
-def near_pairs(signatures: np.ndarray, read: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Find the pairs of near copies, see `near_groups`: int (P, 2)."""
+def _candidates(signatures: np.ndarray) -> list[list[int]]:
+    """Return the pairs of similar signatures, the most similar first."""
     if len(signatures) < 2:
-        return np.empty((0, 2), dtype=np.int64)
+        return []
     # Projected onto their main components, distances can only become smaller: the search in few
     # dimensions is fast and misses no pair.
     centred = signatures - signatures.mean(axis=0)
@@ -63,10 +72,8 @@ def near_pairs(signatures: np.ndarray, read: Callable[[np.ndarray], np.ndarray])
     radius = SIGNATURE_LEVELS * _SIDE
     pairs = tree.query_pairs(radius, output_type='ndarray')
     distances = np.linalg.norm(centred[pairs[:, 0]] - centred[pairs[:, 1]], axis=1)
-    pairs = np.sort(pairs[distances <= radius], axis=1)
-    near = [_near(*read(pair).astype(np.int16)) for pair in pairs]
-    pairs = pairs[np.array(near, dtype=bool)]
-    return pairs[np.lexsort(pairs.T[::-1])]
+    order = np.argsort(distances, kind='stable')
+    return pairs[order[distances[order] <= radius]].tolist()
 
 
 def _near(first: np.ndarray, second: np.ndarray) -> bool:

@@ -139,6 +139,7 @@ def check_out(
     UsageError
         There is a data set that may not be replaced; or see `check_replaceable`.
     """
+    _remove_leftovers(Path(os.path.abspath(out)))
     check_replaceable(out)
     if force or not os.path.isdir(out) or not os.listdir(out):
         return
@@ -186,7 +187,7 @@ def check_replaceable(folder: str | os.PathLike) -> None:
 def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
     """Yield a temporary folder that takes the place of `folder` if the block succeeds.
 
-    After an error `folder` is as it was. Leftovers of processes that were killed are removed.
+    After an error `folder` is as it was.
 
     Parameters
     ----------
@@ -204,7 +205,6 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
     check_replaceable(folder)
     path = Path(os.path.abspath(folder))
     make_folder(path.parent)
-    _remove_leftovers(path)
     if shutil.disk_usage(path.parent).free < size:
         raise write_error(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
@@ -229,6 +229,8 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what killed processes left beside `path`; a data set they had moved away comes back."""
+    if not path.parent.is_dir():
+        return
     pattern = re.compile(re.escape(f'.{path.name}.') + r'(\d+)(\.previous)?')
     for name in os.listdir(path.parent):
         match = pattern.fullmatch(name)

@@ -1,19 +1,19 @@
-"""Draws portraits, for want of photographs: two classes that overlap.
+"""Draws portraits, for use where there are no photographs: two classes that overlap.
 
-Two classes share every feature and differ in how often they show it (hair length, beard, brows, lips, jaw); pose, skin,
-hair and clothing colour, background, light and noise are drawn independently of the class. Brightness tells nothing, so
-a linear classifier on pixels has little to go by, whereas shape and texture tell the classes apart most of the time.
-What is drawn is a stereotype by construction: results on it say nothing about people.
+Two classes share every feature and differ in how often they show it: hair length, beard, brows,
+lips, jaw. Pose, skin, hair and clothing colour, background, light and noise are random and do not
+depend on the class. So a linear classifier on pixels has little to use, whereas shape and texture
+tell the classes apart most of the time. The portraits are stereotypes by construction: results on
+them say nothing about people.
 """
 
 import dataclasses
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-#: Portraits are drawn at twice the size and then scaled down, which smooths the edges.
-_OVERSAMPLING = 2
+from neon_rnn.ingest.canvas import Canvas, arc, rgb
 
 SKINS = (
     (255, 224, 196),
@@ -36,7 +36,7 @@ HAIRS = (
 
 @dataclasses.dataclass(frozen=True)
 class Traits:
-    """What of a portrait depends on the class; every trait occurs in both."""
+    """The traits of a portrait that depend on the class; every trait occurs in both."""
 
     long_hair: bool
     beard: float
@@ -48,8 +48,8 @@ class Traits:
     earrings: bool
 
     @classmethod
-    def draw(cls, label: int, random: np.random.RandomState) -> 'Traits':
-        """Traits of a portrait of class `label` (0 female, 1 male)."""
+    def sample(cls, label: int, random: np.random.RandomState) -> 'Traits':
+        """Return random traits of a portrait of class `label` (0 female, 1 male)."""
         male = label == 1
         return cls(
             long_hair=random.rand() < (0.06 if male else 0.90),
@@ -63,62 +63,16 @@ class Traits:
         )
 
 
-class Portrait:
-    """One drawing in progress: a canvas, and the pose that maps face coordinates onto it.
-
-    Face coordinates: the head is about 2 wide and 2.6 high around (0, 0), x to the right, y downwards.
-    """
+class Portrait(Canvas):
+    """A portrait in progress."""
 
     def __init__(self, size: int, random: np.random.RandomState) -> None:
-        self.side = size * _OVERSAMPLING
-        self.random = random
-        self.image = Image.new('RGB', (self.side, self.side))
-        self.draw = ImageDraw.Draw(self.image)
-        self.scale = self.side * random.uniform(0.19, 0.29)
-        self.centre = self.side * (0.5 + random.uniform(-0.10, 0.10, 2)) - (0, 0.06 * self.side)
-        tilt = math.radians(random.normal(0, 9))
-        self.rotation = np.array(
-            [[math.cos(tilt), math.sin(tilt)], [-math.sin(tilt), math.cos(tilt)]]
-        )
-        self.yaw = random.uniform(-0.28, 0.28)
+        super().__init__(size, random)
         self.skin = self.colour(SKINS)
         self.hair = self.colour(HAIRS)
 
-    def colour(self, palette: tuple) -> np.ndarray:
-        """A colour between two of the palette, with some variation."""
-        first, second = (
-            np.array(palette[self.random.randint(len(palette))], float) for _ in range(2)
-        )
-        return np.clip(
-            first + (second - first) * self.random.uniform(0, 0.4) + self.random.normal(0, 8, 3),
-            0,
-            255,
-        )
-
-    def polygon(self, points: np.ndarray, colour: np.ndarray) -> None:
-        """Fill a polygon given in face coordinates, (n, 2)."""
-        self.draw.polygon(self._pixels(points), fill=_rgb(colour))
-
-    def line(self, points: np.ndarray, colour: np.ndarray, width: float) -> None:
-        """A line through points in face coordinates; the width too."""
-        self.draw.line(
-            self._pixels(points),
-            fill=_rgb(colour),
-            width=max(1, round(width * self.scale)),
-            joint='curve',
-        )
-
-    def ellipse(self, x: float, y: float, width: float, height: float, colour: np.ndarray) -> None:
-        """Fill an ellipse; `width` and `height` are half axes."""
-        self.polygon(_arc(x, y, width, height), colour)
-
-    def _pixels(self, points: np.ndarray) -> list[tuple[float, float]]:
-        return [
-            tuple(point) for point in np.asarray(points) @ self.rotation * self.scale + self.centre
-        ]
-
     def background(self) -> None:
-        """A gradient between two colours with some shapes, as bright or dark as chance has it."""
+        """Paint a gradient between two colours with some shapes, of random brightness."""
         first, second = self.random.uniform(0, 255, (2, 3)) * self.random.uniform(0.3, 1.0, (2, 1))
         angle = self.random.uniform(0, 2 * math.pi)
         x, y = np.meshgrid(*[np.linspace(-0.5, 0.5, self.side)] * 2)
@@ -128,10 +82,10 @@ class Portrait:
             left, top = self.random.uniform(-0.2, 1.0, 2) * self.side
             right, bottom = (left, top) + self.random.uniform(0.05, 0.5, 2) * self.side
             shape = self.draw.ellipse if self.random.rand() < 0.4 else self.draw.rectangle
-            shape((left, top, right, bottom), fill=_rgb(self.random.uniform(0, 255, 3)))
+            shape((left, top, right, bottom), fill=rgb(self.random.uniform(0, 255, 3)))
 
     def hair_behind(self, traits: Traits) -> None:
-        """Hair seen behind the head: to the shoulders when long, in strands."""
+        """Draw the hair behind the head: to the shoulders when long, in strands."""
         if traits.bald:
             return
         if not traits.long_hair:
@@ -142,7 +96,7 @@ class Portrait:
         y = np.linspace(-0.5, length, 16)
         wave = self.random.uniform(0, 0.09) * np.sin(y * self.random.uniform(3, 8))
         half = spread * (0.9 + 0.1 * np.sin(y))
-        top = _arc(0, -0.35, 1.2, 1.1, math.pi, 2 * math.pi)
+        top = arc(0, -0.35, 1.2, 1.1, math.pi, 2 * math.pi)
         sides = np.concatenate(
             [np.stack([half + wave, y], 1), np.stack([-half + wave, y], 1)[::-1]]
         )
@@ -153,12 +107,12 @@ class Portrait:
             self.line(np.stack([start + wave + 0.03 * self.random.normal(), y], 1), shade, 0.04)
 
     def body(self, traits: Traits) -> None:
-        """Shoulders and neck."""
+        """Draw shoulders and neck."""
         cloth = self.random.uniform(0, 255, 3)
         width = 2.05 * traits.shoulders
         self.polygon(
             np.concatenate(
-                [_arc(0, 2.6, width, 0.95, math.pi, 2 * math.pi), [(width, 6), (-width, 6)]]
+                [arc(0, 2.6, width, 0.95, math.pi, 2 * math.pi), [(width, 6), (-width, 6)]]
             ),
             cloth,
         )
@@ -171,7 +125,7 @@ class Portrait:
         )
 
     def head(self, traits: Traits) -> None:
-        """Ears and the outline of the face, wider below for a stronger jaw."""
+        """Draw ears and the outline of the face, wider below for a stronger jaw."""
         for side in (-1, 1):
             self.ellipse(side * 0.98 + 0.25 * self.yaw, 0.05, 0.14, 0.26, self.skin * 0.9)
             if traits.earrings:
@@ -197,12 +151,12 @@ class Portrait:
         )
 
     def beard(self, traits: Traits) -> None:
-        """A beard or stubble: the lower face in hair colour, as short strokes."""
+        """Draw a beard or stubble: the lower face in hair colour, as short strokes."""
         if not traits.beard:
             return
         inner, outer = (
-            _arc(self.yaw, 0.62, 0.34, 0.26, math.pi, 0),
-            _arc(0, 0.35, traits.jaw * 0.95, 0.93, 0, math.pi),
+            arc(self.yaw, 0.62, 0.34, 0.26, math.pi, 0),
+            arc(0, 0.35, traits.jaw * 0.95, 0.93, 0, math.pi),
         )
         colour = self.skin + (self.hair * 0.8 - self.skin) * traits.beard
         self.polygon(np.concatenate([outer, inner]), self.skin + (colour - self.skin) * 0.75)
@@ -214,7 +168,7 @@ class Portrait:
                 self.line(stroke, colour * self.random.uniform(0.2, 1.5), 0.045)
 
     def features(self, traits: Traits) -> None:
-        """Eyes, brows, nose and mouth, moved sideways by the yaw."""
+        """Draw eyes, brows, nose and mouth, moved sideways by the yaw."""
         brow_height = self.random.uniform(-0.52, -0.40)
         iris = self.random.uniform(20, 140, 3)
         for side in (-1, 1):
@@ -222,12 +176,12 @@ class Portrait:
             self.ellipse(eye, -0.16, 0.19, 0.095, np.full(3, 240.0))
             self.ellipse(eye + 0.3 * self.yaw, -0.16, 0.085, 0.09, iris)
             self.line(
-                _arc(eye, -0.15, 0.2, 0.12, math.pi, 2 * math.pi),
+                arc(eye, -0.15, 0.2, 0.12, math.pi, 2 * math.pi),
                 self.skin * 0.3,
                 0.035 + 0.04 * traits.lips,
             )
             self.line(
-                _arc(eye, brow_height + 0.1, 0.26, 0.13, 1.15 * math.pi, 1.85 * math.pi),
+                arc(eye, brow_height + 0.1, 0.26, 0.13, 1.15 * math.pi, 1.85 * math.pi),
                 self.hair * 0.55,
                 max(0.02, 0.075 * traits.brow),
             )
@@ -251,12 +205,12 @@ class Portrait:
         self.line(np.stack([x, middle], 1), colour * 0.5, 0.02)
 
     def hair_above(self, traits: Traits) -> None:
-        """The hair on top of the head, with a parting."""
+        """Draw the hair on top of the head, with a parting."""
         if traits.bald:
             return
         fringe = self.random.uniform(-0.95, -0.55)
         parting = self.random.uniform(-0.5, 0.5)
-        top = _arc(0, -0.28, 1.1, self.random.uniform(1.1, 1.35), math.pi, 2 * math.pi)
+        top = arc(0, -0.28, 1.1, self.random.uniform(1.1, 1.35), math.pi, 2 * math.pi)
         inner = np.array(
             [
                 (0.98, -0.1),
@@ -277,21 +231,24 @@ class Portrait:
             )
 
     def accessories(self) -> None:
-        """Glasses and hats, which tell nothing."""
+        """Draw glasses and hats, which do not depend on the class."""
         if self.random.rand() < 0.2:
             colour = self.random.uniform(0, 90, 3)
             for side in (-1, 1):
-                self.line(_arc(side * 0.42 + self.yaw, -0.14, 0.3, 0.24), colour, 0.05)
+                self.line(arc(side * 0.42 + self.yaw, -0.14, 0.3, 0.24), colour, 0.05)
             self.line(np.array([(self.yaw - 0.12, -0.16), (self.yaw + 0.12, -0.16)]), colour, 0.05)
         if self.random.rand() < 0.12:
             colour = self.random.uniform(0, 255, 3)
-            self.polygon(_arc(0, -0.75, 1.15, 0.95, math.pi, 2 * math.pi), colour)
+            self.polygon(arc(0, -0.75, 1.15, 0.95, math.pi, 2 * math.pi), colour)
             self.polygon(
                 np.array([(-1.35, -0.82), (1.35, -0.82), (1.3, -0.62), (-1.3, -0.62)]), colour * 0.7
             )
 
     def photographed(self, size: int) -> np.ndarray:
-        """Light from a side, contrast, colour cast, sometimes grey, noise: uint8 (size, size, 3)."""
+        """Return the picture as a photograph might show it: uint8 (size, size, 3).
+
+        It adds light from a side, contrast, a colour cast, noise, and sometimes removes colour.
+        """
         pixels = np.asarray(self.image.resize((size, size), Image.Resampling.BOX), float)
         angle, strength = self.random.uniform(0, 2 * math.pi), self.random.uniform(0, 0.4)
         x, y = np.meshgrid(*[np.linspace(-1, 1, size)] * 2)
@@ -314,7 +271,7 @@ def draw_portrait(label: int, seed: int, index: int, size: int = 128) -> np.ndar
     label : int
         0 female, 1 male.
     seed, index : int
-        Determine the drawing; portraits are independent of each other.
+        Decide everything random; portraits are independent of each other.
     size : int
 
     Returns
@@ -324,7 +281,7 @@ def draw_portrait(label: int, seed: int, index: int, size: int = 128) -> np.ndar
     """
     random = np.random.RandomState([seed, index, 2018])
     portrait = Portrait(size, random)
-    traits = Traits.draw(label, random)
+    traits = Traits.sample(label, random)
     portrait.background()
     portrait.hair_behind(traits)
     portrait.body(traits)
@@ -334,16 +291,3 @@ def draw_portrait(label: int, seed: int, index: int, size: int = 128) -> np.ndar
     portrait.hair_above(traits)
     portrait.accessories()
     return np.ascontiguousarray(portrait.photographed(size).transpose(2, 0, 1))
-
-
-def _arc(
-    x: float, y: float, width: float, height: float, start: float = 0.0, stop: float = 2 * math.pi
-) -> np.ndarray:
-    """Points along an ellipse, (24, 2); angles run clockwise on the screen."""
-    angle = np.linspace(start, stop, 24)
-    return np.stack([x + width * np.cos(angle), y + height * np.sin(angle)], 1)
-
-
-def _rgb(colour: np.ndarray) -> tuple[int, int, int]:
-    red, green, blue = np.clip(colour, 0, 255).astype(int)
-    return int(red), int(green), int(blue)

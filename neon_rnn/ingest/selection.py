@@ -7,8 +7,8 @@ import numpy as np
 
 from neon_rnn.data import images
 from neon_rnn.data.dataset import PARTS
-from neon_rnn.ingest import split
-from neon_rnn.ingest.near_duplicates import near_groups
+from neon_rnn.ingest import jpeg, split
+from neon_rnn.ingest.near_duplicates import SIGNATURE_LENGTH, near_groups
 from neon_rnn.ingest.settings import ImportSettings
 from neon_rnn.ingest.source import Dropped, Listing, Photograph
 from neon_rnn.ingest.spool import Decoded, Outcome, Spool
@@ -45,7 +45,12 @@ def select(
     """
     photographs = listing.photographs
     dropped.expect(
-        images.UNREADABLE, images.NOT_AN_IMAGE, images.DAMAGED, images.TOO_LARGE, images.TOO_SMALL
+        images.UNREADABLE,
+        images.NOT_AN_IMAGE,
+        images.DAMAGED,
+        jpeg.CORRUPT,
+        images.TOO_LARGE,
+        images.TOO_SMALL,
     )
     copies = collections.defaultdict(list)
     for index, outcome in enumerate(outcomes):
@@ -57,8 +62,10 @@ def select(
     if not settings.keep_near_duplicates:
         signatures = [outcomes[index].signature for index in kept]  # type: ignore[union-attr]
         groups = near_groups(
-            np.frombuffer(bytes.fromhex(''.join(signatures)), np.uint8).reshape(len(kept), -1),
-            lambda positions: spool.read(kept[positions]),
+            np.frombuffer(bytes.fromhex(''.join(signatures)), np.uint8).reshape(
+                -1, SIGNATURE_LENGTH
+            ),
+            lambda pair: spool.read(kept[pair]),
         )
         kept = _one_of_each(
             [kept[group] for group in groups],
@@ -95,7 +102,7 @@ def select(
 
 
 def _one_of_each(
-    groups: Iterable[Sequence[int]],
+    groups: Iterable[Iterable[int]],
     photographs: Sequence[Photograph],
     dropped: Dropped,
     duplicate: str,

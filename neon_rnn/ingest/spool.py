@@ -2,13 +2,12 @@
 
 The spool is two files. ``pixels`` holds a row of C*H*W bytes for each photograph; a photograph that
 cannot be used leaves a hole. ``finished.jsonl`` has a line for each block of photographs that was
-decoded: its number, its key and one outcome for each photograph. The key covers the names, sizes
+decoded: its start, its key and one outcome for each photograph. The key covers the names, sizes
 and times of the files and the preprocessing, so a changed source is decoded again. The rows of a
 finished block are compared with their hashes before they are used.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
@@ -21,10 +20,10 @@ from tqdm import tqdm
 
 from neon_rnn.data import images
 from neon_rnn.data.images import Preprocessing
+from neon_rnn.ingest import jpeg
 from neon_rnn.ingest.near_duplicates import signature
 from neon_rnn.ingest.source import printable
 from neon_rnn.ingest.workers import ordered_map
-from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.files import make_folder, write_error
 
 _BLOCK_BYTES = 12 << 20
@@ -50,11 +49,10 @@ class Refused(NamedTuple):
 Outcome = Decoded | Refused
 
 
-@dataclasses.dataclass(frozen=True)
 class Spool:
     """The decoded photographs of an import.
 
-    Attributes
+    Parameters
     ----------
     folder : Path
         Where the spool is kept.
@@ -64,20 +62,13 @@ class Spool:
     preprocessing : Preprocessing
     """
 
-    folder: Path
-    root: Path
-    names: Sequence[str]
-    preprocessing: Preprocessing
-
-    @property
-    def row(self) -> int:
-        """Bytes of one image."""
-        return 3 * self.preprocessing.height * self.preprocessing.width
-
-    @property
-    def block(self) -> int:
-        """Photographs in a block."""
-        return max(1, min(256, _BLOCK_BYTES // self.row))
+    def __init__(
+        self, folder: Path, root: Path, names: Sequence[str], preprocessing: Preprocessing
+    ) -> None:
+        self.pixels, self.journal = folder / 'pixels', folder / 'finished.jsonl'
+        self.root, self.names, self.preprocessing = root, names, preprocessing
+        self.row = 3 * preprocessing.height * preprocessing.width
+        make_folder(folder)
 
     def decode(self, workers: int) -> list[Outcome]:
         """Decode the blocks that are not finished; return one outcome for each photograph.
@@ -87,49 +78,41 @@ class Spool:
         NeonRnnError
             The disk is full. Finished blocks are kept for the next attempt.
         """
-        make_folder(self.folder)
+        size = max(1, min(256, _BLOCK_BYTES // self.row))
         finished = self._finished()
         tasks = [
             (
-                self.folder / 'pixels',
+                self.pixels,
                 start,
                 self.root,
-                self.names[start : start + self.block],
+                self.names[start : start + size],
                 self.preprocessing,
                 finished.get(start),
             )
-            for start in range(0, len(self.names), self.block)
+            for start in range(0, len(self.names), size)
         ]
         outcomes: list[Outcome] = []
-        journal = self.folder / 'finished.jsonl'
         with (
-            _reported(journal),
-            open(journal, 'a', encoding='utf-8') as lines,
+            _reported(self.journal),
+            open(self.journal, 'a', encoding='utf-8') as lines,
             tqdm(
                 total=len(self.names), unit='image', desc='decoding', leave=False, disable=None
             ) as progress,
         ):
             lines.write('\n')  # after a line that a kill cut short
             for entry in ordered_map(decode_block, tasks, workers):
-                start, block = len(outcomes), entry['outcomes']
-                if entry != finished.get(start):
-                    lines.write(json.dumps({**entry, 'start': start}) + '\n')
+                if entry != finished.get(entry['start']):
+                    lines.write(json.dumps(entry) + '\n')
                     lines.flush()
-                outcomes += [(Refused if len(each) == 2 else Decoded)(*each) for each in block]
-                progress.update(len(block))
+                outcomes += [
+                    (Refused if len(each) == 2 else Decoded)(*each) for each in entry['outcomes']
+                ]
+                progress.update(len(entry['outcomes']))
         return outcomes
 
-    def read(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return the pixels at `indices`, in that order: uint8 (n, C*H*W).
-
-        The file is read and not mapped: mapped pages count as memory of the process.
-
-        Raises
-        ------
-        NeonRnnError
-            The file is too short.
-        """
-        return _read(self.folder / 'pixels', self.row, indices)
+    def read(self, indices: np.ndarray) -> np.ndarray:
+        """Return the pixels at `indices`, in that order: uint8 (n, C*H*W)."""
+        return _rows(self.pixels, self.row)[indices]
 
     def blocks(self, indices: np.ndarray, size: int = 64) -> Iterator[np.ndarray]:
         """Yield the pixels at `indices`, in that order, in blocks: uint8 (n, C*H*W)."""
@@ -142,13 +125,13 @@ class Spool:
                 progress.update(len(block))
 
     def _finished(self) -> dict[int, dict]:
-        """Return the blocks in the journal by their start; the last line may be cut short."""
+        """Return the blocks in the journal by their start."""
         finished = {}
         with contextlib.suppress(FileNotFoundError):
-            for line in (self.folder / 'finished.jsonl').read_bytes().splitlines():
-                with contextlib.suppress(ValueError, LookupError, AttributeError):
+            for line in self.journal.read_bytes().splitlines():
+                with contextlib.suppress(ValueError):  # a line that was cut short
                     entry = json.loads(line)
-                    finished[entry.pop('start')] = entry
+                    finished[entry['start']] = entry
         return finished
 
 
@@ -158,14 +141,14 @@ def decode_block(
     root: Path,
     names: Sequence[str],
     preprocessing: Preprocessing,
-    finished: dict | None = None,
+    finished: dict | None,
 ) -> dict:
     """Decode photographs into the rows of `path` from `start` on, unless that is `finished`.
 
     Returns
     -------
     dict
-        ``key`` and ``outcomes``, one list of the fields of `Decoded` or `Refused` for each name.
+        ``start``, ``key`` and ``outcomes``: for each name the fields of `Decoded` or `Refused`.
     """
     key = _key(root, names, preprocessing)
     row = 3 * preprocessing.height * preprocessing.width
@@ -177,37 +160,16 @@ def decode_block(
             try:
                 data = images.read(os.path.join(root, name))
                 pixels, size = images.decode_sized(data, preprocessing)
+                jpeg.check(data)
             except images.ImageError as error:
                 outcomes.append([error.reason, printable(error.detail)])
                 continue
+            # Written and not mapped: a full disk is an error then, and does not kill the process.
             file.seek(place * row)
             file.write(pixels)
             digest = hashlib.sha256(pixels).hexdigest()
             outcomes.append([digest, *size, signature(pixels).tobytes().hex()])
-    return {'key': key, 'outcomes': outcomes}
-
-
-def _holds(path: Path, row: int, start: int, outcomes: list[list]) -> bool:
-    """Say whether the rows of `path` from `start` on are those that were written for `outcomes`."""
-    usable = [(place, each[0]) for place, each in enumerate(outcomes, start) if len(each) > 2]
-    try:
-        rows = _read(path, row, [place for place, _ in usable])
-    except (NeonRnnError, OSError):
-        return False
-    return all(
-        hashlib.sha256(pixels).hexdigest() == digest
-        for pixels, (_, digest) in zip(rows, usable, strict=True)
-    )
-
-
-def _read(path: Path, row: int, indices: Sequence[int] | np.ndarray) -> np.ndarray:
-    pixels = np.empty((len(indices), row), dtype=np.uint8)
-    with open(path, 'rb', buffering=0) as file:
-        for target, index in zip(pixels, indices, strict=True):
-            file.seek(int(index) * row)
-            if file.readinto(target.data) != row:
-                raise NeonRnnError(f'{path}: is cut short. Remove {path.parent} and import again.')
-    return pixels
+    return {'start': start, 'key': key, 'outcomes': outcomes}
 
 
 def _key(root: Path, names: Sequence[str], preprocessing: Preprocessing) -> str:
@@ -221,6 +183,22 @@ def _key(root: Path, names: Sequence[str], preprocessing: Preprocessing) -> str:
     return hashlib.sha256(
         json.dumps([_VERSION, str(root), files, preprocessing.describe()]).encode()
     ).hexdigest()
+
+
+def _holds(path: Path, row: int, start: int, outcomes: list[list]) -> bool:
+    """Say whether the rows of `path` from `start` on are those that were written for `outcomes`."""
+    usable = {place: each[0] for place, each in enumerate(outcomes, start) if len(each) > 2}
+    try:
+        pixels = _rows(path, row)[list(usable)] if usable else ()
+    except (OSError, ValueError, IndexError):  # missing, empty or cut short
+        return False
+    return [hashlib.sha256(each).hexdigest() for each in pixels] == list(usable.values())
+
+
+def _rows(path: Path, row: int) -> np.ndarray:
+    """Map the file for a moment: what stays mapped counts as memory of the process."""
+    pixels = np.memmap(path, np.uint8, 'r')
+    return pixels[: len(pixels) // row * row].reshape(-1, row)
 
 
 @contextlib.contextmanager

@@ -1,28 +1,28 @@
-"""Unpacks archives of strangers: nothing outside the folder, no links, no devices, no bombs, whole or not at all."""
+"""Unpacks archives that nobody vouches for: whole or not at all, and nothing outside the folder."""
 
+import lzma
 import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from tqdm import tqdm
 
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import make_folder, read_json, write_error, write_json
 
-#: A member larger than this is no photograph or list; all members together may not be more than `MAX_RATIO` times the
-#: archive and `SPARE` (photographs hardly compress).
+#: A larger member is neither a photograph nor a list.
 MAX_MEMBER = 1 << 30
+#: All members together have at most so many times the bytes of the archive, and `SPARE` more:
+#: photographs hardly compress.
 MAX_RATIO = 20
 SPARE = 64 << 20
 SUFFIXES = ('.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz', '.zip')
 
 
 def is_archive(path: Path) -> bool:
-    """Whether a path looks like an archive that can be unpacked."""
+    """Say whether a path is named like an archive that can be unpacked."""
     return path.name.lower().endswith(SUFFIXES)
 
 
@@ -38,16 +38,16 @@ def unpack(archive: Path, folder: Path) -> Path:
     Returns
     -------
     Path
-        The folder with the contents; a note beside it holds the archive's size and time, so that a changed archive is
-        unpacked anew.
+        The folder with the contents. A note beside it holds the archive's size and time, so that
+        a changed archive is unpacked again.
 
     Raises
     ------
     UsageError
         There is no such archive.
     NeonRnnError
-        It is damaged or truncated, or has a member that must not be unpacked: nothing of it is kept. Or the disk is
-        full.
+        The archive is damaged or truncated, or has a member that must not be unpacked, or the
+        disk is full. Nothing of it is kept.
     """
     try:
         status = archive.stat()
@@ -61,113 +61,99 @@ def unpack(archive: Path, folder: Path) -> Path:
     shutil.rmtree(target, ignore_errors=True)
     partial = target.with_name(target.name + '.partial')
     shutil.rmtree(partial, ignore_errors=True)
+    damage: str | Exception
     try:
-        _unpack(archive, partial, MAX_RATIO * status.st_size + SPARE)
+        partial.mkdir()
+        extract = _extract_zip if archive.suffix.lower() == '.zip' else _extract_tar
+        extract(archive, partial, MAX_RATIO * status.st_size + SPARE)
         partial.rename(target)
         write_json(note, identity)
+        return target
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         EOFError,
-        NotImplementedError,
-        RuntimeError,
+        NotImplementedError,  # an unknown compression
+        RuntimeError,  # a password
     ) as error:
-        raise NeonRnnError(
-            f'{archive}: is truncated or damaged ({error}). Get it again.'
-        ) from error
+        damage = error
     except OSError as error:
-        if (
-            error.filename is None and error.errno is None
-        ):  # what gzip and lzma raise for damaged data
-            raise NeonRnnError(
-                f'{archive}: is truncated or damaged ({error}). Get it again.'
-            ) from error
-        raise write_error(folder, error) from error
+        # gzip and bzip2 raise an OSError without a number for damaged data.
+        if error.errno is not None or error.filename is not None:
+            raise write_error(folder, error) from error
+        damage = error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return target
-
-
-def _unpack(archive: Path, folder: Path, limit: int) -> None:
-    folder.mkdir()
-    members = (
-        _zip_members
-        if zipfile.is_zipfile(archive) and archive.suffix.lower() == '.zip'
-        else _tar_members
+    raise NeonRnnError(
+        f'{archive}: is truncated or damaged ({damage}). Remove it and get it again.'
     )
-    total = 0
-    with tqdm(
-        unit='B', unit_scale=True, desc=f'unpacking {archive.name}', leave=False, disable=None
-    ) as progress:
-        for name, size, file in members(archive):
-            path = folder / _safe(archive, name)
-            total += size
-            if size > MAX_MEMBER or total > limit:
-                raise NeonRnnError(
-                    f'{archive}: {name!r} brings it to {total:,} bytes unpacked, more than photographs '
-                    'can be. Nothing was kept.'
-                )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(path, 'wb') as output:
-                written = 0
-                while block := file.read(min(1 << 20, size - written + 1)):
-                    output.write(block)
-                    written += len(block)
-                    if written > size:
-                        break
-            if written != size:
-                raise NeonRnnError(
-                    f'{archive}: is truncated or damaged ({name!r} has {written:,} of {size:,} bytes). '
-                    'Get it again.'
-                )
-            progress.update(size)
 
 
-def _safe(archive: Path, name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    if path.is_absolute() or '..' in path.parts or '\\' in name or '\0' in name or not path.parts:
+def _extract_tar(path: Path, folder: Path, limit: int) -> None:
+    if not hasattr(tarfile, 'data_filter'):
         raise NeonRnnError(
-            f'{archive}: has a member {name!r}, which points outside its folder. Nothing was kept; do not '
-            'trust this archive.'
+            f'{path}: this Python cannot unpack tar archives safely; Python 3.10.12, 3.11.4 and all '
+            'newer ones can. Use one of these, or unpack the archive yourself and give the folder.'
         )
-    return path
-
-
-def _tar_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    with tarfile.open(path, 'r:*') as archive:
+    total = 0
+    with tarfile.open(path, 'r:*') as archive, _progress(path) as progress:
         while (member := archive.next()) is not None:
-            archive.members.clear()  # type: ignore[attr-defined]  # else half a million members stay in memory
-            if member.isdir():
-                _safe(path, member.name)
-                continue
-            file = archive.extractfile(member) if member.isreg() else None
-            if file is None:
-                raise NeonRnnError(
-                    f'{path}: {member.name!r} is a link or a device. Nothing was kept; do not trust this '
-                    'archive.'
-                )
-            yield member.name, member.size, file
-        # A tar ends with blocks of zeros; without them it was cut between two members.
-        assert archive.fileobj is not None
-        archive.fileobj.seek(archive.offset)  # type: ignore[attr-defined]
-        if archive.fileobj.read(512) != bytes(512):
+            # The list of members would keep half a million of them in memory.
+            archive.members.clear()  # type: ignore[attr-defined]
+            total += member.size
+            _check(path, member.name, member.isreg() or member.isdir())
+            _check_size(path, member.name, member.size, total, limit)
+            archive.extract(member, folder, filter='data')
+            progress.update(member.size)
+        # A tar archive ends with blocks of zeros; without them it was cut between two members.
+        file = archive.fileobj
+        file.seek(archive.offset)  # type: ignore[attr-defined, union-attr]
+        if file.read(512) != bytes(512):  # type: ignore[union-attr]
             raise EOFError('its end is missing')
-        while archive.fileobj.read(1 << 20):  # to the end, where a compressed file has its checksum
-            pass
+        while file.read(1 << 20):  # type: ignore[union-attr]
+            pass  # to the end, where a compressed file has its checksum
 
 
-def _zip_members(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
-    with zipfile.ZipFile(path) as archive:
+def _extract_zip(path: Path, folder: Path, limit: int) -> None:
+    total = 0
+    with zipfile.ZipFile(path) as archive, _progress(path) as progress:
         for member in archive.infolist():
-            if member.is_dir():
-                _safe(path, member.filename)
-                continue
+            # Some programs for Windows write backslashes, which no zip archive may have.
+            member.filename = member.filename.replace('\\', '/')
+            total += member.file_size
             kind = member.external_attr >> 16 & 0o170000
-            if kind not in (0, 0o100000):
-                raise NeonRnnError(
-                    f'{path}: {member.filename!r} is a link or a device. Nothing was kept; do not trust '
-                    'this archive.'
-                )
-            with archive.open(member) as file:
-                yield member.filename, member.file_size, file
+            _check(path, member.filename, kind in (0, 0o100000, 0o040000))
+            _check_size(path, member.filename, member.file_size, total, limit)
+            archive.extract(member, folder)
+            progress.update(member.file_size)
+
+
+def _progress(path: Path) -> tqdm:
+    return tqdm(unit='B', unit_scale=True, desc=f'unpacking {path.name}', leave=False, disable=None)
+
+
+def _check(archive: Path, name: str, plain: bool) -> None:
+    """Refuse a name that leaves the folder, and what is neither a file nor a folder.
+
+    The libraries would rename the one and follow some of the other: the whole archive is refused.
+    """
+    path = PurePosixPath(name.replace('\\', '/'))
+    if path.is_absolute() or '..' in path.parts or '\0' in name or not path.parts:
+        problem = 'points outside its folder'
+    elif not plain:
+        problem = 'is a link or a device'
+    else:
+        return
+    raise NeonRnnError(
+        f'{archive}: its member {name[:200]!r} {problem}. Nothing was kept; do not trust this archive.'
+    )
+
+
+def _check_size(archive: Path, name: str, size: int, total: int, limit: int) -> None:
+    if size > MAX_MEMBER or total > limit:
+        raise NeonRnnError(
+            f'{archive}: {name[:200]!r} brings it to {total:,} bytes unpacked, more than photographs '
+            'can be. Nothing was kept.'
+        )

@@ -43,7 +43,7 @@ def test_a_portrait_is_fixed_by_seed_and_number():
 
 def test_classes_overlap_in_every_trait():
     drawn = [
-        [Traits.draw(label, np.random.RandomState([label, index])) for index in range(600)]
+        [Traits.sample(label, np.random.RandomState([label, index])) for index in range(600)]
         for label in (0, 1)
     ]
     for name in ('long_hair', 'beard', 'bald', 'earrings'):

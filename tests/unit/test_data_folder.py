@@ -1,6 +1,7 @@
 """``data folder``: a folder of photographs with everything that goes wrong in one."""
 
 import json
+import multiprocessing
 import os
 import resource
 
@@ -12,7 +13,7 @@ from neon_rnn.cli import main
 from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.data.images import Preprocessing, load, read
-from neon_rnn.ingest import importer, selection
+from neon_rnn.ingest import importer, jpeg, selection
 from neon_rnn.ingest.sources import folder
 from neon_rnn.ingest.workers import ordered_map
 from neon_rnn.support.errors import NeonRnnError
@@ -182,10 +183,16 @@ def test_classes_can_be_chosen(tmp_path):
     assert drops(description) == {folder.NOT_IN_A_CLASS: 3}
 
 
-def test_balance_touches_the_training_part_only(tmp_path):
-    root = class_folders(tmp_path / 'photos', per_class=10)
+def one_sided_folder(root):
+    """10 women and 20 men."""
+    class_folders(root, per_class=10)
     for index in range(10):
         write_picture(root / 'male' / 'more {}.jpg'.format(index), seed=7000 + index)
+    return root
+
+
+def test_balance_touches_the_training_part_only(tmp_path):
+    root = one_sided_folder(tmp_path / 'photos')
     assert run(root, '--out', tmp_path / 'set', '--size', 16, '--balance') == 0
     description = open_dataset(tmp_path / 'set').description
     assert description['counts'] == {
@@ -193,6 +200,117 @@ def test_balance_touches_the_training_part_only(tmp_path):
         'test': {'female': 2, 'male': 4},
     }
     assert drops(description) == {selection.SURPLUS.format('training'): 8}
+
+
+def test_both_parts_can_be_balanced(tmp_path, capsys):
+    root = one_sided_folder(tmp_path / 'photos')
+    command = [root, '--out', tmp_path / 'set', '--size', 16, '--balance']
+    assert run(*command, 'both') == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert description['counts'] == {
+        'train': {'female': 8, 'male': 8},
+        'test': {'female': 2, 'male': 2},
+    }
+    assert drops(description) == {
+        selection.SURPLUS.format('training'): 8,
+        selection.SURPLUS.format('test'): 2,
+    }
+    with pytest.raises(SystemExit):
+        run(*command, 'neither')
+    assert 'invalid choice' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('names', 'parts'),
+    [
+        (('Training', 'Validation'), {'Training': 'train', 'Validation': 'test'}),
+        (('TRAIN', 'Test'), {'TRAIN': 'train', 'Test': 'test'}),
+        (('train', 'val', 'test'), {'train': 'train', 'val': 'val', 'test': 'test'}),
+    ],
+)
+def test_folders_of_parts_are_a_given_split(tmp_path, names, parts):
+    for number, name in enumerate(names):
+        for label, gender in enumerate(('Male', 'Female')):
+            for index in range(3):
+                path = tmp_path / 'photos' / name / gender / '{}.jpg'.format(index)
+                write_picture(path, seed=100 * number + 10 * label + index)
+    write_picture(tmp_path / 'photos/extra/x.jpg', seed=999)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 0
+    dataset = open_dataset(tmp_path / 'set')
+    assert dataset.class_names == ['Female', 'Male']
+    assert drops(dataset.description) == {folder.NOT_IN_A_CLASS: 1}
+    assert dataset.description['split'] == "the source's own"
+    found = {
+        name.decode().split('/')[0]: part_name
+        for part_name, part in dataset.parts.items()
+        for name in part.extra('source_file')
+    }
+    assert found == parts
+    for part in dataset.parts.values():
+        for name, label in zip(part.extra('source_file'), part.labels, strict=True):
+            assert name.decode().split('/')[1] == dataset.class_names[label]
+
+
+def test_parts_that_do_not_hold_the_same_classes_are_said(tmp_path, capsys):
+    class_folders(tmp_path / 'photos/train', 3)
+    class_folders(tmp_path / 'photos/valid', 3, ('female', 'man'))
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 2
+    said = capsys.readouterr().err
+    assert 'train, valid are named like the parts of a split' in said
+    assert '(train: female, male; valid: female, man)' in said
+    command = ['--out', tmp_path / 'set', '--size', 16, '--classes', 'train,valid']
+    assert run(tmp_path / 'photos', *command, '--keep-near-duplicates') == 2
+    assert 'no usable photographs' in capsys.readouterr().err  # both hold the same pictures
+
+
+def test_links_are_followed_and_loops_are_counted(tmp_path):
+    class_folders(tmp_path / 'elsewhere', 4, ('a', 'b'))
+    root = tmp_path / 'photos'
+    write_picture(root / 'woman/own.jpg', seed=4444)
+    (root / 'man').symlink_to(tmp_path / 'elsewhere/b')
+    (root / 'woman/linked').symlink_to(tmp_path / 'elsewhere/a')
+    (root / 'woman/loop').symlink_to(root)
+    (root / 'woman/broken').symlink_to(tmp_path / 'gone')
+    (root / 'woman/one more.jpg').symlink_to(write_picture(tmp_path / 'x/y.jpg', seed=4445))
+    assert run(root, '--out', tmp_path / 'set', '--size', 16) == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert drops(description) == {folder.NO_PICTURE: 2}
+    assert description['listed'] == 12
+    assert 'woman/linked/003.jpg' in source_files(tmp_path / 'set')
+    listed = (tmp_path / 'set/dropped.csv').read_text()
+    assert 'woman/loop' in listed
+    assert 'woman/broken' in listed
+
+
+def test_zeros_inside_a_jpeg_are_counted(tmp_path):
+    root = class_folders(tmp_path / 'photos', per_class=4, size=(300, 200))
+    data = bytearray((root / 'male/002.jpg').read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 600] = bytes(600)
+    (root / 'male/002.jpg').write_bytes(data)
+    cmyk = picture(31, (90, 90)).convert('CMYK')
+    (root / 'male/cmyk.jpg').write_bytes(encoded(cmyk))
+    assert run(root, '--out', tmp_path / 'set', '--size', 32) == 0
+    assert drops(open_dataset(tmp_path / 'set').description) == {jpeg.CORRUPT: 1}
+    assert 'male/002.jpg' in (tmp_path / 'set/dropped.csv').read_text()
+
+
+@pytest.mark.parametrize(
+    ('size', 'options', 'said'),
+    [
+        (48, [], '48x64 originals'),
+        (64, [], '48x64 originals enlarged'),
+        (32, ['--centre', '0.5'], '48x64 originals enlarged'),
+    ],
+)
+def test_the_size_of_the_originals_is_recorded(tmp_path, size, options, said):
+    class_folders(tmp_path / 'photos', 4)
+    write_picture(tmp_path / 'photos/female/large.jpg', seed=77, size=(900, 700))
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', size, *options) == 0
+    description = open_dataset(tmp_path / 'set').description
+    assert description['source_size'] == [48, 64]
+    assert description['preprocessing']['originals'] == said
+    assert Preprocessing.of(description['preprocessing']).height == size
 
 
 @pytest.mark.parametrize(
@@ -352,6 +470,35 @@ def test_a_disk_full_while_decoding_keeps_what_is_finished(tmp_path, monkeypatch
     )
     assert run(*command) == 0
     assert len(decoded) == 8
+
+
+def test_a_failed_import_without_usable_photographs_leaves_nothing(tmp_path, capsys):
+    for name in ('female', 'male'):
+        (tmp_path / 'photos' / name).mkdir(parents=True)
+        for index in range(3):
+            (tmp_path / 'photos' / name / '{}.jpg'.format(index)).write_bytes(b'text')
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16) == 2
+    assert 'not an image of a supported format (6 of 6, such as' in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ['photos']
+
+
+def test_leftovers_of_killed_imports_are_removed_or_put_back(tmp_path):
+    class_folders(tmp_path / 'photos', 3)
+    command = [tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16]
+    assert run(*command) == 0
+    dead = multiprocessing.Process()
+    dead.start()
+    dead.join()
+    before = (tmp_path / 'set/test.h5').read_bytes()
+    (tmp_path / '.set.{}'.format(dead.pid)).mkdir()
+    (tmp_path / '.set.{}'.format(os.getppid())).mkdir()  # of a process that runs
+    (tmp_path / '.set.notes').mkdir()
+    (tmp_path / 'set').rename(tmp_path / '.set.{}.previous'.format(dead.pid))
+    assert run(*command) == 2  # the data set is there again, and not replaced
+    assert (tmp_path / 'set/test.h5').read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ['.set.{}'.format(os.getppid()), '.set.notes', 'photos', 'set']
+    )
 
 
 def test_a_second_import_to_the_same_place_is_refused(tmp_path, capsys):

@@ -100,6 +100,62 @@ def write_imdb_wiki(root, database, count=40):
     return folder
 
 
+@pytest.mark.parametrize(
+    ('options', 'back'),
+    [
+        (['--keep-faceless'], imdb_wiki.NO_FACE),
+        (['--keep-second-faces'], imdb_wiki.SECOND_FACE),
+        (['--face-score', '0.25'], imdb_wiki.LOW_SCORE),
+    ],
+)
+def test_filters_of_wiki_can_be_lifted_one_by_one(tmp_path, options, back):
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set', *options) == 0
+    expected = {reason: count for reason, count in WIKI_DROPS.items() if reason != back}
+    assert drops(tmp_path / 'set') == expected
+    assert adds_up(tmp_path / 'set')
+
+
+def test_a_split_by_photograph_ignores_people(tmp_path):
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    command = ['--source', folder, '--out', tmp_path / 'set', '--split', 'photographs']
+    assert run('imdb-wiki', *command, '--test-fraction', '0.5') == 0
+    train, test = people(tmp_path / 'set')
+    assert len(train & test) > 3
+    assert open_dataset(tmp_path / 'set').description['split'].endswith('by photograph')
+
+
+def test_metadata_with_a_matrix_of_characters(tmp_path):
+    """GNU Octave and others write texts of one field as rows of equal length."""
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    struct = scipy.io.loadmat(folder / 'wiki.mat')['wiki'][0, 0]
+    fields = {name: struct[name] for name in struct.dtype.names}
+    for name in ('full_path', 'name'):
+        texts = [str(value.ravel()[0]) if value.size else '' for value in fields[name].ravel()]
+        fields[name] = np.array(texts)
+    scipy.io.savemat(folder / 'wiki.mat', {'wiki': fields})
+    assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 0
+    assert drops(tmp_path / 'set') == WIKI_DROPS
+
+
+def test_metadata_of_a_newer_matlab_is_said(tmp_path, capsys):
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    header = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(124) + b'\x00\x02IM'
+    (folder / 'wiki.mat').write_bytes(header + bytes(2000))
+    assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 1
+    assert 'is a MATLAB 7.3 file, which is not the original wiki.mat' in capsys.readouterr().err
+
+
+def test_a_distribution_without_its_photographs_names_the_reason(tmp_path, capsys):
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    for path in folder.rglob('*.jpg'):
+        path.unlink()
+    assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 2
+    said = capsys.readouterr().err
+    assert f'The most frequent reason: {images.UNREADABLE} (33 of 40, such as ' in said
+    assert not (tmp_path / 'set.import').exists()
+
+
 def hash_seed(database):
     return {'wiki': 100000, 'imdb': 200000}[database]
 
@@ -205,6 +261,20 @@ def test_utkface_codes_gender_the_other_way_round(tmp_path):
     )
 
 
+def test_utkface_takes_the_odd_names_of_the_original(tmp_path):
+    odd = ['31_0_2_20170113184224657 .jpg.chip.jpg', '47_1_3_20170116232725357jpg.chip.jpg']
+    for index in range(6):
+        write_picture(tmp_path / 'a/{}_{}_0_2017.jpg'.format(20 + index, index % 2), seed=index)
+    for index, name in enumerate(odd):
+        write_picture(tmp_path / 'b' / name, seed=50 + index)
+    (tmp_path / 'a/more').symlink_to(tmp_path / 'b')
+    assert run('utkface', '--source', tmp_path / 'a', '--out', tmp_path / 'set') == 0
+    assert drops(tmp_path / 'set') == {}
+    found = files(tmp_path / 'set')
+    assert found['more/' + odd[0]][1] == 1
+    assert found['more/' + odd[1]][1] == 0
+
+
 def lfw_names(count=12):
     return [
         '{}_{:04d}.jpg'.format(person, number + 1)
@@ -246,6 +316,22 @@ def test_lfw(tmp_path, how):
     }
     train, test = people(tmp_path / 'set')
     assert not train & test
+
+
+@pytest.mark.parametrize('inner', ['lfw/lfw', 'lfw-deepfunneled/lfw-deepfunneled', 'x/lfw/y'])
+def test_photographs_are_found_where_the_listed_names_are(tmp_path, inner):
+    write_lfw(tmp_path / 'flat')
+    root = tmp_path / 'given' / inner
+    root.parent.mkdir(parents=True)
+    (tmp_path / 'flat/lfw').rename(root)
+    lists = []
+    for label, initials in (('female', 'ACE'), ('male', 'BDF')):
+        lists.append(tmp_path / 'lists' / (label + '_names.txt'))
+        lists[-1].parent.mkdir(exist_ok=True)
+        lists[-1].write_text('\n'.join(name for name in lfw_names() if name[0] in initials))
+    command = ['--source', tmp_path / 'given', *lists, '--out', tmp_path / 'set']
+    assert run('lfw', *command, '--test-fraction', '0.4') == 0
+    assert drops(tmp_path / 'set') == {lfw.UNLISTED: 1}
 
 
 def write_celeba(root, count=24, said=None):
@@ -292,6 +378,36 @@ def test_celeba_keeps_its_own_split(tmp_path, capsys):
         assert (part, label) == (('train', 'val', 'test')[index * 3 // 24], index % 2)
     assert open_dataset(tmp_path / 'set').description['split'] == "the source's own"
     assert len(set.union(*people(tmp_path / 'set'))) == 6
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+def test_celeba_as_kaggle_has_it(tmp_path, suffix):
+    """Lists as .csv, and the pictures in a second folder of the same name."""
+    given = tmp_path / 'given'
+    names = ['{:06d}.jpg'.format(index + 1) for index in range(18)]
+    folder = 'img_align_celeba' + ('_png' if suffix == '.png' else '')
+    for index, name in enumerate(names):
+        path = given / folder / folder / (name[:6] + suffix)
+        write_picture(path, seed=index, format='PNG' if suffix == '.png' else 'JPEG')
+    rows = ['{},1,{}'.format(name, 1 if index % 2 else -1) for index, name in enumerate(names)]
+    rows[4] = names[4] + ',1,0'
+    (given / 'list_attr_celeba.csv').write_text('\n'.join(['image_id,Bald,Male', *rows]))
+    (given / 'list_eval_partition.csv').write_text(
+        '\n'.join(
+            [
+                'image_id,partition',
+                *('{},{}'.format(name, k * 3 // 18) for k, name in enumerate(names)),
+            ]
+        )
+    )
+    assert run('celeba', '--source', given, '--out', tmp_path / 'set') == 0
+    assert drops(tmp_path / 'set') == {celeba.UNKNOWN: 1}
+    found = files(tmp_path / 'set')
+    assert len(found) == 17
+    for name, (part, label) in found.items():
+        index = int(name[:6]) - 1
+        assert name.endswith(suffix)
+        assert (part, label) == (('train', 'val', 'test')[index * 3 // 18], index % 2)
 
 
 def test_celeba_list_cut_short(tmp_path, capsys):
@@ -359,6 +475,22 @@ def test_fairface_tests_on_its_validation_part(tmp_path, capsys):
     (root / 'fairface_label_val.csv').write_text('file;gender\nval/1.jpg;Male')
     assert run('fairface', '--source', root, '--out', tmp_path / 'other') == 2
     assert "has no column 'file'" in capsys.readouterr().err
+
+
+def test_a_distribution_with_many_files_missing_is_said_at_the_end(tmp_path, capsys):
+    root = tmp_path / 'given'
+    for part in ('train', 'val'):
+        rows = ['file,gender']
+        for index in range(40):
+            if index % 5 or part == 'val':
+                write_picture(root / part / f'{index}.jpg', seed=index + 100 * (part == 'val'))
+            rows.append(f'{part}/{index}.jpg,{("Male", "Female")[index % 2]}')
+        (root / f'fairface_label_{part}.csv').write_text('\n'.join(rows))
+    assert run('fairface', '--source', root, '--out', tmp_path / 'set') == 0
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        'warning: 8 of 80 photographs (10.0%) are missing or cannot be read. '
+        'Check that the source is complete.'
+    )
 
 
 def test_a_copy_in_training_goes_rather_than_the_one_tested(tmp_path):

@@ -203,3 +203,51 @@ def test_a_huge_file_is_not_read(tmp_path, monkeypatch):
     with pytest.raises(ImageError) as caught:
         load(tmp_path / 'a.jpg', SMALL)
     assert caught.value.reason == images.TOO_LARGE
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+@pytest.mark.parametrize('format', ['TIFF', 'JPEG', 'PNG', 'WEBP'])
+def test_every_orientation_of_every_format_is_applied_once(orientation, format):
+    """The upright picture has a red corner at the top left and a green one at the top right."""
+    upright = Image.new('RGB', (96, 64), (0, 0, 0))
+    upright.paste((255, 0, 0), (0, 0, 48, 32))
+    upright.paste((0, 255, 0), (48, 0, 96, 32))
+    turns = {
+        1: [],
+        2: [Image.Transpose.FLIP_LEFT_RIGHT],
+        3: [Image.Transpose.ROTATE_180],
+        4: [Image.Transpose.FLIP_TOP_BOTTOM],
+        5: [Image.Transpose.TRANSPOSE],
+        6: [Image.Transpose.ROTATE_90],
+        7: [Image.Transpose.TRANSVERSE],
+        8: [Image.Transpose.ROTATE_270],
+    }
+    stored = upright
+    for turn in turns[orientation]:
+        stored = stored.transpose(turn)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {'lossless': True} if format == 'WEBP' else {}
+    data = encoded(stored, format, exif=exif, **options)
+    array, size = images.decode_sized(data, Preprocessing(32, 32, 'stretch'))
+    assert size == (64, 96)
+    wanted = [(255, 0, 0), (0, 255, 0), (0, 0, 0), (0, 0, 0)]
+    np.testing.assert_allclose(corners(array), wanted, atol=12)
+
+
+def test_the_size_is_that_of_the_file_not_of_the_scaled_down_decoding():
+    data = encoded(picture(size=(640, 480)))
+    assert images.decode_sized(data, SMALL)[1] == (480, 640)
+
+
+def test_an_old_pillow_leaves_tiff_files_to_us():
+    class OldImage:
+        tag_v2 = {0x0112: 6}
+
+    class OldJpeg:
+        def _getexif(self):
+            return {0x0112: 8}
+
+    assert images._orientation(OldImage()) == 6
+    assert images._orientation(OldJpeg()) == 8
+    assert images._orientation(object()) == 1

@@ -145,6 +145,24 @@ def test_a_missing_archive_and_a_full_disk(tmp_path, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, 'No space left on device')
 
-    monkeypatch.setattr(module, '_unpack', full)
+    monkeypatch.setattr(module, '_extract_tar', full)
     with pytest.raises(NeonRnnError, match='the disk is full'):
         unpack(path, tmp_path / 'out')
+
+
+def test_a_zip_with_the_separators_of_windows(tmp_path):
+    path = write_zip(tmp_path / 'a.zip', {'set\\female\\one.txt': b'1', 'set\\two.txt': b'2'})
+    target = unpack(path, tmp_path / 'out')
+    assert (target / 'set/female/one.txt').read_bytes() == b'1'
+    assert (target / 'set/two.txt').read_bytes() == b'2'
+    path = write_zip(tmp_path / 'b.zip', {'set\\..\\..\\evil': b''})
+    with pytest.raises(NeonRnnError, match='points outside'):
+        unpack(path, tmp_path / 'out')
+
+
+def test_a_python_without_the_data_filter_is_said(tmp_path, monkeypatch):
+    path = write_tar(tmp_path / 'a.tar', member('one'))
+    monkeypatch.delattr(tarfile, 'data_filter')
+    with pytest.raises(NeonRnnError, match=r'Python 3\.10\.12, 3\.11\.4'):
+        unpack(path, tmp_path / 'out')
+    assert list((tmp_path / 'out').iterdir()) == []
