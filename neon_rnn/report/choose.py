@@ -86,6 +86,11 @@ class Configuration:
         """True if this is the network of one of the published rows."""
         return self.row is not None and not self.variant
 
+    @property
+    def is_close(self) -> bool:
+        """True if the data come from the likely source of the published data."""
+        return published.closeness(self.first['dataset']) == 0
+
     @cached_property
     def figures(self) -> Figures:
         """The results over the seeds."""
@@ -171,6 +176,20 @@ class Choice:
     def shown(self) -> list[Configuration]:
         """The configurations in the table and beside it."""
         return [configuration for _, configuration in self.rows if configuration] + self.beside
+
+    @cached_property
+    def closest(self) -> list[tuple[Published, Configuration | None]]:
+        """Each published row with its configuration on the likely published data, if any."""
+        found: dict[str, Configuration] = {}
+        for each in [*self.shown, *self.others]:
+            if each.row and each.is_row and each.is_close:
+                found.setdefault(each.row.name, each)
+        return [(row, found.get(row.name)) for row, _ in self.rows]
+
+    @property
+    def closest_finished(self) -> list[tuple[Published, Configuration]]:
+        """Those of `closest` with a finished run."""
+        return [(row, each) for row, each in self.closest if each and each.finished]
 
 
 def choose(collection: Collection) -> Choice:

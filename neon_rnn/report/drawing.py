@@ -77,6 +77,13 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
     )
 
 
+def nothing(text: str) -> Figure:
+    """Return a figure that says why it is empty."""
+    figure = new_figure(5.0, 1.0)
+    figure.text(0.5, 0.5, text, ha='center', va='center', color=MUTED)
+    return figure
+
+
 def png(figure: Figure, dpi: int = 160) -> bytes:
     """Return the figure as PNG, without a date or a version."""
     file = io.BytesIO()

@@ -16,7 +16,7 @@ from PIL import Image
 
 from neon_rnn import published
 from neon_rnn.cli import main
-from neon_rnn.report import build, drawing, plots, table
+from neon_rnn.report import build, dots, drawing, plots, table, texts
 from neon_rnn.report import choose as choose_module
 from neon_rnn.report.choose import choose
 from neon_rnn.report.collect import collect
@@ -320,7 +320,7 @@ def test_hostile_names_stay_text(tmp_path, name):
 
 
 def test_a_markdown_cell_stays_within_its_cell():
-    assert table.cell('a|b<i>`c`\n') == 'a\\|b\\<i\\>\\`c\\`'
+    assert texts.cell('a|b<i>`c`\n') == 'a\\|b\\<i\\>\\`c\\`'
 
 
 def test_enlarged_originals_are_named(tmp_path):
@@ -360,7 +360,7 @@ def test_plots_of_nothing_say_so(tmp_path):
 
 def test_the_dot_plot_has_a_row_for_each_network_and_a_mark_for_each_result(results):
     with drawing.style():
-        figure = plots.accuracy_and_time(results[1])
+        figure = dots.accuracy_and_time(results[1])
     accuracy, time = figure.axes
     names = [label.get_text() for label in accuracy.get_yticklabels()]
     assert names == [row.row for row in published.rows().values()] + ['RNN (bilstm cells)']
