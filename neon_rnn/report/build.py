@@ -26,8 +26,8 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
     runs
         The folder of runs.
     out
-        The folder of the report; its links go from there to `runs`. If `runs` lies in it, the tables
-        in `PAGES` beside it are replaced too.
+        The folder of the report; its links go from there to `runs`. If `runs` lies in it, the
+        tables in `PAGES` beside it are replaced too.
 
     Returns
     -------

@@ -23,8 +23,8 @@ RULES = (
     'epochs; more finished seeds; the data set on which more networks were trained; more '
     'test images; engine neon before torch; the latest start.',
     'Accuracy and time are means over the finished seeds, and the spread is the sample standard '
-    'deviation. The 95% interval is the Wilson interval of the mean accuracy for the number of test '
-    'images. It does not include the spread over seeds. Majority is the accuracy of always naming '
+    'deviation. The 95% interval is the Wilson interval of the mean accuracy for the number of '
+    'test images. It does not include the spread over seeds. Majority is the accuracy of always naming '
     'the most frequent class. Balanced is the mean of the accuracies of the classes.',
     'The difference to the published accuracy is given on photographs only. The published data set '
     'and split are not known, so even a complete protocol compares different test images.',
@@ -153,7 +153,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the report shows.
+    """The configurations that the report shows.
 
     Attributes
     ----------

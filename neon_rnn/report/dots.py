@@ -108,7 +108,8 @@ def _kind(configuration: Configuration) -> str:
 
 
 def _seconds(configuration: Configuration) -> float | None:
-    """Return the measured time of a complete or unpublished network, else the projected time."""
-    if configuration.state == COMPLETE or not configuration.is_row:
-        return configuration.figures.training_seconds
+    """Return the measured time, or the projected one if not all published epochs were trained."""
+    figures = configuration.figures
+    if configuration.row is None or figures.epochs == configuration.row.epochs:
+        return figures.training_seconds
     return configuration.projected_seconds

@@ -65,7 +65,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def style() -> AbstractContextManager[None]:
-    """Return the context in which figures are made; the user's matplotlib settings do not matter."""
+    """Return the context in which figures are made; it hides the user's matplotlib settings."""
     return mpl.rc_context({**mpl.rcParamsDefault, 'backend': 'agg', **_STYLE})
 
 

@@ -71,10 +71,10 @@ def filled(text: str, path: str, choice: Choice, cross: Path) -> str:
 
 
 def _results(choice: Choice) -> list[str]:
-    """The rows of the comparison table in short."""
+    """Return the rows of the comparison table in short."""
     return markdown_table(
-        '| network | published, % | ours, % | 95% interval | published time | our time | trained on '
-        '| epochs |',
+        '| network | published, % | ours, % | 95% interval | published time | our time '
+        '| trained on | epochs |',
         '|---|--:|--:|:-:|--:|--:|---|--:|',
         (
             [
@@ -93,7 +93,7 @@ def _results(choice: Choice) -> list[str]:
 
 
 def _rows(choice: Choice) -> list[str]:
-    """Published against ours."""
+    """Return the table of published against ours."""
     lines = []
     for row, configuration in choice.closest:
         data = row_data(row, configuration)
@@ -136,7 +136,7 @@ def _trained_on(data: dict[str, Any]) -> str:
 
 
 def _findings(choice: Choice) -> list[str]:
-    """What the intervals and the majority baseline allow to say, in sentences."""
+    """Return what the intervals and the majority baseline allow to say, in sentences."""
     finished = choice.closest_finished
     if not finished:
         return ['- No network has a finished run on this data yet.']
@@ -176,7 +176,7 @@ def _findings(choice: Choice) -> list[str]:
 
 
 def _curves(choice: Choice) -> list[str]:
-    """Accuracy by epoch: best, early, last."""
+    """Return the table of the accuracy by epoch: best, early, last."""
     lines = []
     for row, configuration in choice.closest_finished:
         curve = _mean_curve(configuration, 'accuracy')
@@ -213,7 +213,7 @@ def _mean_curve(configuration: Configuration, key: str) -> dict[int, float]:
 
 
 def _classes(choice: Choice) -> list[str]:
-    """Accuracy of each class, and the balanced accuracy."""
+    """Return the table of the accuracy of each class and the balanced accuracy."""
     lines = []
     for row, configuration in choice.closest_finished:
         figures = configuration.figures

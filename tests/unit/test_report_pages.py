@@ -1,4 +1,4 @@
-"""The tables within README.md and docs/reproduction.md: what they say, and that they are up to date."""
+"""The tables within README.md and docs/reproduction.md: their content, and that it is current."""
 
 import json
 import re
@@ -108,7 +108,7 @@ def test_findings_follow_from_the_figures(five):
         '- Not finished: FCNN-3, ResNet-18, ResNet-50, TL-1, TL-2, TL-3.',
         '- The published accuracy lies below our 95% interval: RNN.',
         '- The published accuracy lies within our 95% interval: FCNN-1, FCNN-2, CNN-1, CNN-2.',
-        # 3.8, 4.0, 0.7, 1.5, 8.1; balanced 56.7, 61.7, 66.7, 76.7 and 86.7 in the order of the table
+        # 3.8, 4.0, 0.7, 1.5, 8.1; balanced: 56.7, 61.7, 66.7, 76.7 and 86.7
         '- Mean distance of our accuracy from the published accuracy: 3.6 points.',
         '- Mean distance of our balanced accuracy from the published accuracy: 10.1 points.',
         '- Published below the majority baseline of our test images (75.0%): FCNN-1, FCNN-2.',
