@@ -54,7 +54,8 @@ class Published(
     kind : str
         The family of networks.
     topology : str
-        How much of the network is known: ``published``, ``standard``, ``inferred`` or ``reconstructed``.
+        How much of the network is known: ``published``, ``standard``, ``inferred`` or
+        ``reconstructed``.
     """
 
     __slots__ = ()

@@ -1,7 +1,9 @@
 """The comparison table, the plots and the page: pure functions of the run records.
 
-`collect` reads the records, `choose` picks what each row of the table shows, `table`, `plots` and `page` write it down,
-`build` does all of it. Nothing here reads a clock or looks at the machine, so the same records always give the same
+`collect` reads the records and `validation` checks them. `choose` chooses the runs of each row, and
+`figures` summarises them. `table` (with `rows` and `texts`), `plots` (with `dots`, `matrices` and
+`drawing`), `page` and `reproduction` (with `order` and `experiments`) write them down. `build`
+calls them all. Nothing here reads a clock or the machine: the same records always give the same
 bytes.
 """
 
@@ -16,12 +18,12 @@ os.environ['MPLBACKEND'] = 'Agg'
 
 
 def check_matplotlib() -> None:
-    """Make sure, before long work, that its plots can be drawn.
+    """Refuse work that ends in plots if they cannot be made.
 
     Raises
     ------
     UsageError
-        There is no matplotlib here.
+        The package matplotlib is missing.
     """
     try:
         importlib.import_module('matplotlib')

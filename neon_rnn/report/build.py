@@ -1,4 +1,4 @@
-"""All files of the report from a folder of runs, and the comparison with what is there."""
+"""All files of the report: made from a folder of runs, written or compared."""
 
 import io
 import os
@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from neon_rnn.report import page, plots, table
+from neon_rnn.report import page, plots, reproduction, table, texts
 from neon_rnn.report.choose import Choice, choose
 from neon_rnn.report.collect import collect
 from neon_rnn.support.files import atomic_file, make_folder
 
-#: Greatest difference of a pixel that `differences` takes for another processor's rounding, of 255.
+#: Greatest difference of a pixel, of 255, that `differences` accepts: processors round differently.
 PIXEL_TOLERANCE = 8
+#: Pages of the repository, beside the folder of results, that hold tables.
+PAGES = ('README.md', 'docs/reproduction.md')
 
 
 def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
@@ -24,12 +26,13 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
     runs
         The folder of runs.
     out
-        Where the report will lie; links in it go from there to `runs`.
+        The folder of the report; its links go from there to `runs`. If `runs` lies in it, the
+        tables in `PAGES` beside it are replaced too.
 
     Returns
     -------
     choice, files
-        What the report shows, and name -> content of its files.
+        The runs that the report shows, and name -> content of its files.
 
     Raises
     ------
@@ -45,11 +48,26 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
         'table.json': table.to_json(data).encode(),
         'report.html': page.page(choice, data, way, runs).encode(),
     }
+    if runs.resolve() == (out / 'runs').resolve():
+        files |= _pages(choice, out)
     return choice, files | plots.all_plots(choice)
 
 
+def _pages(choice: Choice, out: Path) -> dict[str, bytes]:
+    """Return the pages of the repository around `out`, with their tables replaced."""
+    files = {}
+    for name in PAGES:
+        path = out / '..' / name
+        if path.is_file():
+            text = path.read_text(encoding='utf-8')
+            files[f'../{name}'] = reproduction.filled(
+                text, str(path), choice, out / 'cross'
+            ).encode()
+    return files
+
+
 def write(files: dict[str, bytes], out: Path) -> None:
-    """Write the files, each atomically; those that are right already stay untouched."""
+    """Write the files that differ, each atomically."""
     for name, content in files.items():
         path = out / name
         make_folder(path.parent)
@@ -59,9 +77,10 @@ def write(files: dict[str, bytes], out: Path) -> None:
 
 
 def differences(files: dict[str, bytes], out: Path) -> list[str]:
-    """How the files in a folder differ from what they should be; empty if they do not.
+    """Say how the files in a folder differ from what they should be; empty if they do not.
 
-    Text must be the same byte for byte; pictures may differ in how they were compressed and by `PIXEL_TOLERANCE`.
+    Text must be equal byte for byte. Pictures may differ in their compression and by
+    `PIXEL_TOLERANCE`.
     """
     found = []
     for name, content in files.items():
@@ -90,7 +109,7 @@ def differences(files: dict[str, bytes], out: Path) -> list[str]:
 
 
 def _same_picture(old: bytes, new: bytes) -> bool:
-    """Whether two PNG files show the same but for rounding."""
+    """Return True if two PNG files show the same, except for rounding."""
     try:
         with Image.open(io.BytesIO(old)) as first, Image.open(io.BytesIO(new)) as second:
             if first.size != second.size or first.mode != second.mode:
@@ -106,8 +125,8 @@ def summary(choice: Choice) -> str:
     data = table.table_data(choice)
     lines = [f'{"row":<22}{"published":>10}{"ours":>16}{"difference":>12}  status']
     lines += [
-        f'{row["row"]:<22}{table.number(row["published_accuracy"]):>10}'
-        f'{table.accuracy_text(row):>16}{table.signed(row["difference"]):>12}  {row["status"]}'
+        f'{row["row"]:<22}{texts.number(row["published_accuracy"]):>10}'
+        f'{texts.accuracy_text(row):>16}{texts.signed(row["difference"]):>12}  {row["status"]}'
         for row in data['rows'] + data['beside']
     ]
     return '\n'.join(lines)

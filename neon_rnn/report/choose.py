@@ -23,8 +23,8 @@ RULES = (
     'epochs; more finished seeds; the data set on which more networks were trained; more '
     'test images; engine neon before torch; the latest start.',
     'Accuracy and time are means over the finished seeds, and the spread is the sample standard '
-    'deviation. The 95% interval is the Wilson interval of the mean accuracy for the number of test '
-    'images. It does not include the spread over seeds. Majority is the accuracy of always naming '
+    'deviation. The 95% interval is the Wilson interval of the mean accuracy for the number of '
+    'test images. It does not include the spread over seeds. Majority is the accuracy of always naming '
     'the most frequent class. Balanced is the mean of the accuracies of the classes.',
     'The difference to the published accuracy is given on photographs only. The published data set '
     'and split are not known, so even a complete protocol compares different test images.',
@@ -85,6 +85,11 @@ class Configuration:
     def is_row(self) -> bool:
         """True if this is the network of one of the published rows."""
         return self.row is not None and not self.variant
+
+    @property
+    def is_close(self) -> bool:
+        """True if the data come from the likely source of the published data."""
+        return published.closeness(self.first['dataset']) == 0
 
     @cached_property
     def figures(self) -> Figures:
@@ -148,7 +153,7 @@ class Configuration:
 
 @dataclass(frozen=True)
 class Choice:
-    """What the report shows.
+    """The configurations that the report shows.
 
     Attributes
     ----------
@@ -171,6 +176,20 @@ class Choice:
     def shown(self) -> list[Configuration]:
         """The configurations in the table and beside it."""
         return [configuration for _, configuration in self.rows if configuration] + self.beside
+
+    @cached_property
+    def closest(self) -> list[tuple[Published, Configuration | None]]:
+        """Each published row with its configuration on the likely published data, if any."""
+        found: dict[str, Configuration] = {}
+        for each in [*self.shown, *self.others]:
+            if each.row and each.is_row and each.is_close:
+                found.setdefault(each.row.name, each)
+        return [(row, found.get(row.name)) for row, _ in self.rows]
+
+    @property
+    def closest_finished(self) -> list[tuple[Published, Configuration]]:
+        """Those of `closest` with a finished run."""
+        return [(row, each) for row, each in self.closest if each and each.finished]
 
 
 def choose(collection: Collection) -> Choice:

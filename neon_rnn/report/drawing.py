@@ -65,7 +65,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def style() -> AbstractContextManager[None]:
-    """Return the context in which figures are made; the user's matplotlib settings do not matter."""
+    """Return the context in which figures are made; it hides the user's matplotlib settings."""
     return mpl.rc_context({**mpl.rcParamsDefault, 'backend': 'agg', **_STYLE})
 
 
@@ -75,6 +75,13 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
     return figure.add_axes(
         (left / total_width, bottom / total_height, width / total_width, height / total_height)
     )
+
+
+def nothing(text: str) -> Figure:
+    """Return a figure that says why it is empty."""
+    figure = new_figure(5.0, 1.0)
+    figure.text(0.5, 0.5, text, ha='center', va='center', color=MUTED)
+    return figure
 
 
 def png(figure: Figure, dpi: int = 160) -> bytes:

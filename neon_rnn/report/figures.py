@@ -11,7 +11,7 @@ from neon_rnn.runs.evaluation import wilson_interval
 
 @dataclass(frozen=True)
 class Figures:
-    """What runs of one configuration amount to; None where there is nothing to say.
+    """The results of the runs of one configuration; None: there are none.
 
     Attributes
     ----------

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import jinja2
 from markupsafe import Markup
 
-from neon_rnn.report import drawing, plots, table
+from neon_rnn.report import dots, drawing, matrices, plots, texts
 from neon_rnn.report.choose import (
     COMPLETE,
     OTHER_DATA,
@@ -22,7 +22,9 @@ from neon_rnn.report.choose import (
     Configuration,
 )
 from neon_rnn.report.collect import printable
-from neon_rnn.report.table import LINKED, LISTED, NOT_RUN, record_link
+from neon_rnn.report.rows import NOT_RUN, source_size
+from neon_rnn.report.table import LINKED, LISTED
+from neon_rnn.report.texts import record_link
 from neon_rnn.runs import example_predictions
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import counted
@@ -96,7 +98,7 @@ def page(choice: Choice, data: dict[str, Any], runs: str, folder: Path) -> str:
         hashes=lambda found: _listed({name: value[:12] for name, value in found.items()}),
         link=lambda folder, name: record_link(runs, folder, name),
         listed=_listed,
-        originals=table.source_size,
+        originals=source_size,
         records=lambda found: _records([run.folder for run in found], runs),
     )
     states = [row['state'] for row in data['rows']]
@@ -114,7 +116,7 @@ def page(choice: Choice, data: dict[str, Any], runs: str, folder: Path) -> str:
         rows=[_row(row, runs) for row in data['rows']],
         beside=[_row(row, runs) for row in data['beside']],
         curves=_curves(choice.shown, runs),
-        matrices=[each for each in choice.shown if plots.has_matrix(each)],
+        confusions=[each for each in choice.shown if matrices.has_matrix(each)],
         examples=examples,
         problems=problems,
         configurations=choice.shown,
@@ -154,19 +156,23 @@ def _row(row: dict[str, Any], runs: str) -> dict[str, Any]:
     accuracy = epoch = projected = run = []
     if row['accuracy'] is not None:
         accuracy = [
-            table.accuracy_text(row),
-            f'95%: {table.interval_text(row["interval"])}',
-            f'baseline {table.number(row["majority"])}',
-            f'balanced {table.number(row["balanced_accuracy"])}',
+            texts.accuracy_text(row),
+            f'95%: {texts.interval_text(row["interval"])}',
+            f'baseline {texts.number(row["majority"])}',
+            f'balanced {texts.number(row["balanced_accuracy"])}',
         ]
     if row['seconds_per_epoch'] is not None:
-        epoch = [f'{table.seconds(row["seconds_per_epoch"])} an epoch']
-    if table.projection(row) is not None:
-        projected = [f'{table.seconds(table.projection(row))} for {row["published_epochs"]}']
+        epoch = [f'{texts.seconds(row["seconds_per_epoch"])} an epoch']
+    if texts.projection(row) is not None:
+        projected = [f'{texts.seconds(texts.projection(row))} for {row["published_epochs"]}']
     if row['engine']:
-        texts = (table.engine_text(row), table.data_text(row), f'{table.epochs_text(row)} epochs')
-        run = [*_lines(*texts), _records(row['runs'], runs)]
-    time = table.seconds(row['training_seconds'], row['training_seconds_spread'])
+        described = (
+            texts.engine_text(row),
+            texts.data_text(row),
+            f'{texts.epochs_text(row)} epochs',
+        )
+        run = [*_lines(*described), _records(row['runs'], runs)]
+    time = texts.seconds(row['training_seconds'], row['training_seconds_spread'])
     return {
         'name': row['row'],
         'style': style,
@@ -175,7 +181,7 @@ def _row(row: dict[str, Any], runs: str) -> dict[str, Any]:
         'detail': _lines('', row['detail']),
         'range': [_place(bound) for bound in row['interval'] or ()],
         'marks': [
-            {'style': name, 'place': _place(value), 'text': f'{name} {table.number(value)}'}
+            {'style': name, 'place': _place(value), 'text': f'{name} {texts.number(value)}'}
             for name, value in (
                 ('majority', row['majority']),
                 ('published', row['published_accuracy']),
@@ -184,10 +190,10 @@ def _row(row: dict[str, Any], runs: str) -> dict[str, Any]:
             if value is not None
         ],
         'cells': [
-            _lines(table.number(row['published_accuracy'])),
+            _lines(texts.number(row['published_accuracy'])),
             _lines(*accuracy, link=source),
-            _lines(table.signed(row['difference']), link=source),
-            _lines(table.seconds(row['published_seconds'])),
+            _lines(texts.signed(row['difference']), link=source),
+            _lines(texts.seconds(row['published_seconds'])),
             _lines(time, *epoch, *projected, link=source),
             run,
         ],
@@ -207,8 +213,8 @@ def _dots(choice: Choice) -> dict[str, Markup]:
         return {
             name: Markup(drawing.inline(drawing.svg(figure, name), text))
             for name, figure in (
-                ('dots_wide', plots.accuracy_and_time(choice)),
-                ('dots_narrow', plots.accuracy_and_time(choice, wide=False)),
+                ('dots_wide', dots.accuracy_and_time(choice)),
+                ('dots_narrow', dots.accuracy_and_time(choice, wide=False)),
             )
         }
 

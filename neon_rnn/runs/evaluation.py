@@ -151,13 +151,13 @@ def format_text(final, class_names):
     ]
     if lower <= final['majority'] <= upper:
         lines.append(
-            'the baseline lies within the interval: the result does not differ from it significantly'
+            'the baseline lies within the interval: '
+            'the result does not differ from it significantly'
         )
     if final.get('ties'):
         lines.append(
-            '{} images had several equal highest probabilities; the first of these classes counts'.format(
-                final['ties']
-            )
+            '{} images had several equal highest probabilities; '
+            'the first of these classes counts'.format(final['ties'])
         )
     width = max([len(name) for name in class_names] + [len('true class')])
     columns = [max(len(name), 6) for name in class_names]

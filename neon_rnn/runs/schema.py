@@ -23,7 +23,7 @@ NAMES = frozenset(DEFINITION['properties'])
 
 _NUMBER = (int, float)
 
-#: The columns of epochs.csv, which are the fields of each of a record's epochs, and of minibatches.csv.
+#: The columns of epochs.csv, which are the fields of an epoch in a record, and of minibatches.csv.
 EPOCH_FIELDS = (
     ('epoch', int),
     ('cost', _NUMBER),

@@ -1,4 +1,4 @@
-"""The page in a real browser: at phone and desktop width nothing scrolls sideways, nothing is cut, in light and dark.
+"""The page in a browser: nothing scrolls sideways or is cut on a phone or a desktop.
 
 Needs Chromium (Debian: apt-get install chromium); without it these tests are skipped.
 """
@@ -27,34 +27,13 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason='no Chromium here: apt-get install chromium'
 )
 
-#: Measures the page within a frame of the width to test: a headless window cannot be as narrow as a phone.
-FRAME = """<!DOCTYPE html><style>* { margin: 0 } iframe { border: 0; width: %dpx; height: 3000px }</style>
-<iframe src="/report.html"></iframe><pre></pre>
-<script>
-addEventListener('load', () => {
-  const page = document.querySelector('iframe').contentDocument;
-  const styles = element => page.defaultView.getComputedStyle(element);
-  const shown = [...page.querySelectorAll('td, th, p, li, figure, svg, summary, .card')].filter(
-    element => element.getClientRects().length && !element.closest('thead') && !element.closest('details'));
-  document.querySelector('pre').textContent = 'MEASURED' + JSON.stringify({
-    wide: page.documentElement.scrollWidth,
-    outside: shown.filter(element => element.getBoundingClientRect().right > page.documentElement.clientWidth + 0.5)
-      .map(element => element.outerHTML.slice(0, 80)),
-    cut: shown.filter(element => element.scrollWidth > element.clientWidth + 1 && element.clientWidth > 0
-      && styles(element).display !== 'inline').map(element => element.outerHTML.slice(0, 80)),
-    rows: page.querySelectorAll('#table tbody tr').length,
-    plots: [...page.querySelectorAll('svg')].filter(element => element.getBoundingClientRect().width > 250).length,
-    requests: page.defaultView.performance.getEntriesByType('resource').map(entry => entry.name),
-    background: styles(page.body).backgroundColor, ink: styles(page.body).color,
-    smallest: Math.min(...[...page.querySelectorAll('svg text')].filter(element => element.getClientRects().length)
-      .map(element => parseFloat(styles(element).fontSize) * element.getScreenCTM().a))}) + 'END';
-});
-</script>"""
+#: Measures the page in a frame, since a headless window cannot be as narrow as a phone.
+FRAME = Path(__file__).with_name('frame.html').read_text(encoding='utf-8')
 
 
 @pytest.fixture(scope='module')
 def address(tmp_path_factory):
-    """The address of a server, on this machine only, of a report with long names and every kind of row."""
+    """Serve a report with long names and every kind of row, to this machine only; return its URL."""
     out = tmp_path_factory.mktemp('results')
     runs = out / 'runs'
     demo = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo')
@@ -93,7 +72,7 @@ def address(tmp_path_factory):
             if not self.path.startswith('/frame-'):
                 super().do_GET()
                 return
-            content = (FRAME % int(self.path.rpartition('-')[2])).encode()
+            content = FRAME.replace('WIDTH', self.path.rpartition('-')[2]).encode()
             self.send_response(200)
             self.send_header('Content-Type', 'text/html; charset=utf-8')
             self.end_headers()
@@ -112,7 +91,7 @@ def address(tmp_path_factory):
 
 
 def measured(address, width, theme, profile):
-    """What the page measures in a frame of so many pixels."""
+    """Return what the page measures in a frame of so many pixels."""
     flags = [
         '--headless',
         '--no-sandbox',

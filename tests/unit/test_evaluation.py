@@ -26,7 +26,7 @@ def one_hot(predicted, classes=2):
     ],
 )
 def test_wilson_interval(correct, count, lower, upper):
-    """The roots of (share - p)^2 = z^2 p (1 - p) / n, to 40 digits; 81 of 263 is a case of Newcombe (1998)."""
+    """The roots of (share - p)^2 = z^2 p (1 - p) / n; 81 of 263 is a case of Newcombe (1998)."""
     assert evaluation.wilson_interval(correct, count) == pytest.approx([lower, upper], abs=1e-12)
 
 

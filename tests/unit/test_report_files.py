@@ -1,4 +1,4 @@
-"""The files of the report: what they say, that they are the same every time, and that nothing in them runs or loads."""
+"""The files of the report: their content, equal bytes, and no scripts or loaded resources."""
 
 import csv
 import html.parser
@@ -16,7 +16,7 @@ from PIL import Image
 
 from neon_rnn import published
 from neon_rnn.cli import main
-from neon_rnn.report import build, drawing, plots, table
+from neon_rnn.report import build, dots, drawing, plots, table, texts
 from neon_rnn.report import choose as choose_module
 from neon_rnn.report.choose import choose
 from neon_rnn.report.collect import collect
@@ -125,21 +125,21 @@ def test_table_markdown(results):
         f'| {row.row}' for row in published.rows().values()
     ]
     assert (
-        '| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 | 99.5 |  | not comparable: synthetic data | '
-        '[1](runs/fcnn-1-0/record.json) |'
+        '| FCNN-1 | 71.2 | (99.5) | 1 | 200 | 97.2 to 99.9 | 50.0 | 99.5 |  '
+        '| not comparable: synthetic data | [1](runs/fcnn-1-0/record.json) |'
     ) in lines
     assert (
-        '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | 82.5 | +0.6 | complete protocol | '
-        '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
+        '| RNN | 81.9 | 82.5 ± 3.5 | 2 | 200 | 76.6 to 87.1 | 50.0 | 82.5 | +0.6 '
+        '| complete protocol | [1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
     ) in lines
     assert (
-        '| CNN-1 | 79.3 |  |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: the cost is \\<nan\\> \\| at '
-        '"epoch" 4 | [1](runs/cnn-1-0/record.json) |'
+        '| CNN-1 | 79.3 |  |  |  |  |  |  |  | seed 0 diverged after 3 of 90 epochs: '
+        'the cost is \\<nan\\> \\| at "epoch" 4 | [1](runs/cnn-1-0/record.json) |'
     ) in lines
     assert '| CNN-2 | 83.5 |  |  |  |  |  |  |  | not run |  |' in lines
     assert (
-        '| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads | faces (photographs), 128x128 | '
-        '[1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
+        '| RNN | 29,571 s | 900 s | 10 s |  | 90 of 90 | torch cpu, 2 threads '
+        '| faces (photographs), 128x128 | [1](runs/rnn-0/record.json) [2](runs/rnn-1/record.json) |'
     ) in lines
     assert '| cut | is not valid JSON' in results[2]['TABLE.md'].decode()
 
@@ -320,7 +320,7 @@ def test_hostile_names_stay_text(tmp_path, name):
 
 
 def test_a_markdown_cell_stays_within_its_cell():
-    assert table.cell('a|b<i>`c`\n') == 'a\\|b\\<i\\>\\`c\\`'
+    assert texts.cell('a|b<i>`c`\n') == 'a\\|b\\<i\\>\\`c\\`'
 
 
 def test_enlarged_originals_are_named(tmp_path):
@@ -360,7 +360,7 @@ def test_plots_of_nothing_say_so(tmp_path):
 
 def test_the_dot_plot_has_a_row_for_each_network_and_a_mark_for_each_result(results):
     with drawing.style():
-        figure = plots.accuracy_and_time(results[1])
+        figure = dots.accuracy_and_time(results[1])
     accuracy, time = figure.axes
     names = [label.get_text() for label in accuracy.get_yticklabels()]
     assert names == [row.row for row in published.rows().values()] + ['RNN (bilstm cells)']

@@ -1,0 +1,112 @@
+"""Tables of experiments: other data, filters and settings, and evaluations on other data sets."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from neon_rnn.report.choose import Choice, Configuration
+from neon_rnn.report.collect import printable
+from neon_rnn.report.rows import row_data
+from neon_rnn.report.texts import (
+    accuracy_text,
+    cell,
+    interval_text,
+    nothing_yet,
+    number,
+    signed,
+)
+from neon_rnn.runs.evaluation import wilson_interval
+from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.files import read_json
+
+
+def experiments_table(choice: Choice) -> list[str]:
+    """Return the table of networks trained in several ways on the likely published data."""
+    groups: dict[str, list[Configuration]] = {}
+    for each in [*choice.shown, *choice.others]:
+        if each.finished and each.is_row and each.is_close:
+            groups.setdefault(each.name, []).append(each)
+    lines = []
+    for configurations in groups.values():
+        described = sorted((_way(each), each) for each in configurations)
+        for way, each in described if len(described) > 1 else ():
+            data = row_data(each.row, each)
+            lines.append(
+                [
+                    *map(cell, (each.name, *way[:-1])),
+                    accuracy_text(data),
+                    interval_text(data['interval']),
+                    number(data['majority']),
+                    number(data['balanced_accuracy']),
+                    signed(data['difference']),
+                ]
+            )
+    return nothing_yet(
+        lines,
+        '| network | data set | images | pre-processing | training images | epochs | precision '
+        '| ours | 95% interval | majority | balanced | difference |',
+        '|---|---|---|---|--:|--:|---|--:|:-:|--:|--:|--:|',
+    )
+
+
+def _way(configuration: Configuration) -> tuple[str, ...]:
+    """Return the columns that distinguish experiments, and the folder of the first run."""
+    record, data = configuration.first, row_data(configuration.row, configuration)
+    dataset = record['dataset']
+    found = dataset.get('preprocessing') or {}
+    parts = [f'{key} {found[key]}' for key in ('centre', 'fit') if key in found]
+    return (
+        dataset['name'],
+        data['image_size'] + (f' from {data["source_size"]}' if data['enlarged'] else ''),
+        printable(', '.join(parts)),
+        str(sum(dataset['counts']['train'].values())),
+        str(data['epochs']),
+        data['precision'],
+        configuration.runs[0].folder,
+    )
+
+
+def cross_table(choice: Choice, folder: Path) -> list[str]:
+    """Return the table of evaluations on data sets that the networks were not trained on.
+
+    Parameters
+    ----------
+    choice
+    folder
+        Holds files of ``evaluate --json``, named ``*.json``; it may be missing.
+    """
+    records = {run.record['run_id']: run.record for run in choice.collection.runs}
+    lines, notes = [], []
+    for path in sorted(folder.glob('*.json')) if folder.is_dir() else ():
+        try:
+            lines.append(_cross(read_json(path), records))
+        except NeonRnnError as error:
+            notes.append(f'- left out: {cell(printable(str(error).replace(str(path), path.name)))}')
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            notes.append(f'- left out: {cell(path.name)}: {cell(printable(repr(error)))}')
+    table = nothing_yet(
+        sorted(lines),
+        '| network | trained on | tested on | images | ours | 95% interval | majority | balanced '
+        '| on its own test images |',
+        '|---|---|---|--:|--:|:-:|--:|--:|--:|',
+    )
+    return table + ([''] + notes if notes else [])
+
+
+def _cross(found: dict[str, Any], records: dict[str, dict[str, Any]]) -> list[str]:
+    """Return the line of one evaluation."""
+    record = records.get(found['run_id'])
+    correct, count = found['correct'], found['count']
+    shares = [row[index] / sum(row) for index, row in enumerate(found['confusion']) if sum(row)]
+    own = record['final'] if record else None
+    return [
+        cell(printable((record['row'] or record['model']) if record else found['run_id'])),
+        cell(record['dataset']['name']) if record else 'record not here',
+        cell(printable(os.path.basename(found['data']))),
+        str(count),
+        number(100 * correct / count),
+        interval_text([100 * bound for bound in wilson_interval(correct, count)]),
+        number(100 * found['majority']),
+        number(100 * sum(shares) / len(shares)),
+        number(100 * own['accuracy']) if own else '',
+    ]

@@ -1,0 +1,83 @@
+"""The order of the networks, published against ours: Kendall's tau with a bootstrap interval."""
+
+import itertools
+
+import numpy as np
+
+from neon_rnn.report.choose import Choice
+from neon_rnn.report.texts import markdown_table
+from neon_rnn.support.wording import counted
+
+#: Resamples of the bootstrap, and the fewest networks that it is computed for.
+RESAMPLES, FEWEST = 2000, 4
+
+
+def order_table(choice: Choice) -> list[str]:
+    """Return the table of the order on the likely published data, published against ours."""
+    finished = choice.closest_finished
+    if len(finished) < FEWEST:
+        return [
+            f'{counted(len(finished), "network")} finished on this data; the order is computed '
+            f'from {FEWEST} on.'
+        ]
+    theirs = np.array([row.accuracy for row, _ in finished])
+    ours = np.array([each.figures.accuracy for _, each in finished], dtype=float)
+    counts = np.array([each.figures.test_images for _, each in finished])
+    tau, probability = kendall(theirs, ours)
+    low, high = tau_interval(theirs, ours, counts)
+    same = opposite = clear = 0
+    for (one, first), (other, second) in itertools.combinations(finished, 2):
+        product = (one.accuracy - other.accuracy) * (
+            (first.figures.accuracy or 0) - (second.figures.accuracy or 0)
+        )
+        same += product > 0
+        opposite += product < 0
+        a, b = first.figures.interval or [0, 100], second.figures.interval or [0, 100]
+        clear += product < 0 and (a[1] < b[0] or b[1] < a[0])
+    return markdown_table(
+        "| networks | Kendall's tau | 95% interval | p, no relation | pairs in the published order "
+        '| in the opposite order | of these, with intervals apart |',
+        '|--:|--:|:-:|--:|--:|--:|--:|',
+        [
+            [
+                str(len(finished)),
+                f'{tau:.2f}',
+                f'{low:.2f} to {high:.2f}',
+                f'{probability:.3f}',
+                str(same),
+                str(opposite),
+                str(clear),
+            ]
+        ],
+    )
+
+
+def kendall(theirs: np.ndarray, ours: np.ndarray) -> tuple[float, float]:
+    """Return Kendall's tau-b, and the p value under no relation (SciPy)."""
+    from scipy.stats import kendalltau  # a second to load
+
+    found = kendalltau(theirs, ours)
+    return float(found.statistic), float(found.pvalue)
+
+
+def tau_interval(theirs: np.ndarray, ours: np.ndarray, counts: np.ndarray) -> tuple[float, float]:
+    """Return the 95% bootstrap interval of Kendall's tau.
+
+    Each of `RESAMPLES` resamples takes our accuracies anew from the binomial distributions of their
+    test images, and then networks with replacement.
+
+    Parameters
+    ----------
+    theirs, ours : float (n,)
+        Accuracies in per cent.
+    counts : int (n,)
+        Test images of ours.
+    """
+    random = np.random.RandomState(0)
+    found = []
+    for _ in range(RESAMPLES):
+        chosen = random.randint(0, len(ours), len(ours))
+        again = random.binomial(counts, ours / 100) / counts
+        found.append(kendall(theirs[chosen], again[chosen])[0])
+    low, high = np.nanpercentile(found, [2.5, 97.5])
+    return float(low), float(high)
