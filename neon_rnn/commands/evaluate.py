@@ -4,6 +4,7 @@ neon_rnn evaluate results/runs/<run id> --data data/faces --json figures.json --
 """
 
 import importlib
+import sys
 
 from neon_rnn.commands import options
 from neon_rnn.data import dataset
@@ -71,6 +72,11 @@ def measure(
     result = trained_run.evaluate(folder, data, part, engine, backend, batch_size, progress=True)
     print('{} on {} ({})'.format(result.run_id, result.path, result.kind))
     print(evaluation.format_text(result.figures, result.class_names))
+    if result.seen:
+        sys.stderr.write(
+            'warning: the run was trained on {} of these {} images; the accuracy says little about '
+            'new ones.\n'.format(result.seen, result.figures['count'])
+        )
     if json:
         write_json(
             json,

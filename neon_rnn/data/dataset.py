@@ -70,6 +70,17 @@ class Dataset:
             self.description = dict(derived, sha256=self.sha256())
         self.class_names = self.description['class_names']
 
+    def check_unchanged(self):
+        """Check that the files are still those that were opened.
+
+        Raises
+        ------
+        NeonRnnError
+            A file was removed, replaced or written to; names it.
+        """
+        for part in self.parts.values():
+            part.check_unchanged()
+
     def _counts(self, names):
         return {
             part_name: {name: int(np.sum(part.labels == label)) for label, name in enumerate(names)}

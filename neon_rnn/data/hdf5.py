@@ -6,6 +6,7 @@ the attributes ``class_names`` and ``kind`` to the file, and text datasets such 
 """
 
 import errno
+import hashlib
 import os
 
 import h5py
@@ -16,6 +17,10 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 #: The datasets and attributes of the layout.
 INPUT, OUTPUT, SHAPE, CLASSES = 'input', 'output', 'lshape', 'nclass'
 CLASS_NAMES, KIND = 'class_names', 'kind'
+
+
+#: Images that are read at a time where all are read.
+_BLOCK = 256
 
 
 class Part:
@@ -45,6 +50,7 @@ class Part:
     def __init__(self, path):
         self.path = str(path)
         self._file = _open_hdf5(self.path)
+        self._opened = _state(self.path)
         try:
             self._input, self.shape = self._checked_input()
             self.count = int(self._input.shape[0])
@@ -113,7 +119,34 @@ class Part:
                 "{}: has no dataset `{}`; a data set file needs `input` and `output` in neon's "
                 'layout.'.format(self.path, name)
             )
+        if getattr(data, 'external', None) or getattr(data, 'is_virtual', False):
+            raise UsageError(
+                '{}: keeps `{}` in other files, which its hash does not cover. Copy the data into '
+                'the file (h5repack does).'.format(self.path, name)
+            )
         return data
+
+    def check_unchanged(self):
+        """Check that the file is still the one that was opened, by its size, time and inode.
+
+        Raises
+        ------
+        NeonRnnError
+            It was removed, replaced or written to.
+        """
+        if _state(self.path) != self._opened:
+            raise NeonRnnError(
+                '{}: was changed while it was in use. Restore the file or import the data set '
+                'again.'.format(self.path)
+            )
+
+    def picture_hashes(self):
+        """Return a hash of the pixels of each image, a list of bytes (count,)."""
+        hashes = []
+        for start in range(0, self.count, _BLOCK):
+            rows = self.read(range(start, min(start + _BLOCK, self.count)))
+            hashes += [hashlib.sha256(row.tobytes()).digest()[:16] for row in rows]
+        return hashes
 
     def _own_description(self):
         """Return class names and kind as `write_part` notes them; plain ones for other files."""
@@ -240,3 +273,12 @@ def _damaged(path, error):
 def _text(value):
     """Return a string attribute as text; old versions of h5py return bytes."""
     return value.decode('utf-8') if isinstance(value, bytes) else str(value)
+
+
+def _state(path):
+    """Return what changes when a file is replaced or written to; None if it is gone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

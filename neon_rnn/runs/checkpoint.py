@@ -127,6 +127,12 @@ def _read(path, archive):
     weights = collections.OrderedDict(
         (name, archive['weights/' + name]) for name in header['weights']
     )
+    for name, values in weights.items():
+        if not np.all(np.isfinite(values)):
+            raise NeonRnnError(
+                '{}: {} holds values that are not finite. Take an earlier checkpoint, or train '
+                'again.'.format(path, name)
+            )
     optimizer_state = {
         name: [archive['optimizer/{}/{}'.format(name, position)] for position in range(count)]
         for name, count in header['optimizer'].items()

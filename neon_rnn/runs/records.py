@@ -24,6 +24,7 @@ import errno
 import json
 import math
 import os
+import re
 
 from neon_rnn.runs import schema, tables
 from neon_rnn.runs.schema import EPOCH_FIELDS, MINIBATCH_FIELDS
@@ -32,6 +33,11 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import folder_lock, make_folder, read_json, write_error, write_json
 
 RECORD, EPOCHS, MINIBATCHES = 'record.json', 'epochs.csv', 'minibatches.csv'
+TABLES = ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS))
+
+#: A temporary file of `support.files` in a run folder.
+_LEFTOVER = re.compile(r'\.[a-z_]+\.(json|csv|npz|png)\.[0-9a-f]{12}$')
+_CHANGED = '{}: {}; it was changed after the training wrote it, and the run cannot be resumed.'
 
 #: What `Run.create` has to be given; it fills in the rest.
 _GIVEN = (
@@ -201,7 +207,7 @@ class Run:
         folder = _new_folder(make_folder(parent), name, counted=run_id is None)
         record['run_id'] = os.path.basename(folder)
         run = cls(folder, record)
-        for name, columns in ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS)):
+        for name, columns in TABLES:
             tables.write(run._path(name), columns, [])
         write_json(run._path(RECORD), record)
         return run
@@ -306,18 +312,19 @@ class Run:
             The tables do not reach that far; nothing is changed.
         """
         reached = {}
-        for name, columns in ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS)):
+        for name, columns in TABLES:
             rows = tables.read(self._path(name), columns)
-            reached[name] = columns, [row for row in rows if row[0] <= epoch]
+            reached[name] = [row for row in rows if row[0] <= epoch]
             if epoch and (not rows or rows[-1][0] < epoch):
                 raise NeonRnnError(
                     '{}: ends at epoch {}, before the checkpoint of epoch {}; the run cannot be '
                     'resumed.'.format(self._path(name), rows[-1][0] if rows else 0, epoch)
                 )
-        for name, (columns, rows) in reached.items():
-            tables.write(self._path(name), columns, rows)
-        names = [name for name, _ in EPOCH_FIELDS]
-        epochs = [dict(zip(names, row)) for row in reached[EPOCHS][1]]
+        self._check_tables(reached[EPOCHS], reached[MINIBATCHES], epoch)
+        self.remove_leftovers()
+        for name, columns in TABLES:
+            tables.write(self._path(name), columns, reached[name])
+        epochs = _epoch_rows(reached[EPOCHS])
         self.update(
             epochs=epochs,
             status='running',
@@ -329,8 +336,58 @@ class Run:
             + [dict(_circumstances(), at_epoch=epoch, when=now(), device=device)],
         )
 
+    def _check_tables(self, epochs, minibatches, last):
+        """Check that the tables hold every epoch and minibatch once, as they were written.
+
+        Raises
+        ------
+        NeonRnnError
+            A row is missing, doubled, not finite, or differs from the record; names the table.
+        """
+        if [row[0] for row in epochs] != list(range(1, last + 1)):
+            raise NeonRnnError(_CHANGED.format(self._path(EPOCHS), 'epochs are missing or doubled'))
+        known = min(last, len(self.record['epochs']))
+        if _epoch_rows(epochs)[:known] != self.record['epochs'][:known]:
+            raise NeonRnnError(_CHANGED.format(self._path(EPOCHS), 'differs from record.json'))
+        each = sum(1 for row in minibatches if row[0] == 1)
+        expected = [(epoch, index) for epoch in range(1, last + 1) for index in range(1, each + 1)]
+        if [row[:2] for row in minibatches] != expected:
+            raise NeonRnnError(
+                _CHANGED.format(self._path(MINIBATCHES), 'minibatches are missing or doubled')
+            )
+        if not all(math.isfinite(row[2]) for row in minibatches):
+            raise NeonRnnError(
+                _CHANGED.format(self._path(MINIBATCHES), 'a cost is not a finite number')
+            )
+
+    def remove_leftovers(self):
+        """Remove the temporary files that killed processes left in the folder; hold the lock."""
+        for name in os.listdir(self.folder):
+            if _LEFTOVER.match(name):
+                os.unlink(self._path(name))
+
+    def check_files(self):
+        """Check that nobody has removed the tables of a run in progress.
+
+        Raises
+        ------
+        NeonRnnError
+            A table is gone, with rows that cannot be written again.
+        """
+        for name, _ in TABLES:
+            if not os.path.isfile(self._path(name)):
+                raise NeonRnnError(
+                    '{}: was removed while the run was in progress.'.format(self._path(name))
+                )
+
     def _path(self, name):
         return os.path.join(self.folder, name)
+
+
+def _epoch_rows(rows):
+    """Return rows of epochs.csv as records hold them."""
+    names = [name for name, _ in EPOCH_FIELDS]
+    return [dict(zip(names, row)) for row in rows]
 
 
 def _circumstances():

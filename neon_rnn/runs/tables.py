@@ -22,7 +22,8 @@ def append(path, columns, rows):
     """
     data = ''.join(_line(row, columns) for row in rows).encode('ascii')
     try:
-        with open(str(path), 'ab', buffering=0) as file:
+        # Not mode 'a', which would make a new file in place of one that somebody removed.
+        with open(str(path), 'r+b', buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             try:
                 if file.write(data) != len(data):

@@ -10,15 +10,16 @@ from neon_rnn import engines, models
 from neon_rnn.data import dataset
 from neon_rnn.runs import checkpoint, evaluation, records
 from neon_rnn.support import paths
-from neon_rnn.support.errors import UsageError, naming
+from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 
 #: A started engine, the model with its trained weights, the run's record.
 Trained = collections.namedtuple('Trained', 'nn model record')
 
 #: The figures of a run on a data set as `evaluation.summarise` returns them; the run; and the data:
-#: folder, file, sha256 of the files, kind and class names.
+#: folder, file, sha256 of the files, kind and class names; `seen` counts the images that the run
+#: was trained on, None if that cannot be told.
 Evaluation = collections.namedtuple(
-    'Evaluation', 'figures run_id data path sha256 kind class_names'
+    'Evaluation', 'figures run_id data path sha256 kind class_names seen'
 )
 
 
@@ -167,4 +168,19 @@ def evaluate(
         opened.sha256(),
         opened.description['kind'],
         opened.class_names,
+        _seen(expected, opened, part, images),
     )
+
+
+def _seen(expected, opened, part, images):
+    """Return how many images the run was trained on; None if its data set is not there any more."""
+    if opened.sha256() == expected['sha256']:
+        return images.count if part == 'train' else 0
+    try:
+        trained_on = dataset.open_dataset(paths.from_recorded(expected['folder']))
+    except NeonRnnError:
+        return None
+    if trained_on.sha256() != expected['sha256'] or trained_on.shape != images.shape:
+        return None
+    known = set(trained_on.train.picture_hashes())
+    return sum(1 for picture in images.picture_hashes() if picture in known)

@@ -184,6 +184,8 @@ def _train_epochs(session, run, first):
     for epoch in range(first, settings.epochs + 1):
         last = epoch == settings.epochs
         costs, seconds = _train_epoch(session, run, epoch)
+        session.dataset.check_unchanged()
+        run.check_files()
         final = session.evaluate() if last or epoch % settings.eval_freq == 0 else None
         row = {
             'epoch': epoch,
@@ -200,6 +202,8 @@ def _train_epochs(session, run, first):
     if final is None:  # the run had ended between its last checkpoint and its evaluation
         final = session.evaluate()
     session.keep_examples(run)
+    session.dataset.check_unchanged()
+    session.check_checkpoint(run)
     run.update(status='finished', final=final, ended=records.now())
 
 

@@ -13,7 +13,8 @@ import tempfile
 
 def first():
     """Return whether this is the first rank, or the only process."""
-    return int(os.environ.get('RANK', '0')) == 0
+    several = int(os.environ.get('WORLD_SIZE', '1')) > 1  # else RANK belongs to another program
+    return not several or int(os.environ.get('RANK', '0')) == 0
 
 
 def silence_others():

@@ -1,5 +1,8 @@
 """A training session: an engine, a data set and a model, opened from settings or from a run."""
 
+import os
+import sys
+
 import numpy as np
 
 from neon_rnn import engines, models, published
@@ -8,7 +11,7 @@ from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.engines import parameters
 from neon_rnn.runs import checkpoint, evaluation, example_predictions, trained_run
 from neon_rnn.support import paths
-from neon_rnn.support.errors import UsageError, naming
+from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 from neon_rnn.support.wording import counted
 from neon_rnn.training import ranks
 from neon_rnn.training.settings import Settings
@@ -89,16 +92,24 @@ class Session:
         Raises
         ------
         UsageError
-            There is no checkpoint, nothing is left to train, the engine is missing, or the data are
-            not those of the run.
+            There is no checkpoint, nothing is left to train, the engine is missing, or the data or
+            the checkpoint are not those of the run.
         NeonRnnError
-            The checkpoint cannot be read, or belongs to another model.
+            The checkpoint cannot be read, is incomplete, or belongs to another model.
         """
         record = run.record
         path = trained_run.kept_checkpoint(run.folder)
         saved = checkpoint.load(path)
-        done = int(saved.meta['epoch'])
+        done = _checked_epoch(path, saved)
         settings = Settings.of_record(record, epochs, data)
+        if settings.threads != record['device'].get('threads'):
+            sys.stderr.write(
+                'note: the run began with {}, this machine has {}: its sums are rounded otherwise '
+                'from here on, and the record says so.\n'.format(
+                    counted(record['device']['threads'], 'thread'),
+                    counted(settings.threads, 'core'),
+                )
+            )
         if done > settings.epochs or done == settings.epochs and record['status'] == 'finished':
             raise UsageError(
                 '{}: is trained for {} already; -e N with a larger N trains on.'.format(
@@ -115,6 +126,12 @@ class Session:
             session.nn.set_weights(session.model, saved.weights)
             session.nn.set_optimizer_state(session.model, session.optimizer, saved.optimizer_state)
             session.nn.set_random_state(saved.random_state)
+        if saved.meta.get('run_id', record['run_id']) != record['run_id']:
+            raise UsageError(
+                '{}: is the checkpoint of run {}, not of {}; put the right one there.'.format(
+                    path, saved.meta['run_id'], record['run_id']
+                )
+            )
         return session, done
 
     def save(self, run, epoch):
@@ -133,6 +150,11 @@ class Session:
                 self.nn.get_random_state(),
                 {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']},
             )
+
+    def check_checkpoint(self, run):
+        """Write the last checkpoint again, if somebody has removed it."""
+        if ranks.first() and not os.path.isfile(trained_run.checkpoint_path(run.folder)):
+            self.save(run, self.settings.epochs)
 
     def evaluate(self):
         """Return the figures of the test part, see `evaluation.summarise`."""
@@ -191,3 +213,22 @@ class Session:
             if description.get(name) is not None:
                 fields[name] = description[name]
         return fields
+
+
+def _checked_epoch(path, saved):
+    """Return the epoch of a checkpoint, if it is one that a training can go on from.
+
+    Raises
+    ------
+    NeonRnnError
+        It lacks the epoch or the optimiser state.
+    """
+    epoch = saved.meta.get('epoch')
+    if not isinstance(epoch, int) or epoch < 0:
+        raise NeonRnnError('{}: does not say after which epoch it was written.'.format(path))
+    if epoch and not saved.optimizer_state:
+        raise NeonRnnError(
+            '{}: holds no optimiser state, so training cannot go on from it; it can predict '
+            'only.'.format(path)
+        )
+    return epoch

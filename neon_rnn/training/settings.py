@@ -61,6 +61,9 @@ class Settings(
     def of_record(cls, record, epochs=None, data=None):
         """Return the settings of a recorded run.
 
+        The number of threads stays, since it decides how sums are rounded; only a machine with
+        fewer cores than the run began with takes no more threads than it has cores.
+
         Parameters
         ----------
         record : dict
@@ -70,8 +73,9 @@ class Settings(
             Replaces the recorded folder of the data set.
         """
         hyperparameters, device = record['hyperparameters'], record['device']
-        # The same number of threads rounds sums alike; more threads than cores would slow training.
         threads = device.get('threads')
+        if threads is not None and machine.cores() < record['machine']['cores']:
+            threads = min(threads, machine.cores())
         return cls(
             model=record['model'],
             options=record['options'],
@@ -83,7 +87,7 @@ class Settings(
             seed=record['seed'],
             shuffle=hyperparameters['shuffle'],
             precision=record['precision'],
-            threads=None if threads is None else min(threads, machine.cores()),
+            threads=threads,
             deterministic=device.get('deterministic', False),
             eval_freq=hyperparameters['eval_freq'],
             serialize=hyperparameters['serialize'],
