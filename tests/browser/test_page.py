@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 import synthetic_records as synthetic
