@@ -44,7 +44,7 @@ def layer_work(layer: Any) -> Iterator[Work]:
         window = layer.rows * layer.columns * layer.in_shape[0]
         yield _work(layer, 2.0 * window * math.prod(layer.out_shape))
     elif isinstance(layer, DepthwiseConvolution):
-        yield _work(layer, 2.0 * math.prod(layer.fshape) * math.prod(layer.out_shape))
+        yield _work(layer, 2.0 * layer.rows * layer.columns * math.prod(layer.out_shape))
     elif isinstance(layer, Linear):
         yield _work(layer, 2.0 * math.prod(layer.in_shape) * layer.nout)
     elif isinstance(layer, SpatialRNN):

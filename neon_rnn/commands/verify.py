@@ -11,7 +11,7 @@ from neon_rnn import engines
 from neon_rnn.commands import options
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import check_writable, write_json
-from neon_rnn.verification import cases, compare
+from neon_rnn.verification import cases, compare, tolerances
 
 
 def add_arguments(parser):
@@ -110,7 +110,7 @@ def _print_case(case, deviations, details):
             case.name, case.precision, case.minibatches, case.batch_size
         )
     )
-    for kind in cases.KINDS:
+    for kind in tolerances.KINDS:
         of_kind = [deviation for deviation in deviations if deviation.kind == kind]
         # NaN counts as the largest.
         of_kind.sort(

@@ -1,7 +1,7 @@
-"""The two engines and the contract between them: the same names, the same meaning, the same numbers.
+"""The two engines and the contract between them: the same names, the same numbers.
 
-``load(name)`` imports an engine and makes it the one in use; ``docs/architecture.md`` describes
-each call.
+``load(name)`` imports an engine and makes it the one in use. docs/architecture.md describes each
+call.
 """
 
 import importlib
@@ -45,7 +45,7 @@ CALLS = (
     'start',
     'train_step',
 )
-#: What every engine exports, in its ``__all__``.
+#: The names that every engine exports, in its ``__all__``.
 CONTRACT = tuple(sorted(LAYERS + INITIALIZERS + TRANSFORMS + TRAINING + CALLS))
 
 _MISSING = {
@@ -59,17 +59,17 @@ _current = None
 
 
 def installed(name):
-    """Whether the engine's library can be found (without importing it)."""
+    """Tell whether an engine's library is installed, without importing it."""
     return importlib.util.find_spec(name) is not None
 
 
 def available():
-    """The names of the engines whose libraries are installed, in order of preference."""
+    """Return the names of the engines whose libraries are installed, the preferred one first."""
     return [name for name in ENGINES if installed(name)]
 
 
 def default():
-    """neon where it is installed, else torch.
+    """Return the name of the preferred engine: neon where it is installed, else torch.
 
     Raises
     ------
@@ -83,12 +83,15 @@ def default():
 
 
 def recorded_backend(engine, backend):
-    """A backend of ``-b`` as `start` and run records name it: cpu is the neon engine's mkl, mkl the torch engine's cpu."""
+    """Return the name that `start` and run records give to a backend of ``-b``.
+
+    cpu is the neon engine's mkl; mkl is the torch engine's cpu.
+    """
     return {('neon', 'cpu'): 'mkl', ('torch', 'mkl'): 'cpu'}.get((engine, backend), backend)
 
 
 def load(name):
-    """Import an engine, make it the one in use, return its module.
+    """Import an engine, make it the one in use and return its module.
 
     Raises
     ------
@@ -107,5 +110,5 @@ def load(name):
 
 
 def current():
-    """The engine loaded last; without one, the default engine is loaded."""
+    """Return the engine that was loaded last; if there is none, load the default one."""
     return _current if _current is not None else load(default())

@@ -1,11 +1,11 @@
-"""The registry of networks: every row of the published table, in its order, under the name that the CLI takes."""
+"""The registry of networks: each row of the published table under its name on the command line."""
 
 import importlib
 
 from neon_rnn import published
 from neon_rnn.support.errors import UsageError
 
-#: name -> (module, function) of every row of the table, and of what is no row.
+#: Name -> (module, function): the rows of the table, then other networks.
 _BUILDERS = {
     'fcnn-1': ('fcnn', 'generate_fcnn1_model'),
     'fcnn-2': ('fcnn', 'generate_fcnn2_model'),
@@ -20,14 +20,14 @@ _BUILDERS = {
     'rnn': ('rnn', 'generate_rnn_cls_model'),
     'efficientnet-lite0': ('efficientnet', 'generate_efficientnet_lite0_model'),
 }
-#: Every name, in table order.
+#: The names of the rows, in the order of the table.
 ROWS = tuple(published.rows())
-#: Networks beside the published rows, on the torch engine only.
+#: The names of further networks, for the torch engine only.
 EXTRAS = tuple(name for name in _BUILDERS if name not in ROWS)
 
 
 def builder(name):
-    """The function that builds a network.
+    """Return the function that builds a network.
 
     Raises
     ------
@@ -54,8 +54,8 @@ def build(name, nn, input_shape=None, **options):
     input_shape : tuple of int, optional
         (C, H, W); default: as published.
     options
-        As in a run record: what the network's function takes beside; `pretrained`, which says where weights came
-        from, changes no network.
+        Further arguments of the network's builder, as in a run record. `pretrained`, which says
+        where weights came from, is ignored.
 
     Returns
     -------

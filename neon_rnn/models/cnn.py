@@ -1,8 +1,9 @@
 """The convolutional networks: CNN-1 and CNN-2.
 
-Published of each are the accuracy and the time; the topologies are not, and those here are this project's. By the rate
-explained in `neon_rnn.models.fcnn` the times allow 56 to 62 and 72 to 80 million multiplications an image forward; the
-networks below make 60 and 77 million. CNN-2 is CNN-1 with one convolution more and batch norm in place of the biases.
+Their accuracies and times are published, their topologies are not: those here are this project's.
+By the rate explained in `neon_rnn.models.fcnn`, the times allow 56 to 62 and 72 to 80 million
+multiplications for the forward pass of an image. The networks below need 60 and 77 million. CNN-2
+is CNN-1 with one more convolution, and batch norm in place of the biases.
 """
 
 from neon_rnn import engines
@@ -10,7 +11,7 @@ from neon_rnn.models.inputs import check_sides, normalised
 
 
 def generate_cnn1_model(input_shape=(3, 128, 128), nn=None):
-    """CNN-1: three convolutions, each with max pooling, and one hidden layer of 128.
+    """Build CNN-1: three convolutions, each with max pooling, and one hidden layer of 128.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def generate_cnn1_model(input_shape=(3, 128, 128), nn=None):
 
 
 def generate_cnn2_model(input_shape=(3, 128, 128), nn=None):
-    """CNN-2: four convolutions with batch norm, each with max pooling, and one hidden layer of 128.
+    """Build CNN-2: four convolutions with batch norm and max pooling, one hidden layer of 128.
 
     Parameters and results as for `generate_cnn1_model`; sides of at least 16 pixels.
     """

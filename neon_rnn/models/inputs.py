@@ -1,15 +1,33 @@
-"""What the networks do with their input alike."""
+"""The first layers that most networks share, and the check of the image's size."""
 
 from neon_rnn.support.errors import UsageError
 
 
 def normalised(nn):
-    """The first layers of the published recurrent network, which the reconstructed rows share: x / 128, batch norm."""
+    """Return the first layers of the published recurrent network: x / 128, then batch norm.
+
+    The reconstructed rows have them too.
+    """
     return [nn.DataTransform(transform=nn.Normalizer(divisor=128.0)), nn.BatchNorm()]
 
 
 def check_sides(row, input_shape, least):
-    """Raise `UsageError` where an image (C, H, W) has a side below `least` pixels, which the row's network needs."""
+    """Refuse images that are too small for a network.
+
+    Parameters
+    ----------
+    row : str
+        The network, for the message.
+    input_shape : tuple of int
+        (C, H, W).
+    least : int
+        Pixels that each side has to have.
+
+    Raises
+    ------
+    UsageError
+        A side is shorter.
+    """
     height, width = input_shape[1:]
     if min(height, width) < least:
         raise UsageError(

@@ -1,22 +1,27 @@
 """The residual networks: ResNet-18 and ResNet-50 (He et al., arXiv 1512.03385, table 1).
 
-Published are the names, accuracies, times and numbers of epochs. The topologies are the paper's, written as neon writes
-residual networks: a block is a MergeSum of two pathways and the activation behind it. Where the map shrinks, the
-bottleneck's first 1x1 convolution strides (the paper's way, and neon's) and a 1x1 convolution stands on the shortcut,
-which is a SkipNode everywhere else. Our choices: the first two layers, which are those of the published recurrent
-network, and the output layer with a bias.
+Their names, accuracies, times and numbers of epochs are published. The topologies are those of the
+paper, written as neon writes residual networks: a block is a MergeSum of two pathways, then an
+activation. Where the map becomes smaller, the first 1x1 convolution of a bottleneck has a stride of
+2 (as in the paper and in neon), and the shortcut is a 1x1 convolution. Everywhere else the shortcut
+is a SkipNode. Our choices: the first two layers, which are those of the published recurrent
+network, and the bias of the output layer.
 """
 
 from neon_rnn import engines
 from neon_rnn.models.inputs import check_sides, normalised
 
-#: Residual blocks on maps of 64, 128, 256 and 512 channels (four times as many at the end of a bottleneck).
+#: Residual blocks on maps of 64, 128, 256 and 512 channels (four times as many at the end of a
+#: bottleneck).
 STAGES_18 = (2, 2, 2, 2)
 STAGES_50 = (3, 4, 6, 3)
 
 
 def _convolution(nn, size, maps, strides=1, rectified=True, eps=1e-3):
-    """Convolution that keeps the side (apart from the stride), batch norm and, unless it ends a pathway, Rectlin."""
+    """Return convolution, batch norm and, unless they end a pathway, Rectlin.
+
+    The padding keeps the side of the map, apart from the stride.
+    """
     layers = [
         nn.Conv(fshape=(size, size, maps), init=nn.Kaiming(), strides=strides, padding=size // 2),
         nn.BatchNorm(eps=eps),
@@ -24,8 +29,25 @@ def _convolution(nn, size, maps, strides=1, rectified=True, eps=1e-3):
     return layers + ([nn.Activation(transform=nn.Rectlin())] if rectified else [])
 
 
-def _block(nn, maps, strides, project, bottleneck, stride_in_first, eps):
-    """One residual block: the sum of its pathways, then Rectlin."""
+def residual_block(nn, maps, strides, project, bottleneck, stride_in_first=True, eps=1e-3):
+    """Return one residual block: the sum of two pathways, then Rectlin.
+
+    Parameters
+    ----------
+    nn : module
+        The engine.
+    maps : int
+        Feature maps of the block's 3x3 convolutions. A bottleneck returns four times as many.
+    strides : int
+    project : bool
+        The shortcut is a 1x1 convolution, not a SkipNode.
+    bottleneck, stride_in_first, eps
+        As for `residual_layers`.
+
+    Returns
+    -------
+    list of layers
+    """
     if bottleneck:
         first, second = (strides, 1) if stride_in_first else (1, strides)
         pathway = (
@@ -47,7 +69,7 @@ def _block(nn, maps, strides, project, bottleneck, stride_in_first, eps):
 
 
 def residual_layers(nn, stages, bottleneck, stride_in_first=True, pool_padding=1, eps=1e-3):
-    """The layers of a residual network from its 7x7 convolution to the average over the map.
+    """Return the layers of a residual network, from its 7x7 convolution to the average pooling.
 
     Parameters
     ----------
@@ -56,13 +78,14 @@ def residual_layers(nn, stages, bottleneck, stride_in_first=True, pool_padding=1
     stages : sequence of int
         Blocks in each of the four stages.
     bottleneck : bool
-        Blocks of three convolutions rather than two.
+        Blocks have three convolutions (1x1, 3x3, 1x1), not two.
     stride_in_first : bool
-        Whether a striding bottleneck strides in its first convolution (the paper) or in its 3x3 one (torchvision).
+        The stride of a bottleneck is that of its first convolution (the paper), not of its 3x3
+        convolution (torchvision).
     pool_padding : int
-        Of the max pooling behind the 7x7 convolution.
+        Padding of the max pooling behind the 7x7 convolution.
     eps : float
-        Of every batch norm.
+        The number that every batch norm adds to the variance.
 
     Returns
     -------
@@ -75,7 +98,9 @@ def residual_layers(nn, stages, bottleneck, stride_in_first=True, pool_padding=1
         for block in range(count):
             strides = 2 if block == 0 and stage > 0 else 1
             project = block == 0 and (stage > 0 or bottleneck)
-            layers += _block(nn, 64 * 2**stage, strides, project, bottleneck, stride_in_first, eps)
+            layers += residual_block(
+                nn, 64 * 2**stage, strides, project, bottleneck, stride_in_first, eps
+            )
     return layers + [nn.Pooling(fshape='all', op='avg')]
 
 
@@ -95,7 +120,7 @@ def _classifier(row, input_shape, nn, stages, bottleneck):
 
 
 def generate_resnet18_model(input_shape=(3, 128, 128), nn=None):
-    """ResNet-18: 8 blocks of two 3x3 convolutions.
+    """Build ResNet-18: 8 blocks of two 3x3 convolutions.
 
     Parameters
     ----------
@@ -118,5 +143,8 @@ def generate_resnet18_model(input_shape=(3, 128, 128), nn=None):
 
 
 def generate_resnet50_model(input_shape=(3, 128, 128), nn=None):
-    """ResNet-50: 16 bottleneck blocks; parameters and results as for `generate_resnet18_model`."""
+    """Build ResNet-50: 16 bottleneck blocks.
+
+    Parameters and results as for `generate_resnet18_model`.
+    """
     return _classifier('ResNet-50', input_shape, nn, STAGES_50, bottleneck=True)

@@ -1,11 +1,11 @@
-"""The recurrent network of the published table, layer for layer, and the same with other cells."""
+"""The recurrent network of the published table, layer for layer; the same with other cells."""
 
 import collections
 
 from neon_rnn import engines
 from neon_rnn.support.errors import UsageError
 
-#: What ``--rnn`` takes -> (the engines' layer, its directions, whether it has gates). birnn is the published one.
+#: Value of ``--rnn`` -> (layer of the engine, directions, has gates). birnn is the published one.
 CELLS = collections.OrderedDict(
     [
         ('birnn', ('BiRNN', 2, False)),
@@ -24,7 +24,7 @@ CELLS = collections.OrderedDict(
 
 
 def _cell(nn, rnn):
-    """The class of a cell, its directions and its parameters.
+    """Return the class of a cell, its directions and its parameters.
 
     Raises
     ------
@@ -49,11 +49,11 @@ def _cell(nn, rnn):
 
 
 def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
-    """The published recurrent classifier of two classes.
+    """Build the published recurrent classifier of two classes.
 
-    Convolutions (3x3, dilation 2) make feature maps of an eighth of the image's side; two SpatialRNN layers sweep their
-    2x2 blocks; a 1x1 convolution, averaged over the map, decides. The padding of 1 around that 1x1 convolution is what
-    was published.
+    Convolutions (3x3, dilation 2) and pooling make feature maps of an eighth of the image's side.
+    Two SpatialRNN layers sweep their 2x2 blocks. A 1x1 convolution, averaged over the map, decides.
+    The padding of 1 around it is as published.
 
     Parameters
     ----------
@@ -62,8 +62,8 @@ def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
     nn : module, optional
         The engine; default: the one in use.
     rnn : str
-        The cells of the SpatialRNN layers, one of `CELLS`; anything but the published ``'birnn'`` is an ablation. Cells
-        of one direction give half as many features.
+        The cells of the SpatialRNN layers, one of `CELLS`. All but the published ``'birnn'`` are
+        ablations. Cells of one direction have half as many features.
 
     Returns
     -------
@@ -73,14 +73,14 @@ def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
     Raises
     ------
     UsageError
-        The sides do not divide by 32, or the engine has no such cell.
+        The sides do not divide by 32, or the engine does not have the cell.
     """
     nn = nn or engines.current()
     channels, height, width = input_shape
     if height % 32 or width % 32 or min(height, width) < 32:
         raise UsageError(
-            'the RNN network takes images whose sides divide by 32 (it was published for 128x128), not '
-            '{}x{}.'.format(height, width)
+            'the RNN network takes images whose sides divide by 32 (it was published for 128x128), '
+            'not {}x{}.'.format(height, width)
         )
 
     convolution = dict(

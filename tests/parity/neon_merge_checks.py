@@ -65,9 +65,9 @@ def blocks(name, neighbour):
     """A model of one block, or two, of the residual networks."""
     maps, strides, project, bottleneck = BLOCKS[name]
     layers = [nn.Pooling((3, 3), padding=1, strides=2)] if neighbour == 'pooling' else []
-    layers += resnet._block(nn, maps, strides, project, bottleneck, stride_in_first=True, eps=1e-3)
+    layers += resnet.residual_block(nn, maps, strides, project, bottleneck)
     if neighbour == 'block':
-        layers += resnet._block(nn, maps, 1, False, bottleneck, stride_in_first=True, eps=1e-3)
+        layers += resnet.residual_block(nn, maps, 1, False, bottleneck)
     return around(layers, 64 if bottleneck else 16)
 
 

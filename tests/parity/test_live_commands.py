@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 import pytest
 from PIL import Image
+from small_datasets import write_plain_hdf5, write_plain_parts
 from test_live_neon import ROOT, neon_python
 
 from neon_rnn.cli import main
@@ -61,13 +62,8 @@ def data(tmp_path_factory):
         tiles = rng.randint(0, 200, (count, 3, 8, 8))
         tiles[:, :, :4] += 50 * labels[:, None, None, None]
         pixels = tiles.repeat(SIDE // 8, axis=2).repeat(SIDE // 8, axis=3).astype(np.uint8)
-        with h5py.File(folder / (part + '.h5'), 'w') as file:
-            file.create_dataset('input', data=pixels.reshape(count, -1)).attrs['lshape'] = (
-                3,
-                SIDE,
-                SIDE,
-            )
-            file.create_dataset('output', data=labels[:, None]).attrs['nclass'] = 2
+        path = folder / (part + '.h5')
+        write_plain_hdf5(path, pixels.reshape(count, -1), labels, (3, SIDE, SIDE))
     return folder
 
 
@@ -142,7 +138,7 @@ def test_neon_evaluates_checkpoints_of_torch_and_torch_those_of_neon(python, tra
 def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, trained, data, tmp_path):
     run = trained('neon', 'numpy')
     program = (
-        'import sys, h5py, numpy; from neon_rnn import inference\n'
+        'import sys, h5py, numpy; from neon_rnn.runs import trained_run\n'
         'run = trained_run.load_run(sys.argv[1], "neon", "mkl")\n'
         'pixels = h5py.File(sys.argv[2], "r")["input"][:]\n'
         'numpy.save(sys.argv[3], run.nn.predict(run.model, pixels))'
@@ -280,10 +276,7 @@ def test_verify_holds_neons_mkl_backend_to_its_cpu_backend(python):
 
 
 def test_a_data_set_of_another_size_is_refused(python, trained, data, tmp_path):
-    with h5py.File(tmp_path / 'test.h5', 'w') as file:
-        file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (3, 2, 2)
-        file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
-    (tmp_path / 'train.h5').write_bytes((tmp_path / 'test.h5').read_bytes())
+    write_plain_parts(tmp_path, np.zeros((8, 12), np.uint8), np.arange(8) % 2, (3, 2, 2))
     done = call(python, 'evaluate', trained('neon', 'numpy'), '--data', tmp_path)
     assert done.returncode == 2
     assert '(3, 2, 2)' in done.stderr

@@ -9,9 +9,9 @@ import shutil
 import subprocess
 import sys
 
-import h5py
 import numpy as np
 import pytest
+from small_datasets import pixels, write_plain_parts
 from test_live_neon import ROOT, neon_python
 
 from neon_rnn import engines
@@ -55,11 +55,8 @@ def python():
 def data(tmp_path_factory):
     """Noise, eight images a part."""
     folder = tmp_path_factory.mktemp('data')
-    for part in ('train', 'test'):
-        with h5py.File(folder / (part + '.h5'), 'w') as file:
-            pixels = np.random.RandomState(1).randint(0, 256, (8, 3 * SIDE * SIDE)).astype(np.uint8)
-            file.create_dataset('input', data=pixels).attrs['lshape'] = (3, SIDE, SIDE)
-            file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
+    shape = (3, SIDE, SIDE)
+    write_plain_parts(folder, pixels(8, shape, seed=1), np.arange(8) % 2, shape)
     return folder
 
 
@@ -131,14 +128,7 @@ def test_a_checkpoint_of_another_model(python, run):
 
 
 def test_a_data_set_of_another_size(python, run, tmp_path):
-    for part in ('train', 'test'):
-        with h5py.File(tmp_path / (part + '.h5'), 'w') as file:
-            file.create_dataset('input', data=np.zeros((8, 12), np.uint8)).attrs['lshape'] = (
-                3,
-                2,
-                2,
-            )
-            file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
+    write_plain_parts(tmp_path, np.zeros((8, 12), np.uint8), np.arange(8) % 2, (3, 2, 2))
     line = refused(
         python, 'evaluate', run, '--data', tmp_path, '--engine', 'neon', '-b', 'numpy', status=2
     )

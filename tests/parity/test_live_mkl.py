@@ -9,9 +9,9 @@ import os
 import subprocess
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from small_datasets import write_plain_parts
 from test_live_neon import ROOT, neon_python
 
 
@@ -85,14 +85,7 @@ def test_the_faulty_mkl_is_a_failure_though_other_backends_work(neon, faulty):
 
 
 def test_nothing_trains_on_the_faulty_mkl(neon, faulty, tmp_path):
-    for part in ('train', 'test'):
-        with h5py.File(tmp_path / (part + '.h5'), 'w') as file:
-            file.create_dataset('input', data=np.zeros((8, 3072), np.uint8)).attrs['lshape'] = (
-                3,
-                32,
-                32,
-            )
-            file.create_dataset('output', data=np.arange(8)[:, None] % 2).attrs['nclass'] = 2
+    write_plain_parts(tmp_path, np.zeros((8, 3072), np.uint8), np.arange(8) % 2, (3, 32, 32))
     out = tmp_path / 'runs'
     status, _, errors = neon(
         'train',

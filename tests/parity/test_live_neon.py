@@ -17,7 +17,6 @@ from neon_rnn import engines
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
-SLOW = {'neon_cost_checks': pytest.mark.slow}
 
 
 def neon_python():
@@ -47,7 +46,6 @@ def results(python, checks):
         [python, str(checks)],
         cwd=ROOT,
         env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        timeout=600,
         text=True,
         check=False,
         capture_output=True,
@@ -71,9 +69,7 @@ def python():
 @pytest.mark.parametrize(
     ('checks', 'name'),
     [
-        pytest.param(
-            checks, name, id='{}-{}'.format(checks.stem, name), marks=SLOW.get(checks.stem, ())
-        )
+        pytest.param(checks, name, id='{}-{}'.format(checks.stem, name))
         for checks in CHECKS
         for name in names(checks)
     ],
@@ -85,17 +81,14 @@ def test_on_real_neon(python, checks, name):
     assert result['problem'] is None, result['problem']
 
 
-@pytest.mark.parametrize(
-    'checks',
-    [pytest.param(checks, id=checks.stem, marks=SLOW.get(checks.stem, ())) for checks in CHECKS],
-)
+@pytest.mark.parametrize('checks', CHECKS, ids=lambda checks: checks.stem)
 def test_every_check_ran(python, checks):
     assert sorted(results(python, checks)) == names(checks)
 
 
 def test_the_files_of_checks():
     assert {checks.stem for checks in CHECKS} == {
-        'neon_cost_checks',
+        'neon_own_work_checks',
         'neon_guard_checks',
         'neon_layer_checks',
         'neon_merge_checks',

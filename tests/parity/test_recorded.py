@@ -1,4 +1,4 @@
-"""The torch engine against results recorded from Intel neon 2.6.0 (neon_rnn/recorded, tests/fixtures/record_neon.py)."""
+"""The torch engine against results recorded from Intel neon 2.6.0 (neon_rnn/verification/recorded)."""
 
 import pathlib
 
@@ -8,7 +8,7 @@ import pytest
 from neon_rnn import engines
 from neon_rnn.cli import main
 from neon_rnn.support.errors import NeonRnnError
-from neon_rnn.verification import cases, compare
+from neon_rnn.verification import cases, compare, tolerances
 
 CASES = {case.name: case for case in cases.cases()}
 LAYERS = [name for name in CASES if not name.startswith('network')]
@@ -72,7 +72,7 @@ def test_neons_two_backends_and_this_engine_train_alike_in_float32(replayed):
     """neon's mkl backend departs from its cpu backend by the same amplified rounding."""
     expected, found, provenance = replayed('network rnn, float32')
     mkl = np.array(provenance['mkl_cost'])
-    limit = cases.OTHER_MAXIMA['later cost']
+    limit = tolerances.OTHER_MAXIMA['later cost']
     np.testing.assert_allclose(mkl, expected['cost'], rtol=limit)
     np.testing.assert_allclose(mkl, found['cost'], rtol=limit)
 

@@ -197,8 +197,7 @@ def test_rewind_refuses_a_checkpoint_beyond_the_tables(tmp_path):
 def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
     """kill -9 between and within the writes: whatever is there reaches the last whole epoch."""
     code = textwrap.dedent("""
-        import os, signal, sys
-        sys.path.insert(0, {tests!r})
+        import os, signal
         import synthetic_records
         from neon_rnn.runs import records
         run = records.Run.create({folder!r}, synthetic_records.fields(), 'killed')
@@ -207,9 +206,11 @@ def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
             if epoch == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
             run.add_epoch(dict(epoch=epoch, cost=0.5, accuracy=None, seconds=1.0, images_per_second=1.0))
-    """).format(tests=os.path.dirname(__file__), folder=str(tmp_path))
+    """).format(folder=str(tmp_path))
     done = subprocess.run(
-        [sys.executable, '-c', code], check=False, env=dict(os.environ, PYTHONPATH=os.getcwd())
+        [sys.executable, '-c', code],
+        check=False,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)),
     )
     assert done.returncode == -signal.SIGKILL
     run = records.Run.open(tmp_path / 'killed')

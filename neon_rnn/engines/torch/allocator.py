@@ -1,4 +1,4 @@
-"""A setting of glibc's allocator: keep freed memory instead of returning large blocks to the system.
+"""A setting of glibc's allocator: keep freed memory, do not return it to the system.
 
 By default glibc maps each block above some 32 MiB anew and returns it when it is freed. Every
 minibatch then pays for the same pages again, which took a quarter of the time of plain PyTorch here

@@ -109,9 +109,8 @@ def start(
     global _active
     if backend not in DEVICES:
         raise UsageError(
-            'the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as cpu).'.format(
-                backend
-            )
+            'the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as '
+            'cpu).'.format(backend)
         )
     if precision not in PRECISIONS:
         raise UsageError(

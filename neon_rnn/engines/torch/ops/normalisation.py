@@ -83,7 +83,7 @@ def scale_and_shift(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -
 def scale_and_join(
     parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Tensor
 ) -> torch.Tensor:
-    """Join parts (n, C, H, W) into one channels-last tensor, each feature map scaled and shifted."""
+    """Join parts (n, C, H, W) into one channels-last tensor; scale and shift each feature map."""
     first = parts[0]
     whole = torch.empty(
         (sum(map(len, parts)), *first.shape[1:]),

@@ -1,6 +1,7 @@
 """Small data sets and pictures for the tests; nothing here is a photograph."""
 
 import io
+import os
 
 import h5py
 import numpy as np
@@ -69,6 +70,12 @@ def write_plain_hdf5(path, images, labels, shape, nclass=2, **changes):
             file['input'].attrs['lshape'] = pieces['lshape']
         if pieces['nclass'] is not None and 'output' in file:
             file['output'].attrs['nclass'] = pieces['nclass']
+
+
+def write_plain_parts(folder, images, labels, shape):
+    """Write the same images as ``train.h5`` and ``test.h5`` of a data set folder."""
+    for part in ('train', 'test'):
+        write_plain_hdf5(os.path.join(str(folder), part + '.h5'), images, labels, shape)
 
 
 def picture(seed=0, size=(64, 48), mode='RGB'):
