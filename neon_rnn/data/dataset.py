@@ -34,8 +34,10 @@ class Dataset:
         self.folder = str(folder)
         if not os.path.isdir(self.folder):
             raise UsageError(
-                "{}: there is no such data set folder. 'neon_rnn data demo --out {}' makes a synthetic "
-                "one, 'neon_rnn data folder' one of photographs.".format(self.folder, self.folder)
+                "{}: there is no such data set folder. 'neon_rnn data demo --out {}' makes a "
+                "synthetic one, 'neon_rnn data folder' one of photographs.".format(
+                    self.folder, self.folder
+                )
             )
         paths = collections.OrderedDict(
             (name, os.path.join(self.folder, name + '.h5')) for name in PARTS
@@ -43,8 +45,8 @@ class Dataset:
         for name in ('train', 'test'):
             if not os.path.isfile(paths[name]):
                 raise UsageError(
-                    "{}: there is no {}.h5; a data set folder holds train.h5 and test.h5 ('neon_rnn data "
-                    "--help' makes them).".format(self.folder, name)
+                    '{}: there is no {}.h5; a data set folder holds train.h5 and test.h5 '
+                    "('neon_rnn data --help' makes them).".format(self.folder, name)
                 )
         self.parts = collections.OrderedDict(
             (name, Part(path)) for name, path in paths.items() if os.path.isfile(path)
@@ -55,8 +57,8 @@ class Dataset:
         for part in self.parts.values():
             if (part.shape, part.nclass) != (self.shape, self.nclass):
                 raise UsageError(
-                    '{}: images {} in {} classes, but {} has {} in {}; the parts of a data set have to '
-                    'agree.'.format(
+                    '{}: images {} in {} classes, but {} has {} in {}; the parts of a data set '
+                    'have to agree.'.format(
                         part.path, part.shape, part.nclass, self.train.path, self.shape, self.nclass
                     )
                 )
@@ -99,13 +101,13 @@ class Dataset:
         if not isinstance(found, dict) or found.get('schema') != SCHEMA:
             schema = found.get('schema') if isinstance(found, dict) else None
             raise UsageError(
-                '{}: schema {!r} is not known to this version, which reads schema {}. Import the data '
-                'set again.'.format(path, schema, SCHEMA)
+                '{}: schema {!r} is not known to this version, which reads schema {}. Import the '
+                'data set again.'.format(path, schema, SCHEMA)
             )
         missing = sorted(set(derived) - {'seed', 'filters', 'split', 'note'} - set(found))
         if missing:
             raise UsageError(
-                '{}: lacks {}. Import the data set again, or remove the file to have it derived.'.format(
+                '{}: lacks {}. Import the data set again, or remove the file to derive it.'.format(
                     path, ', '.join(missing)
                 )
             )
@@ -130,8 +132,8 @@ class Dataset:
         for key, value in (('shape', list(self.shape)), ('counts', self._counts(names))):
             if found[key] != value:
                 raise UsageError(
-                    '{}: says {} {}, the files hold {}. Files and description do not belong together: '
-                    'import the data set again.'.format(path, key, found[key], value)
+                    '{}: says {} {}, the files hold {}. Files and description do not belong '
+                    'together: import the data set again.'.format(path, key, found[key], value)
                 )
 
     def sha256(self):
@@ -150,8 +152,8 @@ class Dataset:
             for name in sorted(set(found) | set(stated)):
                 if found.get(name) != stated.get(name):
                     raise NeonRnnError(
-                        '{}: its sha256 is {}, {} says {}. The file was changed or damaged: import the '
-                        'data set again.'.format(
+                        '{}: its sha256 is {}, {} says {}. The file was changed or damaged: import '
+                        'the data set again.'.format(
                             os.path.join(self.folder, name),
                             found.get(name),
                             self.description_path,
@@ -168,7 +170,7 @@ class Dataset:
 
 
 def open_dataset(folder, check_hashes=True):
-    """Open a data set folder, defensively.
+    """Open a data set folder without trusting its files.
 
     Parameters
     ----------

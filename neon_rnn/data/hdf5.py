@@ -61,7 +61,7 @@ class Part:
         data = self._dataset(INPUT)
         if data.dtype != np.uint8 or len(data.shape) != 2:
             raise UsageError(
-                '{}: `input` is {} {}; it has to be uint8 (N, C*H*W) with raw pixels 0..255.'.format(
+                '{}: `input` is {} {}; it has to be uint8 (N, C*H*W), raw pixels 0..255.'.format(
                     self.path, data.dtype, data.shape
                 )
             )
@@ -81,8 +81,8 @@ class Part:
             raise UsageError('{}: holds no images.'.format(self.path))
         if 'mean' in self._file:
             raise UsageError(
-                "{}: has a `mean` that neon's iterator would subtract; these networks take raw pixels. "
-                'Remove the dataset `mean` from the file.'.format(self.path)
+                "{}: has a `mean` that neon's iterator would subtract; these networks take raw "
+                'pixels. Remove the dataset `mean` from the file.'.format(self.path)
             )
         return data, shape
 
@@ -101,8 +101,10 @@ class Part:
         labels = data[:, 0].astype(np.int64)
         if nclass < 2 or labels.min() < 0 or labels.max() >= nclass:
             raise UsageError(
-                '{}: labels run from {} to {}, but `nclass` is {}; they have to lie in 0..nclass-1, of at '
-                'least two classes.'.format(self.path, labels.min(), labels.max(), nclass)
+                '{}: labels run from {} to {}, but `nclass` is {}; they have to lie in '
+                '0..nclass-1, of at least two classes.'.format(
+                    self.path, labels.min(), labels.max(), nclass
+                )
             )
         return labels, nclass
 

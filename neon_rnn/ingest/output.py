@@ -228,7 +228,7 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left beside `path`; a data set they had moved away comes back."""
+    """Remove what killed processes left beside `path`, and put back a data set they moved away."""
     if not path.parent.is_dir():
         return
     pattern = re.compile(re.escape(f'.{path.name}.') + r'(\d+)(\.previous)?')

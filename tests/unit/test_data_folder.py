@@ -374,8 +374,8 @@ def test_a_data_set_is_replaced_only_by_force(tmp_path, capsys):
     os.remove(tmp_path / 'photos/male/000.jpg')
     assert run(*command) == 2
     assert (
-        f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), which would be lost. "
-        'Choose another --out, or replace it with --force.'
+        f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), "
+        'which would be lost. Choose another --out, or replace it with --force.'
     ) in capsys.readouterr().err
     assert (tmp_path / 'set/train.h5').read_bytes() == before
     assert run(*command, '--force') == 0

@@ -48,7 +48,7 @@ def adds_up(folder):
 
 
 def write_imdb_wiki(root, database, count=40):
-    """A folder as unpacked from wiki_crop.tar: MATLAB v5 metadata as the data set has it, pictures, and its traps."""
+    """A folder as unpacked from wiki_crop.tar: MATLAB v5 metadata, pictures, and its traps."""
     folder = root / '{}_crop'.format(database)
     born = 723671.0  # 1 May 1981, as MATLAB counts days
     records = []
@@ -362,9 +362,8 @@ def test_celeba_keeps_its_own_split(tmp_path, capsys):
     root = write_celeba(tmp_path / 'given')
     assert run('celeba', '--source', root, '--out', tmp_path / 'set') == 2
     assert (
-        'There are archives that may hold it; give them too: --source {}/img_align_celeba.zip'.format(
-            root
-        )
+        'There are archives that may hold it; give them too: '
+        '--source {}/img_align_celeba.zip'.format(root)
         in capsys.readouterr().err
     )
     assert (
@@ -421,7 +420,9 @@ def test_celeba_list_cut_short(tmp_path, capsys):
 
 def test_adience_tests_on_a_fold(tmp_path):
     root = tmp_path / 'given'
-    header = 'user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score\n'
+    header = 'user_id original_image face_id age gender x y dx dy tilt_ang yaw score\n'.replace(
+        ' ', '\t'
+    )
     for fold in range(5):
         rows = []
         for index in range(4):

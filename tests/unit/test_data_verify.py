@@ -1,4 +1,4 @@
-"""``data verify``: sound data sets pass, every kind of unsound one is named; a killed import can be resumed."""
+"""``data verify`` passes sound data sets and names every fault; a killed import can be resumed."""
 
 import json
 import os
