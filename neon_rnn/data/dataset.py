@@ -28,6 +28,8 @@ class Dataset:
         (C, H, W).
     nclass : int
     class_names : list of str
+    stated_sha256 : dict
+        The hashes that ``dataset.json`` states, empty if there are none.
     """
 
     def __init__(self, folder):
@@ -65,9 +67,11 @@ class Dataset:
         self._sha256 = None
         self.description_path = os.path.join(self.folder, 'dataset.json')
         derived = self._derive_description()
+        self.stated_sha256 = {}
         if os.path.exists(self.description_path):
             self.description = read_json(self.description_path)
             self._check_description(derived)
+            self.stated_sha256 = self.description.get('sha256', {})
         else:
             self.description = dict(derived, sha256=self.sha256())
         self.class_names = self.description['class_names']
@@ -146,9 +150,7 @@ class Dataset:
         """
         if self._sha256 is None:
             found = {name + '.h5': sha256_file(part.path) for name, part in self.parts.items()}
-            stated = (
-                self.description.get('sha256', found) if hasattr(self, 'description') else found
-            )
+            stated = self.stated_sha256 or found
             for name in sorted(set(found) | set(stated)):
                 if found.get(name) != stated.get(name):
                     raise NeonRnnError(

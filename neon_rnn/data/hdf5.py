@@ -16,6 +16,8 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 #: The datasets and attributes of the layout.
 INPUT, OUTPUT, SHAPE, CLASSES = 'input', 'output', 'lshape', 'nclass'
 CLASS_NAMES, KIND = 'class_names', 'kind'
+#: A file that claims more classes would fill the memory with their names.
+MAX_CLASSES = 10000
 
 
 class Part:
@@ -98,6 +100,12 @@ class Part:
                 '{}: `output` has no attribute `nclass`, the number of classes.'.format(self.path)
             )
         nclass = int(np.ravel(data.attrs[CLASSES])[0])
+        if nclass > MAX_CLASSES:
+            raise UsageError(
+                '{}: `nclass` is {}; more than {} classes are not supported.'.format(
+                    self.path, nclass, MAX_CLASSES
+                )
+            )
         labels = data[:, 0].astype(np.int64)
         if nclass < 2 or labels.min() < 0 or labels.max() >= nclass:
             raise UsageError(
@@ -114,6 +122,16 @@ class Part:
             raise UsageError(
                 "{}: has no dataset `{}`; a data set file needs `input` and `output` in neon's "
                 'layout.'.format(self.path, name)
+            )
+        layout = data.id.get_create_plist()
+        if (
+            isinstance(self._file.get(name, getlink=True), h5py.ExternalLink)
+            or layout.get_external_count()
+            or layout.get_layout() not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
+        ):
+            raise UsageError(
+                '{}: `{}` is kept in other files, which its hash does not cover. Copy the data into '
+                'one file.'.format(self.path, name)
             )
         return data
 

@@ -382,6 +382,25 @@ def test_a_data_set_is_replaced_only_by_force(tmp_path, capsys):
     assert (tmp_path / 'set/train.h5').read_bytes() != before
 
 
+def test_a_link_to_a_data_set_stays_a_link(tmp_path):
+    class_folders(tmp_path / 'photos', 3)
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'set').symlink_to(tmp_path / 'disk/real')
+    command = [tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16]
+    assert run(*command) == 0
+    assert run(*command, '--force') == 0
+    assert (tmp_path / 'set').is_symlink()
+    assert (tmp_path / 'disk/real/train.h5').is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['disk', 'photos', 'set']
+
+
+def test_out_inside_the_photographs_is_refused(tmp_path, capsys):
+    root = class_folders(tmp_path / 'photos', 3)
+    assert run(root, '--out', root / 'deeper/set', '--size', 16) == 2
+    assert 'lies inside the folder of photographs' in capsys.readouterr().err
+    assert sorted(path.name for path in root.iterdir()) == ['female', 'male']
+
+
 @pytest.mark.parametrize('description', [None, '[', '[]', '{}', '{"name": "x", "counts": 3}'])
 def test_files_without_a_readable_description_are_not_replaced_either(
     tmp_path, capsys, description

@@ -1,5 +1,6 @@
 """Every distribution in small: the files, the traps and the counts of each source."""
 
+import os
 import tarfile
 import zipfile
 
@@ -407,6 +408,19 @@ def test_celeba_as_kaggle_has_it(tmp_path, suffix):
         index = int(name[:6]) - 1
         assert name.endswith(suffix)
         assert (part, label) == (('train', 'val', 'test')[index * 3 // 18], index % 2)
+
+
+@pytest.mark.parametrize('name', ['photos.tar', 'male_names.txt', 'folder'])
+def test_what_is_not_a_regular_file_is_refused_and_not_read(tmp_path, capsys, name):
+    write_lfw(tmp_path / 'given')
+    os.mkfifo(tmp_path / name)
+    command = ['--source', tmp_path / 'given', tmp_path / name, '--out', tmp_path / 'set']
+    assert run('lfw', *command) == 2
+    assert f'{name}: there is no such folder, archive or list' in capsys.readouterr().err
+    (tmp_path / 'given/female_names.txt').write_text(lfw_names()[0])
+    os.mkfifo(tmp_path / 'given/male_names.txt')
+    assert run('lfw', '--source', tmp_path / 'given', '--out', tmp_path / 'set') == 1
+    assert 'male_names.txt: is not a regular file' in capsys.readouterr().err
 
 
 def test_celeba_list_cut_short(tmp_path, capsys):

@@ -261,3 +261,30 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     assert (tmp_path / 'set/thesis.tex').read_text() == 'x'
     with pytest.raises(UsageError, match='is a file'):
         write_small_dataset(tmp_path / 'set/thesis.tex')
+
+
+@pytest.mark.parametrize('how', ['external', 'virtual', 'link'])
+def test_pixels_kept_in_other_files_are_refused(tmp_path, how):
+    write_plain_hdf5(tmp_path / 'other.h5', pixels(6), np.arange(6) % 2, (3, 8, 8))
+    path = tmp_path / 'train.h5'
+    write_plain_hdf5(path, pixels(6), np.arange(6) % 2, (3, 8, 8))
+    with h5py.File(path, 'a') as file:
+        del file['input']
+        if how == 'external':
+            raw = [(str(tmp_path / 'raw'), 0, 6 * 192)]
+            file.create_dataset('input', (6, 192), np.uint8, external=raw)[:] = pixels(6)
+        elif how == 'virtual':
+            layout = h5py.VirtualLayout((6, 192), np.uint8)
+            layout[:] = h5py.VirtualSource(str(tmp_path / 'other.h5'), 'input', (6, 192))
+            file.create_virtual_dataset('input', layout)
+        else:
+            file['input'] = h5py.ExternalLink(str(tmp_path / 'other.h5'), '/input')
+        file['input'].attrs['lshape'] = (3, 8, 8)
+    with pytest.raises(UsageError, match='`input` is kept in other files'):
+        Part(path)
+
+
+def test_a_file_that_claims_a_billion_classes_is_refused(tmp_path):
+    write_plain_hdf5(tmp_path / 'a.h5', pixels(4), np.arange(4) % 2, (3, 8, 8), nclass=10**9)
+    with pytest.raises(UsageError, match='more than 10000 classes'):
+        Part(tmp_path / 'a.h5')
