@@ -115,6 +115,28 @@ class Dataset:
                     path, ', '.join(missing)
                 )
             )
+        found.setdefault('filters', [])
+        for key, kind in (
+            ('name', str),
+            ('source', str),
+            ('filters', list),
+            ('sha256', dict),
+            ('listed', int),
+        ):
+            if key in found and not isinstance(found[key], kind):
+                raise UsageError(
+                    '{}: `{}` is {!r:.80}, which is not a {}. Import the data set again.'.format(
+                        path, key, found[key], kind.__name__
+                    )
+                )
+        for entry in found['filters']:
+            if not isinstance(entry, dict) or not (
+                isinstance(entry.get('reason'), str) and isinstance(entry.get('dropped'), int)
+            ):
+                raise UsageError(
+                    '{}: `filters` has {!r:.80}; each entry has to have a `reason` and a count '
+                    '`dropped`. Import the data set again.'.format(path, entry)
+                )
         names = found['class_names']
         if (
             not isinstance(names, list)
