@@ -1,4 +1,4 @@
-"""Measure how fast photographs are imported and read back, and in how much memory, on drawn pictures."""
+"""Measure how fast synthetic pictures are imported and read back, and in how much memory."""
 
 import argparse
 import resource
@@ -20,7 +20,7 @@ from neon_rnn.support.wording import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of ``data bench``."""
+    """Add the options of ``bench importing``."""
     parser.add_argument(
         '--images', type=int, default=4000, metavar='N', help='how many JPEG files (default 4000)'
     )
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Draw, import, read, report."""
+    """Make pictures, import and read them, and report."""
     if arguments.images < 640:
         raise UsageError(
             f'--images {arguments.images}: fewer than 640 do not fill the minibatches measured.'
@@ -58,12 +58,13 @@ def run(arguments: argparse.Namespace) -> None:
             count += len(minibatch.labels)
         seconds = time.perf_counter() - start
         print(
-            f'random reading: {count / seconds:.0f} images/s, {128 * seconds / count * 1000:.1f} ms a minibatch of 128'
+            f'random reading: {count / seconds:.0f} images/s, '
+            f'{128 * seconds / count * 1000:.1f} ms a minibatch of 128'
         )
 
 
 def _write_photographs(root: Path, count: int, size: int) -> None:
-    """JPEG files, all different: some portraits, shifted and brightened."""
+    """Write JPEG files, all different: some portraits, shifted and brightened."""
     portraits = [draw_portrait(index % 2, 0, index, size).transpose(1, 2, 0) for index in range(32)]
     for index in range(count):
         label, random = index % 2, np.random.RandomState(index)

@@ -28,14 +28,18 @@ class Dataset:
         (C, H, W).
     nclass : int
     class_names : list of str
+    stated_sha256 : dict
+        The hashes that ``dataset.json`` states, empty if there are none.
     """
 
     def __init__(self, folder):
         self.folder = str(folder)
         if not os.path.isdir(self.folder):
             raise UsageError(
-                "{}: there is no such data set folder. 'neon_rnn data demo --out {}' makes a synthetic "
-                "one, 'neon_rnn data folder' one of photographs.".format(self.folder, self.folder)
+                "{}: there is no such data set folder. 'neon_rnn data demo --out {}' makes a "
+                "synthetic one, 'neon_rnn data folder' one of photographs.".format(
+                    self.folder, self.folder
+                )
             )
         paths = collections.OrderedDict(
             (name, os.path.join(self.folder, name + '.h5')) for name in PARTS
@@ -43,8 +47,8 @@ class Dataset:
         for name in ('train', 'test'):
             if not os.path.isfile(paths[name]):
                 raise UsageError(
-                    "{}: there is no {}.h5; a data set folder holds train.h5 and test.h5 ('neon_rnn data "
-                    "--help' makes them).".format(self.folder, name)
+                    '{}: there is no {}.h5; a data set folder holds train.h5 and test.h5 '
+                    "('neon_rnn data --help' makes them).".format(self.folder, name)
                 )
         self.parts = collections.OrderedDict(
             (name, Part(path)) for name, path in paths.items() if os.path.isfile(path)
@@ -55,17 +59,19 @@ class Dataset:
         for part in self.parts.values():
             if (part.shape, part.nclass) != (self.shape, self.nclass):
                 raise UsageError(
-                    '{}: images {} in {} classes, but {} has {} in {}; the parts of a data set have to '
-                    'agree.'.format(
+                    '{}: images {} in {} classes, but {} has {} in {}; the parts of a data set '
+                    'have to agree.'.format(
                         part.path, part.shape, part.nclass, self.train.path, self.shape, self.nclass
                     )
                 )
         self._sha256 = None
         self.description_path = os.path.join(self.folder, 'dataset.json')
         derived = self._derive_description()
+        self.stated_sha256 = {}
         if os.path.exists(self.description_path):
             self.description = read_json(self.description_path)
             self._check_description(derived)
+            self.stated_sha256 = self.description.get('sha256', {})
         else:
             self.description = dict(derived, sha256=self.sha256())
         self.class_names = self.description['class_names']
@@ -110,16 +116,38 @@ class Dataset:
         if not isinstance(found, dict) or found.get('schema') != SCHEMA:
             schema = found.get('schema') if isinstance(found, dict) else None
             raise UsageError(
-                '{}: schema {!r} is not known to this version, which reads schema {}. Import the data '
-                'set again.'.format(path, schema, SCHEMA)
+                '{}: schema {!r} is not known to this version, which reads schema {}. Import the '
+                'data set again.'.format(path, schema, SCHEMA)
             )
         missing = sorted(set(derived) - {'seed', 'filters', 'split', 'note'} - set(found))
         if missing:
             raise UsageError(
-                '{}: lacks {}. Import the data set again, or remove the file to have it derived.'.format(
+                '{}: lacks {}. Import the data set again, or remove the file to derive it.'.format(
                     path, ', '.join(missing)
                 )
             )
+        found.setdefault('filters', [])
+        for key, kind in (
+            ('name', str),
+            ('source', str),
+            ('filters', list),
+            ('sha256', dict),
+            ('listed', int),
+        ):
+            if key in found and not isinstance(found[key], kind):
+                raise UsageError(
+                    '{}: `{}` is {!r:.80}, which is not a {}. Import the data set again.'.format(
+                        path, key, found[key], kind.__name__
+                    )
+                )
+        for entry in found['filters']:
+            if not isinstance(entry, dict) or not (
+                isinstance(entry.get('reason'), str) and isinstance(entry.get('dropped'), int)
+            ):
+                raise UsageError(
+                    '{}: `filters` has {!r:.80}; each entry has to have a `reason` and a count '
+                    '`dropped`. Import the data set again.'.format(path, entry)
+                )
         names = found['class_names']
         if (
             not isinstance(names, list)
@@ -141,8 +169,8 @@ class Dataset:
         for key, value in (('shape', list(self.shape)), ('counts', self._counts(names))):
             if found[key] != value:
                 raise UsageError(
-                    '{}: says {} {}, the files hold {}. Files and description do not belong together: '
-                    'import the data set again.'.format(path, key, found[key], value)
+                    '{}: says {} {}, the files hold {}. Files and description do not belong '
+                    'together: import the data set again.'.format(path, key, found[key], value)
                 )
 
     def sha256(self):
@@ -155,14 +183,12 @@ class Dataset:
         """
         if self._sha256 is None:
             found = {name + '.h5': sha256_file(part.path) for name, part in self.parts.items()}
-            stated = (
-                self.description.get('sha256', found) if hasattr(self, 'description') else found
-            )
+            stated = self.stated_sha256 or found
             for name in sorted(set(found) | set(stated)):
                 if found.get(name) != stated.get(name):
                     raise NeonRnnError(
-                        '{}: its sha256 is {}, {} says {}. The file was changed or damaged: import the '
-                        'data set again.'.format(
+                        '{}: its sha256 is {}, {} says {}. The file was changed or damaged: import '
+                        'the data set again.'.format(
                             os.path.join(self.folder, name),
                             found.get(name),
                             self.description_path,
@@ -179,7 +205,7 @@ class Dataset:
 
 
 def open_dataset(folder, check_hashes=True):
-    """Open a data set folder, defensively.
+    """Open a data set folder without trusting its files.
 
     Parameters
     ----------

@@ -17,6 +17,8 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 #: The datasets and attributes of the layout.
 INPUT, OUTPUT, SHAPE, CLASSES = 'input', 'output', 'lshape', 'nclass'
 CLASS_NAMES, KIND = 'class_names', 'kind'
+#: A file that claims more classes would fill the memory with their names.
+MAX_CLASSES = 10000
 
 
 #: Images that are read at a time where all are read.
@@ -67,7 +69,7 @@ class Part:
         data = self._dataset(INPUT)
         if data.dtype != np.uint8 or len(data.shape) != 2:
             raise UsageError(
-                '{}: `input` is {} {}; it has to be uint8 (N, C*H*W) with raw pixels 0..255.'.format(
+                '{}: `input` is {} {}; it has to be uint8 (N, C*H*W), raw pixels 0..255.'.format(
                     self.path, data.dtype, data.shape
                 )
             )
@@ -87,8 +89,8 @@ class Part:
             raise UsageError('{}: holds no images.'.format(self.path))
         if 'mean' in self._file:
             raise UsageError(
-                "{}: has a `mean` that neon's iterator would subtract; these networks take raw pixels. "
-                'Remove the dataset `mean` from the file.'.format(self.path)
+                "{}: has a `mean` that neon's iterator would subtract; these networks take raw "
+                'pixels. Remove the dataset `mean` from the file.'.format(self.path)
             )
         return data, shape
 
@@ -104,11 +106,19 @@ class Part:
                 '{}: `output` has no attribute `nclass`, the number of classes.'.format(self.path)
             )
         nclass = int(np.ravel(data.attrs[CLASSES])[0])
+        if nclass > MAX_CLASSES:
+            raise UsageError(
+                '{}: `nclass` is {}; more than {} classes are not supported.'.format(
+                    self.path, nclass, MAX_CLASSES
+                )
+            )
         labels = data[:, 0].astype(np.int64)
         if nclass < 2 or labels.min() < 0 or labels.max() >= nclass:
             raise UsageError(
-                '{}: labels run from {} to {}, but `nclass` is {}; they have to lie in 0..nclass-1, of at '
-                'least two classes.'.format(self.path, labels.min(), labels.max(), nclass)
+                '{}: labels run from {} to {}, but `nclass` is {}; they have to lie in '
+                '0..nclass-1, of at least two classes.'.format(
+                    self.path, labels.min(), labels.max(), nclass
+                )
             )
         return labels, nclass
 
@@ -119,10 +129,15 @@ class Part:
                 "{}: has no dataset `{}`; a data set file needs `input` and `output` in neon's "
                 'layout.'.format(self.path, name)
             )
-        if getattr(data, 'external', None) or getattr(data, 'is_virtual', False):
+        layout = data.id.get_create_plist()
+        if (
+            isinstance(self._file.get(name, getlink=True), h5py.ExternalLink)
+            or layout.get_external_count()
+            or layout.get_layout() not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
+        ):
             raise UsageError(
-                '{}: keeps `{}` in other files, which its hash does not cover. Copy the data into '
-                'the file (h5repack does).'.format(self.path, name)
+                '{}: `{}` is kept in other files, which its hash does not cover. Copy the data into '
+                'one file.'.format(self.path, name)
             )
         return data
 

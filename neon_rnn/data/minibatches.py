@@ -6,7 +6,7 @@ import numpy as np
 
 from neon_rnn.support.errors import UsageError
 
-#: ``inputs`` uint8 (batch, C*H*W); ``labels`` int64 (batch,); ``count``: how many of them are not padding.
+#: ``inputs`` uint8 (batch, C*H*W); ``labels`` int64 (batch,); ``count``: all but the filling.
 Minibatch = collections.namedtuple('Minibatch', 'inputs labels count')
 
 
@@ -16,7 +16,8 @@ def epoch_order(count, seed, epoch, shuffle=True):
     Returns
     -------
     numpy.ndarray
-        int64 (count,): a permutation from ``RandomState([seed, epoch])``, or 0, 1, 2, ... without `shuffle`.
+        int64 (count,): a permutation from ``RandomState([seed, epoch])``, or 0, 1, 2, ... without
+        `shuffle`.
     """
     if not shuffle:
         return np.arange(count, dtype=np.int64)
@@ -68,9 +69,8 @@ class Minibatches:
             raise UsageError('the batch size is {}; it has to be at least 1.'.format(batch_size))
         if len(order) < batch_size:
             raise UsageError(
-                '{}: {} images do not fill one minibatch of {}; choose -z {} or less, or more data.'.format(
-                    part.path, len(order), batch_size, len(order)
-                )
+                '{}: {} images do not fill one minibatch of {}; choose -z {} or less, or more '
+                'data.'.format(part.path, len(order), batch_size, len(order))
             )
         self.part, self.batch_size, self.order = part, batch_size, np.asarray(order, dtype=np.int64)
 

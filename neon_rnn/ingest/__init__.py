@@ -1,1 +1,1 @@
-"""Photographs in, data set folders out: one file a source, the HDF5 writer, the demo portraits."""
+"""Turns photographs into data set folders: the sources, the import, the demo portraits."""

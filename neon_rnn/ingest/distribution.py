@@ -71,12 +71,12 @@ def _unpacked(paths: Sequence[str | os.PathLike], work: Path) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             found.append(path)
+        elif not path.is_file():
+            raise UsageError(f'{path}: there is no such folder, archive or list.')
         elif is_archive(path):
             found.append(unpack(path, work / 'unpacked'))
-        elif path.is_file():
-            found.append(path)
         else:
-            raise UsageError(f'{path}: there is no such folder, archive or list.')
+            found.append(path)
     return found
 
 
@@ -170,6 +170,8 @@ def lines(path: Path) -> list[str]:
     NeonRnnError
         It is not UTF-8 text.
     """
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise NeonRnnError(f'{path}: is not a regular file.')
     try:
         return path.read_text(encoding='utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:

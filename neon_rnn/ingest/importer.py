@@ -25,7 +25,8 @@ OUTSIDE = 'name points outside the folder'
 MISSING_SHARE = 0.05
 ETHICS = (
     "Labels are the two values that the source gives. They do not state anybody's gender, which a "
-    'photograph cannot show. For reproducing a published experiment; not for decisions about people.'
+    'photograph cannot show. For reproducing a published experiment, not for decisions about '
+    'people.'
 )
 
 
@@ -169,7 +170,7 @@ def _split_rule(listing: Listing, settings: ImportSettings) -> str:
 
 
 def _originals(kept: Sequence[Outcome], settings: ImportSettings) -> dict:
-    """Return the entries about the size of the source's photographs, as a median, and its change."""
+    """Return the entries about the size of the source's photographs, a median, and its change."""
     sizes = [(outcome.height, outcome.width) for outcome in kept if isinstance(outcome, Decoded)]
     height, width = (int(side) for side in np.median(sizes, axis=0))
     enlarged = settings.size > settings.centre * min(height, width)

@@ -7,7 +7,6 @@ pixels of each candidate pair decide.
 from collections.abc import Callable
 
 import numpy as np
-import scipy.spatial
 from PIL import Image
 
 #: Two signatures of near copies differ by at most so many levels (root mean square).
@@ -62,13 +61,15 @@ def near_groups(signatures: np.ndarray, read: Callable[[list[int]], np.ndarray])
 
 def _candidates(signatures: np.ndarray) -> list[list[int]]:
     """Return the pairs of similar signatures, the most similar first."""
+    from scipy.spatial import cKDTree  # here: the workers need no scipy, which takes 40 MiB
+
     if len(signatures) < 2:
         return []
     # Projected onto their main components, distances can only become smaller: the search in few
     # dimensions is fast and misses no pair.
     centred = signatures - signatures.mean(axis=0)
     _, components = np.linalg.eigh(centred.T @ centred)
-    tree = scipy.spatial.cKDTree(centred @ components[:, -_DIMENSIONS:])
+    tree = cKDTree(centred @ components[:, -_DIMENSIONS:])
     radius = SIGNATURE_LEVELS * _SIDE
     pairs = tree.query_pairs(radius, output_type='ndarray')
     distances = np.linalg.norm(centred[pairs[:, 0]] - centred[pairs[:, 1]], axis=1)

@@ -139,7 +139,7 @@ def check_out(
     UsageError
         There is a data set that may not be replaced; or see `check_replaceable`.
     """
-    _remove_leftovers(Path(os.path.abspath(out)))
+    _remove_leftovers(Path(os.path.realpath(out)))
     check_replaceable(out)
     if force or not os.path.isdir(out) or not os.listdir(out):
         return
@@ -203,7 +203,7 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
         The disk is full or the folder cannot be written.
     """
     check_replaceable(folder)
-    path = Path(os.path.abspath(folder))
+    path = Path(os.path.realpath(folder))  # a link stays, the folder it points to is replaced
     make_folder(path.parent)
     if shutil.disk_usage(path.parent).free < size:
         raise write_error(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
@@ -228,7 +228,7 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
 
 
 def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left beside `path`; a data set they had moved away comes back."""
+    """Remove what killed processes left beside `path`, and put back a data set they moved away."""
     if not path.parent.is_dir():
         return
     pattern = re.compile(re.escape(f'.{path.name}.') + r'(\d+)(\.previous)?')

@@ -1,4 +1,4 @@
-"""Which decoded photographs a data set keeps, and in which part: duplicates, split, balance."""
+"""Selects photographs for the parts of a data set: duplicates, split, balance."""
 
 import collections
 from collections.abc import Iterable, Sequence
@@ -110,7 +110,7 @@ def _one_of_each(
 ) -> np.ndarray:
     """Keep one photograph of each group of copies: a tested one if there is one, else the first.
 
-    If the copies contradict each other in their label, all are dropped: nobody knows which is right.
+    If the copies have different labels, all are dropped: nobody knows which one is right.
     """
     dropped.expect(duplicate, contradictory)
     kept = []

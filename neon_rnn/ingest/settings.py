@@ -10,7 +10,7 @@ from neon_rnn.support.machine import cores
 
 @dataclasses.dataclass(frozen=True)
 class ImportSettings:
-    """How photographs become a data set, whatever their source.
+    """The choices of an import that do not depend on the source.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class ImportSettings:
             raise UsageError(f'--workers {self.workers}: at least one is needed.')
 
     def preprocessing(self) -> Preprocessing:
-        """Return how a photograph becomes an array."""
+        """Return the choices by which a photograph becomes an array."""
         return Preprocessing(self.size, self.size, self.fit, self.centre)
 
     @classmethod
@@ -112,7 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--split',
         choices=('people', 'photographs'),
         default='people',
-        help='keep all photographs of a person in one part, or ignore who is shown (default people)',
+        help='keep photographs of a person in one part, or ignore who is shown (default people)',
     )
     parser.add_argument(
         '--balance',

@@ -105,7 +105,7 @@ def _sample(part: Part, label: int, count: int, seed: int) -> np.ndarray:
 
 
 def _picture(pixels: np.ndarray, shape: tuple[int, int, int]) -> Image.Image:
-    """Return a row of ``input`` as RGB; images of other than 3 channels show the first in grey."""
+    """Return a row of ``input`` as RGB; without 3 channels, show the first in grey."""
     channels = pixels.reshape(shape)
     return (
         Image.fromarray(np.ascontiguousarray(channels.transpose(1, 2, 0)))

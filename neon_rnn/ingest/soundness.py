@@ -41,7 +41,10 @@ def run(arguments: argparse.Namespace) -> int:
         print('NEAR COPIES:', note)
     print('contact sheet:', show.write_sheet(dataset, arguments.sheet, arguments.sheet_seed))
     if not problems:
-        print('sound: hashes, counts, classes, no picture and no person on both sides')
+        hashes = 'hashes, ' if set(dataset.sha256()) <= set(dataset.stated_sha256) else ''
+        print(f'sound: {hashes}counts, classes, no picture and no person on both sides')
+        if not hashes:
+            print('dataset.json states no hashes, so the files may have been changed')
     return 1 if problems else 0
 
 

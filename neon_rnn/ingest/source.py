@@ -1,4 +1,4 @@
-"""What every source hands over: the photographs that it lists, and the files that it leaves out."""
+"""The photographs that a source lists, and the files that are left out."""
 
 import collections
 import csv

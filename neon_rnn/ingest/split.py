@@ -1,4 +1,4 @@
-"""Which photograph goes where: a split that keeps people apart, class balance, and the order in the file."""
+"""A random split that keeps people apart, class balance, and the order of photographs in a file."""
 
 from collections.abc import Sequence
 
@@ -10,18 +10,18 @@ TRAIN, TEST = 'train', 'test'
 def split_people(
     labels: np.ndarray, persons: Sequence[str], test_fraction: float, seed: int
 ) -> np.ndarray:
-    """Draw the test part: all photographs of a person fall on one side, each class is represented alike.
+    """Choose the test part: a person is in one part, and each class has the same share.
 
-    People are shuffled class by class (a person counts for the class most of the photographs give) and taken into the
-    test part as long as they fit into its share of the class's photographs. Without identifiers, every photograph is
-    a person of its own and the share is exact to one photograph.
+    People are shuffled class by class. A person counts for the class of most of its photographs.
+    People go into the test part as long as they fit into its share of the class's photographs.
+    Without identifiers every photograph is a person, and the share is exact to one photograph.
 
     Parameters
     ----------
     labels : numpy.ndarray
         (N,), class indices.
     persons : sequence of str
-        (N,); an empty string stands for somebody seen only once.
+        (N,); an empty text stands for somebody who is seen only once.
     test_fraction : float
         Between 0 and 1.
     seed : int
@@ -29,12 +29,12 @@ def split_people(
     Returns
     -------
     numpy.ndarray
-        bool (N,), true in the test part.
+        bool (N,), True in the test part.
     """
     labels = np.asarray(labels)
     named = [person or f'\0{index}' for index, person in enumerate(persons)]
     _, first, group = np.unique(named, return_index=True, return_inverse=True)
-    # Groups in order of first appearance, so that the draw does not hang on how identifiers sort.
+    # Groups in order of first appearance: the split does not depend on how identifiers sort.
     rank = np.empty(len(first), dtype=np.int64)
     rank[np.argsort(first)] = np.arange(len(first))
     group = rank[group]
@@ -56,7 +56,7 @@ def split_people(
 
 
 def balanced(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Which photographs to keep so that every class has as many as the rarest: bool (N,), drawn from the seed."""
+    """Choose photographs at random so that every class has as many as the rarest: bool (N,)."""
     labels = np.asarray(labels)
     present, counts = np.unique(labels, return_counts=True)
     random = np.random.RandomState([seed, 2])
@@ -67,5 +67,5 @@ def balanced(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def file_order(count: int, seed: int, part: int) -> np.ndarray:
-    """The order of a part's photographs in its file: shuffled, since neon's iterator reads files front to back."""
+    """Return a random order for a part's file, because neon's iterator reads it front to back."""
     return np.random.RandomState([seed, 3, part]).permutation(count)

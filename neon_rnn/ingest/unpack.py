@@ -94,8 +94,8 @@ def unpack(archive: Path, folder: Path) -> Path:
 def _extract_tar(path: Path, folder: Path, limit: int) -> None:
     if not hasattr(tarfile, 'data_filter'):
         raise NeonRnnError(
-            f'{path}: this Python cannot unpack tar archives safely; Python 3.10.12, 3.11.4 and all '
-            'newer ones can. Use one of these, or unpack the archive yourself and give the folder.'
+            f'{path}: this Python cannot unpack tar archives safely; 3.10.12, 3.11.4 and all newer '
+            'versions can. Use one of these, or unpack the archive yourself and give the folder.'
         )
     total = 0
     with tarfile.open(path, 'r:*') as archive, _progress(path) as progress:
@@ -147,13 +147,14 @@ def _check(archive: Path, name: str, plain: bool) -> None:
     else:
         return
     raise NeonRnnError(
-        f'{archive}: its member {name[:200]!r} {problem}. Nothing was kept; do not trust this archive.'
+        f'{archive}: its member {name[:200]!r} {problem}. Nothing was kept; do not trust this '
+        'archive.'
     )
 
 
 def _check_size(archive: Path, name: str, size: int, total: int, limit: int) -> None:
     if size > MAX_MEMBER or total > limit:
         raise NeonRnnError(
-            f'{archive}: {name[:200]!r} brings it to {total:,} bytes unpacked, more than photographs '
-            'can be. Nothing was kept.'
+            f'{archive}: {name[:200]!r} brings it to {total:,} bytes unpacked, more than '
+            'photographs can be. Nothing was kept.'
         )

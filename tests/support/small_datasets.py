@@ -52,7 +52,10 @@ def write_small_dataset(folder, train=10, test=4, shape=(3, 8, 8), **description
 
 
 def write_plain_hdf5(path, images, labels, shape, nclass=2, **changes):
-    """An HDF5 file as somebody else's program would write it for neon; `changes` replaces or removes (None) pieces."""
+    """Write an HDF5 file as another program writes it for neon.
+
+    `changes` replaces pieces, or removes them (None).
+    """
     pieces = dict(
         {
             'input': images,

@@ -374,12 +374,31 @@ def test_a_data_set_is_replaced_only_by_force(tmp_path, capsys):
     os.remove(tmp_path / 'photos/male/000.jpg')
     assert run(*command) == 2
     assert (
-        f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), which would be lost. "
-        'Choose another --out, or replace it with --force.'
+        f"{tmp_path / 'set'}: holds the data set 'set' (folder, photographs; test 2, train 4), "
+        'which would be lost. Choose another --out, or replace it with --force.'
     ) in capsys.readouterr().err
     assert (tmp_path / 'set/train.h5').read_bytes() == before
     assert run(*command, '--force') == 0
     assert (tmp_path / 'set/train.h5').read_bytes() != before
+
+
+def test_a_link_to_a_data_set_stays_a_link(tmp_path):
+    class_folders(tmp_path / 'photos', 3)
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'set').symlink_to(tmp_path / 'disk/real')
+    command = [tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 16]
+    assert run(*command) == 0
+    assert run(*command, '--force') == 0
+    assert (tmp_path / 'set').is_symlink()
+    assert (tmp_path / 'disk/real/train.h5').is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['disk', 'photos', 'set']
+
+
+def test_out_inside_the_photographs_is_refused(tmp_path, capsys):
+    root = class_folders(tmp_path / 'photos', 3)
+    assert run(root, '--out', root / 'deeper/set', '--size', 16) == 2
+    assert 'lies inside the folder of photographs' in capsys.readouterr().err
+    assert sorted(path.name for path in root.iterdir()) == ['female', 'male']
 
 
 @pytest.mark.parametrize('description', [None, '[', '[]', '{}', '{"name": "x", "counts": 3}'])

@@ -1,5 +1,6 @@
 """Every distribution in small: the files, the traps and the counts of each source."""
 
+import os
 import tarfile
 import zipfile
 
@@ -48,7 +49,7 @@ def adds_up(folder):
 
 
 def write_imdb_wiki(root, database, count=40):
-    """A folder as unpacked from wiki_crop.tar: MATLAB v5 metadata as the data set has it, pictures, and its traps."""
+    """A folder as unpacked from wiki_crop.tar: MATLAB v5 metadata, pictures, and its traps."""
     folder = root / '{}_crop'.format(database)
     born = 723671.0  # 1 May 1981, as MATLAB counts days
     records = []
@@ -362,9 +363,8 @@ def test_celeba_keeps_its_own_split(tmp_path, capsys):
     root = write_celeba(tmp_path / 'given')
     assert run('celeba', '--source', root, '--out', tmp_path / 'set') == 2
     assert (
-        'There are archives that may hold it; give them too: --source {}/img_align_celeba.zip'.format(
-            root
-        )
+        'There are archives that may hold it; give them too: '
+        '--source {}/img_align_celeba.zip'.format(root)
         in capsys.readouterr().err
     )
     assert (
@@ -410,6 +410,19 @@ def test_celeba_as_kaggle_has_it(tmp_path, suffix):
         assert (part, label) == (('train', 'val', 'test')[index * 3 // 18], index % 2)
 
 
+@pytest.mark.parametrize('name', ['photos.tar', 'male_names.txt', 'folder'])
+def test_what_is_not_a_regular_file_is_refused_and_not_read(tmp_path, capsys, name):
+    write_lfw(tmp_path / 'given')
+    os.mkfifo(tmp_path / name)
+    command = ['--source', tmp_path / 'given', tmp_path / name, '--out', tmp_path / 'set']
+    assert run('lfw', *command) == 2
+    assert f'{name}: there is no such folder, archive or list' in capsys.readouterr().err
+    (tmp_path / 'given/female_names.txt').write_text(lfw_names()[0])
+    os.mkfifo(tmp_path / 'given/male_names.txt')
+    assert run('lfw', '--source', tmp_path / 'given', '--out', tmp_path / 'set') == 1
+    assert 'male_names.txt: is not a regular file' in capsys.readouterr().err
+
+
 def test_celeba_list_cut_short(tmp_path, capsys):
     root = write_celeba(tmp_path / 'given', said=30)
     assert (
@@ -421,7 +434,9 @@ def test_celeba_list_cut_short(tmp_path, capsys):
 
 def test_adience_tests_on_a_fold(tmp_path):
     root = tmp_path / 'given'
-    header = 'user_id\toriginal_image\tface_id\tage\tgender\tx\ty\tdx\tdy\ttilt_ang\tfiducial_yaw_angle\tfiducial_score\n'
+    header = 'user_id original_image face_id age gender x y dx dy tilt_ang yaw score\n'.replace(
+        ' ', '\t'
+    )
     for fold in range(5):
         rows = []
         for index in range(4):

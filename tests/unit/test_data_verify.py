@@ -1,4 +1,4 @@
-"""``data verify``: sound data sets pass, every kind of unsound one is named; a killed import can be resumed."""
+"""``data verify`` passes sound data sets and names every fault; a killed import can be resumed."""
 
 import json
 import os
@@ -95,6 +95,16 @@ def test_a_changed_file_is_unsound(tmp_path, capsys):
         file.write(b'x')
     assert main(['data', 'verify', str(tmp_path / 'set')]) == 1
     assert 'sha256' in capsys.readouterr().err
+
+
+def test_a_description_without_hashes_is_said(tmp_path, capsys):
+    written = write_small_dataset(tmp_path / 'set')
+    del written['sha256']
+    (tmp_path / 'set/dataset.json').write_text(json.dumps(written))
+    assert main(['data', 'verify', str(tmp_path / 'set')]) == 0
+    out = capsys.readouterr().out
+    assert 'sound: counts' in out
+    assert 'dataset.json states no hashes' in out
 
 
 def test_an_import_that_was_killed_goes_on_and_its_workers_end(tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from small_datasets import part_data, pixels, write_plain_hdf5, write_small_dataset
 
+from neon_rnn.cli import main
 from neon_rnn.data.dataset import Part, open_dataset
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.ingest.output import PartData, write_dataset
@@ -261,3 +262,62 @@ def test_a_folder_with_other_files_is_never_replaced(tmp_path):
     assert (tmp_path / 'set/thesis.tex').read_text() == 'x'
     with pytest.raises(UsageError, match='is a file'):
         write_small_dataset(tmp_path / 'set/thesis.tex')
+
+
+@pytest.mark.parametrize('how', ['external', 'virtual', 'link'])
+def test_pixels_kept_in_other_files_are_refused(tmp_path, how):
+    write_plain_hdf5(tmp_path / 'other.h5', pixels(6), np.arange(6) % 2, (3, 8, 8))
+    path = tmp_path / 'train.h5'
+    write_plain_hdf5(path, pixels(6), np.arange(6) % 2, (3, 8, 8))
+    with h5py.File(path, 'a') as file:
+        del file['input']
+        if how == 'external':
+            raw = [(str(tmp_path / 'raw'), 0, 6 * 192)]
+            file.create_dataset('input', (6, 192), np.uint8, external=raw)[:] = pixels(6)
+        elif how == 'virtual':
+            layout = h5py.VirtualLayout((6, 192), np.uint8)
+            layout[:] = h5py.VirtualSource(str(tmp_path / 'other.h5'), 'input', (6, 192))
+            file.create_virtual_dataset('input', layout)
+        else:
+            file['input'] = h5py.ExternalLink(str(tmp_path / 'other.h5'), '/input')
+        file['input'].attrs['lshape'] = (3, 8, 8)
+    with pytest.raises(UsageError, match='`input` is kept in other files'):
+        Part(path)
+
+
+def test_a_file_that_claims_a_billion_classes_is_refused(tmp_path):
+    write_plain_hdf5(tmp_path / 'a.h5', pixels(4), np.arange(4) % 2, (3, 8, 8), nclass=10**9)
+    with pytest.raises(UsageError, match='more than 10000 classes'):
+        Part(tmp_path / 'a.h5')
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('filters', 'none'),
+        ('filters', [3]),
+        ('filters', [{'reason': 'odd'}]),
+        ('sha256', ['train.h5']),
+        ('listed', '12'),
+        ('name', None),
+        ('source', {}),
+        ('class_names', [['female'], ['male']]),
+        ('kind', []),
+        ('counts', 7),
+        ('shape', {}),
+    ],
+)
+def test_entries_of_another_type_are_said(tmp_path, key, value, capsys):
+    written = write_small_dataset(tmp_path / 'set')
+    (tmp_path / 'set/dataset.json').write_text(json.dumps({**written, key: value}))
+    assert main(['data', 'verify', str(tmp_path / 'set')]) == 2
+    assert 'dataset.json: ' in capsys.readouterr().err
+
+
+def test_a_description_of_an_older_version_still_opens(tmp_path):
+    """Neither the size of the originals nor the filters are required."""
+    written = write_small_dataset(tmp_path / 'set', source_size=[64, 64])
+    for key in ('source_size', 'filters', 'note'):
+        del written[key]
+    (tmp_path / 'set/dataset.json').write_text(json.dumps(written))
+    assert main(['data', 'show', str(tmp_path / 'set')]) == 0

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that supports ranges, ignores them, breaks off or changes the file."""
+"""Downloads from a local server that supports ranges, ignores them, breaks off or changes files."""
 
 import errno
 import http.server

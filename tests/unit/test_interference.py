@@ -3,7 +3,6 @@
 import json
 import os
 
-import h5py
 import numpy as np
 import pytest
 from small_training import settings, write_data
@@ -208,30 +207,6 @@ def test_an_evaluation_counts_the_pictures_of_the_training(data, run, tmp_path, 
     assert 'trained on 10 of these 10 images' in capsys.readouterr().err
     assert main(['evaluate', run.folder]) == 0
     assert 'trained on' not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('kind', ['external', 'virtual'])
-def test_pixels_in_other_files_are_refused(data, tmp_path, kind, capsys):
-    path = os.path.join(data, 'train.h5')
-    with h5py.File(path, 'r+') as file:
-        pixels = file['input'][()]
-        shape = file['input'].attrs['lshape']
-        del file['input']
-        if kind == 'external':
-            new = file.create_dataset(
-                'input', pixels.shape, 'u1', external=[(str(tmp_path / 'raw'), 0, pixels.size)]
-            )
-            new[...] = pixels
-        else:
-            with h5py.File(tmp_path / 'other.h5', 'w') as other:
-                other['pixels'] = pixels
-            layout = h5py.VirtualLayout(pixels.shape, 'u1')
-            layout[...] = h5py.VirtualSource(str(tmp_path / 'other.h5'), 'pixels', pixels.shape)
-            new = file.create_virtual_dataset('input', layout)
-        new.attrs['lshape'] = shape
-    os.unlink(os.path.join(data, 'dataset.json'))
-    assert main(['train', '--model', 'fcnn-1', '--data', data, '-z', '4', '--engine', 'torch']) == 2
-    assert 'keeps `input` in other files' in capsys.readouterr().err
 
 
 def test_a_data_set_without_hashes_says_so(data, tmp_path):

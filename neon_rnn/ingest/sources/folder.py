@@ -78,10 +78,16 @@ def import_folder(
     Raises
     ------
     UsageError
-        There are not two class folders, or see `import_photographs`.
+        There are not two class folders, the data set would lie among them, or see
+        `import_photographs`.
     """
     if not Path(folder).is_dir():
         raise UsageError(f'{folder}: there is no such folder.')
+    if Path(folder).resolve() in Path(settings.out).resolve().parents:
+        raise UsageError(
+            f'{settings.out}: lies inside the folder of photographs, where it would be taken for a '
+            'class. Choose another --out.'
+        )
     return import_photographs(
         CARD, lambda work, dropped: listing(Path(folder), classes, dropped), settings
     )

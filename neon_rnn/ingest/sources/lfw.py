@@ -89,7 +89,7 @@ def _from_lists(female: Path, male: Path, dropped: Dropped) -> dict[str, int | N
 
 
 def _from_attributes(path: Path, dropped: Dropped) -> dict[str, int | None]:
-    """Read lfw_attributes.txt: tabs, and two header lines, the second with the columns after '#'."""
+    """Read lfw_attributes.txt, which has tabs; its second header line names the columns."""
     rows = [line.split('\t') for line in distribution.lines(path)]
     header = next((row[1:] for row in rows if row[0].strip() == '#' and 'Male' in row), None)
     if header is None or header[:2] != ['person', 'imagenum']:
