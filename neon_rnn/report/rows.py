@@ -98,8 +98,9 @@ def _fill(row: Row, configuration: Configuration) -> None:
     row.planned_epochs = record['hyperparameters']['epochs']
     row.engine, row.backend = record['engine'], record['backend']
     row.precision, row.parameters = record['precision'], record['parameters']
-    if record['backend'] != 'gpu':
-        row.threads = configuration.runs[0].record['device'].get('threads')
+    threads = configuration.runs[0].record['device'].get('threads')
+    if record['backend'] != 'gpu' and type(threads) is int:
+        row.threads = threads
     row.dataset, row.dataset_kind = dataset['name'], dataset['kind']
     row.dataset_source = dataset['source']
     size, source = dataset['shape'][1:], source_size(dataset)

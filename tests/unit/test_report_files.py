@@ -1,13 +1,16 @@
 """The files of the report: their content, equal bytes, and no scripts or loaded resources."""
 
+import copy
 import csv
 import html.parser
 import io
 import json
+import math
 import re
 import time
 import urllib.parse
 import xml.etree.ElementTree as ElementTree
+from random import Random
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from PIL import Image
 
 from neon_rnn import published
 from neon_rnn.cli import main
-from neon_rnn.report import build, dots, drawing, plots, table, texts
+from neon_rnn.report import build, dots, drawing, plots, reproduction, table, texts
 from neon_rnn.report import choose as choose_module
 from neon_rnn.report.choose import choose
 from neon_rnn.report.collect import collect
@@ -498,3 +501,52 @@ def test_a_thousand_networks_beside_the_eleven_take_seconds(tmp_path):
     left = 1000 - choose_module.BESIDE - table.LISTED
     assert f'{left} more are in table.json.' in files['TABLE.md'].decode()
     assert f'{left} more are in table.json.' in files['report.html'].decode()
+
+
+#: Values that replace parts of a record at random.
+ODD = [
+    *(None, True, 0, -1, 1.5, 10**17, 10**400, 1e308, math.nan, math.inf),
+    *('', 'x' * 2000, '\ud800', '\x1b[2J', r'\1', '$x^', '64x64', 'imdb-wiki', 'synthetic'),
+    *([], [1], [None], [64, 64], {}, {'a': {'b': [1]}}, {'height': 3, 'width': 'x'}),
+]
+
+
+def places(value, place=()):
+    """Return the place of every part of a record: the keys and indices that lead to it."""
+    parts = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, each in parts:
+        yield (*place, key)
+        if isinstance(each, dict | list):
+            yield from places(each, (*place, key))
+
+
+def mutated(made, random):
+    """Change one or two parts of a record."""
+    made['dataset'].update(split=None, source_size=None, filters=None, preprocessing={'fit': 'a'})
+    made['options'].update(pretrained=None, rnn=None)
+    for _ in range(random.choice([1, 2])):
+        place = random.choice([place for place in places(made) if len(place) < 4])
+        parent = made
+        for key in place[:-1]:
+            parent = parent[key]
+        parent[place[-1]] = copy.deepcopy(random.choice(ODD))
+    return made
+
+
+def test_mutated_records_never_stop_the_table(tmp_path):
+    random = Random(0)
+    results = tmp_path / 'results'
+    for index in range(400):
+        made = synthetic.record(f'run-{index}', epochs=2, seed=index % 9)
+        made['dataset']['source'] = random.choice(['imdb-wiki', 'folder'])
+        synthetic.write(results / 'runs', mutated(made, random), name=f'run-{index}')
+    (tmp_path / 'README.md').write_text(
+        ''.join(f'<!-- table: {name} -->\n<!-- end -->\n' for name in reproduction.TABLES),
+        encoding='utf-8',
+    )
+    choice, files = build.build(results / 'runs', results)
+    build.write(files, results)
+    used, left = len(choice.collection.runs), len(choice.collection.unreadable)
+    assert min(used, left) > 40
+    assert used + left + len(choice.collection.duplicates) == 400
+    assert Page(files['report.html'].decode()).open == []
