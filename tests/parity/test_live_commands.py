@@ -142,7 +142,7 @@ def test_neon_evaluates_checkpoints_of_torch_and_torch_those_of_neon(python, tra
 def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, trained, data, tmp_path):
     run = trained('neon', 'numpy')
     program = (
-        'import sys, h5py, numpy; from neon_rnn import inference\n'
+        'import sys, h5py, numpy; from neon_rnn.runs import trained_run\n'
         'run = trained_run.load_run(sys.argv[1], "neon", "mkl")\n'
         'pixels = h5py.File(sys.argv[2], "r")["input"][:]\n'
         'numpy.save(sys.argv[3], run.nn.predict(run.model, pixels))'
