@@ -274,6 +274,27 @@ template <class... A> struct Caller<void(A...)> {
     }
 };
 
+// The amount of a shift. On the GPU one by the width of the type or more shifts everything out; in C++ it is undefined, and
+// on this processor it shifts by the remainder. Every shift of a kernel is compiled with an Amount on its right.
+struct Amount {
+    unsigned bits;
+    template <class T> explicit Amount(T value) : bits((unsigned)value) {}
+    template <class T> Amount operator+(T more) const { return Amount(bits + (unsigned)more); }
+    template <class T> Amount operator-(T less) const { return Amount(bits - (unsigned)less); }
+    template <class T> Amount operator*(T factor) const { return Amount(bits * (unsigned)factor); }
+};
+#define CUDA_ON_CPU_SHIFTS(T, U, width)                                                                \
+    inline T operator<<(T value, Amount by) { return by.bits < width ? (T)((U)value << by.bits) : 0; } \
+    inline T operator>>(T value, Amount by) { return value >> (by.bits < width ? by.bits : width - 1) >> (by.bits < width ? 0 : 1); } \
+    inline T &operator<<=(T &value, Amount by) { return value = value << by; }                          \
+    inline T &operator>>=(T &value, Amount by) { return value = value >> by; }
+CUDA_ON_CPU_SHIFTS(int, unsigned, 32)
+CUDA_ON_CPU_SHIFTS(unsigned, unsigned, 32)
+CUDA_ON_CPU_SHIFTS(long, unsigned long, 64)
+CUDA_ON_CPU_SHIFTS(unsigned long, unsigned long, 64)
+CUDA_ON_CPU_SHIFTS(long long, unsigned long long, 64)
+CUDA_ON_CPU_SHIFTS(unsigned long long, unsigned long long, 64)
+
 // A register of PTX, the assembly language of the GPUs.
 union Register { uint16_t h; uint32_t u; int32_t s; float f; uint64_t d; bool p; };
 

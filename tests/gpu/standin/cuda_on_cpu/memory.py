@@ -2,6 +2,7 @@
 
 import bisect
 import ctypes
+import sys
 
 import numpy as np
 
@@ -58,7 +59,9 @@ class DeviceAllocation(object):
             del _starts[place], _allocations[place]
 
     def __del__(self):
-        place = bisect.bisect_left(_starts, self._address) if hasattr(self, '_address') else len(_starts)
+        if sys is None or sys.is_finalizing() or not hasattr(self, '_address'):
+            return
+        place = bisect.bisect_left(_starts, self._address)
         if place < len(_starts) and _starts[place] == self._address:
             del _starts[place], _allocations[place]
 

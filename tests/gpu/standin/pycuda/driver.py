@@ -5,28 +5,14 @@ import time
 import numpy as np
 from cuda_on_cpu import memory
 
+from pycuda._driver import Error, RuntimeError, device_attribute  # noqa: F401
+
 mem_alloc = memory.DeviceAllocation
 
 #: A Tesla K40: with this compute capability neon takes its kernels in CUDA C.
 CAPABILITY = (3, 5)
 MEMORY = 12 * 2**30  # bytes, the figure that is reported; nothing is reserved
 MULTIPROCESSORS = 15
-
-
-class Error(Exception):
-    """Any error of CUDA."""
-
-
-class RuntimeError(Error):
-    """CUDA does not start."""
-
-
-class device_attribute(object):
-    """Names of a device's properties."""
-
-    COMPUTE_CAPABILITY_MAJOR = 'COMPUTE_CAPABILITY_MAJOR'
-    COMPUTE_CAPABILITY_MINOR = 'COMPUTE_CAPABILITY_MINOR'
-    MULTIPROCESSOR_COUNT = 'MULTIPROCESSOR_COUNT'
 
 
 def init(flags=0):
