@@ -22,8 +22,9 @@ OPTIONS = ('--use_fast_math', '-use_fast_math')
 MAX_THREADS, STACK, MAX_SHARED, MESSAGE = 1024, 65536, 49152, 256
 #: A folder that every source is written into, for the test that compiles them with NVIDIA's compilers.
 RECORD = 'CUDA_ON_CPU_RECORD'
-#: 'backwards' runs threads, warps and blocks in the opposite order.
+#: In what order threads run, one of `ORDERS`; a result that depends on it is a race.
 ORDER = 'CUDA_ON_CPU_ORDER'
+ORDERS = ('in turn', 'backwards', 'greedy')
 
 _KERNEL = re.compile(r'__global__\s+void\s+(\w+)\s*\(')
 _DYNAMIC = re.compile(r'extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;')
@@ -39,7 +40,7 @@ class Launch(ctypes.Structure):
         ('grid', ctypes.c_uint * 3),
         ('block', ctypes.c_uint * 3),
         ('shared_bytes', ctypes.c_uint),
-        ('backwards', ctypes.c_int),
+        ('order', ctypes.c_int),
         ('stacks', ctypes.c_void_p),
         ('message', ctypes.c_char * MESSAGE),
     ]
@@ -182,7 +183,8 @@ class Function(object):
             )
         values = [_pack(letter, value) for letter, value in zip(self._types, args)]
         pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(value) for value in values])
-        how = Launch(shared_bytes=shared, backwards=os.environ.get(ORDER) == 'backwards', stacks=_stack())
+        order = ORDERS.index(os.environ.get(ORDER, ORDERS[0]))
+        how = Launch(shared_bytes=shared, order=order, stacks=_stack())
         how.grid[:], how.block[:] = grid, block
         if self._launch(pointers, ctypes.byref(how)):
             raise NotSupported('kernel {}: {}'.format(self.name, how.message.decode()))

@@ -60,13 +60,16 @@ namespace cuda_on_cpu {
 
 enum { WARP_SIZE = 32, MAX_THREADS = 1024, MAX_SITES = 64, STACK = 65536, MAX_SHARED = 49152, MESSAGE = 256 };
 enum State { NEW, READY, AT_BARRIER, AT_WARP_OPERATION, DONE };
+// In turn: every warp goes to its next operation, then every warp to the one after it, much as warps do that share a
+// multiprocessor. The others show races: in the opposite order, and each warp as far as the next barrier at once.
+enum Order { IN_TURN, BACKWARDS, GREEDY };
 enum Operation { NONE, SHFL, SHFL_XOR, SHFL_UP, SHFL_DOWN, BALLOT };
 
 // How a kernel is launched; the same layout in compiler.py.
 struct Launch {
     unsigned grid[3], block[3];
     unsigned shared_bytes;
-    int backwards;  // threads, warps and blocks in the opposite order: a result that changes is a race
+    int order;
     char *stacks;   // MAX_THREADS of STACK bytes
     char message[MESSAGE];
 };
@@ -194,14 +197,14 @@ inline bool carry_out(Thread *warp, int lanes) {
     return true;
 }
 
-inline void run_warp(Thread *warp, int lanes) {
-    do {
-        for (int i = 0; i < lanes; i++) {
-            Thread *thread = warp + (launched->backwards ? lanes - 1 - i : i);
-            if (thread->state == NEW || thread->state == READY) run(thread);
-            if (launched->message[0]) return;
-        }
-    } while (carry_out(warp, lanes));
+// Run the lanes of a warp that can run, then carry out what they wait for; false where the warp waits at a barrier or is done.
+inline bool advance(Thread *warp, int lanes) {
+    for (int i = 0; i < lanes; i++) {
+        Thread *thread = warp + (launched->order == BACKWARDS ? lanes - 1 - i : i);
+        if (thread->state == NEW || thread->state == READY) run(thread);
+        if (launched->message[0]) return false;
+    }
+    return carry_out(warp, lanes);
 }
 
 // Let the threads that wait at a barrier go on; false where none does.
@@ -230,9 +233,17 @@ inline void run_block(int count) {
         memset(threads[i].visits, 0, number_of_sites() * sizeof(unsigned));
     }
     do {
-        for (int i = 0; i < warps && !launched->message[0]; i++) {
-            int first = (launched->backwards ? warps - 1 - i : i) * WARP_SIZE;
-            run_warp(threads + first, count - first < WARP_SIZE ? count - first : WARP_SIZE);
+        bool more = true;
+        while (more) {
+            more = false;
+            for (int i = 0; i < warps && !launched->message[0]; i++) {
+                int first = (launched->order == BACKWARDS ? warps - 1 - i : i) * WARP_SIZE;
+                int lanes = count - first < WARP_SIZE ? count - first : WARP_SIZE;
+                while (advance(threads + first, lanes)) {
+                    more = true;
+                    if (launched->order != GREEDY) break;
+                }
+            }
         }
     } while (!launched->message[0] && pass_barrier(count));
 }
@@ -252,7 +263,7 @@ inline int launch(void (*kernel)(void **), void **values, Launch *launch) {
         threads[i].index = uint3{i % block_size.x, i / block_size.x % block_size.y, i / block_size.x / block_size.y};
     uint64_t blocks = (uint64_t)grid_size.x * grid_size.y * grid_size.z;
     for (uint64_t i = 0; i < blocks && !launch->message[0]; i++) {
-        uint64_t block = launch->backwards ? blocks - 1 - i : i;
+        uint64_t block = launch->order == BACKWARDS ? blocks - 1 - i : i;
         block_index = uint3{(unsigned)(block % grid_size.x), (unsigned)(block / grid_size.x % grid_size.y),
                             (unsigned)(block / grid_size.x / grid_size.y)};
         run_block(count);
