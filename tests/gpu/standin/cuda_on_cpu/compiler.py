@@ -28,6 +28,9 @@ ORDERS = ('in turn', 'backwards', 'greedy')
 
 _KERNEL = re.compile(r'__global__\s+void\s+(\w+)\s*\(')
 _DYNAMIC = re.compile(r'extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;')
+_SHARED = re.compile(r'__shared__\s+[\w ]+?\s+(\w+)\s*\[')
+#: A statement that writes into a shared array; an expression with a comma stays one statement.
+_WRITE = r'([;{{}})]\s*)({}\s*(?:\[[^][]*\]|\.\w+)+\s*(?:[-+*/|&^]|<<|>>)?=(?!=))'
 #: A cast binds more tightly than any operator with two sides, so that no operand has to be found.
 _SHIFT = re.compile(r'((?:<<|>>)=?)')
 _stacks = []
@@ -47,10 +50,12 @@ class Launch(ctypes.Structure):
 
 
 def translate(source):
-    """Make C++ of CUDA C: assembly, dynamic shared memory, and an entry for each kernel."""
+    """Make C++ of CUDA C: assembly, shifts, shared memory, and an entry for each kernel."""
     if re.search(r'\b(__constant__|__managed__|texture|surface|cudaLaunchDevice|<<<)\b', source):
         raise NotSupported('constant or managed memory, textures and launches inside kernels')
     text = _SHIFT.sub(r'\1 (cuda_on_cpu::Amount)', source)
+    for name in set(_SHARED.findall(source)):
+        text = re.sub(_WRITE.format(name), r'\1CUDA_ON_CPU_TURN, \2', text)
     text = _DYNAMIC.sub(r'\1 *\2 = (\1 *)cuda_on_cpu::dynamic_shared;', ptx.translate(text))
     entries = ''.join('CUDA_ON_CPU_KERNEL({})\n'.format(name) for name in _KERNEL.findall(source))
     return '#include "{}"\nextern "C" {{\n{}\n}}\n{}CUDA_ON_CPU_END\n'.format(HEADER, text, entries)

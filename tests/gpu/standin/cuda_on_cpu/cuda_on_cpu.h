@@ -63,7 +63,7 @@ enum State { NEW, READY, AT_BARRIER, AT_WARP_OPERATION, DONE };
 // In turn: every warp goes to its next operation, then every warp to the one after it, much as warps do that share a
 // multiprocessor. The others show races: in the opposite order, and each warp as far as the next barrier at once.
 enum Order { IN_TURN, BACKWARDS, GREEDY };
-enum Operation { NONE, SHFL, SHFL_XOR, SHFL_UP, SHFL_DOWN, BALLOT };
+enum Operation { TURN, SHFL, SHFL_XOR, SHFL_UP, SHFL_DOWN, BALLOT };
 
 // How a kernel is launched; the same layout in compiler.py.
 struct Launch {
@@ -126,6 +126,10 @@ inline T warp_operation(int site, Operation operation, T value, int argument, in
     return result;
 }
 
+// Before a write to shared memory: the lanes of a warp run in lockstep on the GPUs before Volta, so that all of them have
+// read before one of them writes. neon's reductions rely on it.
+inline void turn(int site) { warp_operation(site, TURN, 0u, 0, WARP_SIZE); }
+
 inline void start_thread() {
     body(arguments);
     current->state = DONE;
@@ -158,8 +162,21 @@ inline int source_lane(const Thread &thread, int lane) {
     return source >= first && source < first + width ? source : lane;
 }
 
+// Let the lanes go on that wait for their warp's turn; false where none does.
+inline bool pass_turn(Thread *warp, int lanes) {
+    bool any = false;
+    for (int lane = 0; lane < lanes; lane++) {
+        Thread &thread = warp[lane];
+        if (thread.state != AT_WARP_OPERATION || thread.operation != TURN) continue;
+        thread.state = READY;
+        any = true;
+    }
+    return any;
+}
+
 // Carry out the operation that lanes of a warp wait at; false where none does.
 inline bool carry_out(Thread *warp, int lanes) {
+    if (pass_turn(warp, lanes)) return true;
     Thread *first = nullptr;
     uint32_t active = 0, ballot = 0;
     for (int lane = 0; lane < lanes; lane++) {
@@ -334,6 +351,7 @@ inline int32_t multiply_halves(uint32_t a, uint32_t b, bool minus_product, uint3
 #define __syncthreads() cuda_on_cpu::barrier(__COUNTER__)
 #define CUDA_ON_CPU_SHUFFLE(kind, value, lane, width, ...) \
     cuda_on_cpu::warp_operation(__COUNTER__, cuda_on_cpu::kind, value, lane, width)
+#define CUDA_ON_CPU_TURN cuda_on_cpu::turn(__COUNTER__)
 #define __shfl(...) CUDA_ON_CPU_SHUFFLE(SHFL, __VA_ARGS__, 32, )
 #define __shfl_xor(...) CUDA_ON_CPU_SHUFFLE(SHFL_XOR, __VA_ARGS__, 32, )
 #define __shfl_up(...) CUDA_ON_CPU_SHUFFLE(SHFL_UP, __VA_ARGS__, 32, )
