@@ -9,7 +9,7 @@ import struct
 import subprocess
 import tempfile
 
-from cuda_on_cpu import NotSupported, ptx
+from cuda_on_cpu import NotSupported, divergence, ptx
 
 HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cuda_on_cpu.h')
 #: -fwrapv: CUDA's integers wrap around. -ffp-contract=fast: nvcc fuses a multiplication and an addition as well.
@@ -53,7 +53,7 @@ def translate(source):
     """Make C++ of CUDA C: assembly, shifts, shared memory, and an entry for each kernel."""
     if re.search(r'\b(__constant__|__managed__|texture|surface|cudaLaunchDevice|<<<)\b', source):
         raise NotSupported('constant or managed memory, textures and launches inside kernels')
-    text = _SHIFT.sub(r'\1 (cuda_on_cpu::Amount)', source)
+    text = _SHIFT.sub(r'\1 (cuda_on_cpu::Amount)', divergence.join(source))
     for name in set(_SHARED.findall(source)):
         text = re.sub(_WRITE.format(name), r'\1CUDA_ON_CPU_TURN, \2', text)
     text = _DYNAMIC.sub(r'\1 *\2 = (\1 *)cuda_on_cpu::dynamic_shared;', ptx.translate(text))

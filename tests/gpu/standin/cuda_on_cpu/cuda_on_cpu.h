@@ -63,7 +63,7 @@ enum State { NEW, READY, AT_BARRIER, AT_WARP_OPERATION, DONE };
 // In turn: every warp goes to its next operation, then every warp to the one after it, much as warps do that share a
 // multiprocessor. The others show races: in the opposite order, and each warp as far as the next barrier at once.
 enum Order { IN_TURN, BACKWARDS, GREEDY };
-enum Operation { TURN, SHFL, SHFL_XOR, SHFL_UP, SHFL_DOWN, BALLOT };
+enum Operation { TURN, JOIN, SHFL, SHFL_XOR, SHFL_UP, SHFL_DOWN, BALLOT };
 
 // How a kernel is launched; the same layout in compiler.py.
 struct Launch {
@@ -130,6 +130,9 @@ inline T warp_operation(int site, Operation operation, T value, int argument, in
 // read before one of them writes. neon's reductions rely on it.
 inline void turn(int site) { warp_operation(site, TURN, 0u, 0, WARP_SIZE); }
 
+// Behind a condition or a loop that may part a warp (divergence.py).
+inline void join(int site) { warp_operation(site, JOIN, 0u, 0, WARP_SIZE); }
+
 inline void start_thread() {
     body(arguments);
     current->state = DONE;
@@ -174,6 +177,16 @@ inline bool pass_turn(Thread *warp, int lanes) {
     return any;
 }
 
+// Let the lanes go on that wait to be joined at the first such place in the source: those behind it have all arrived.
+inline bool pass_join(Thread *warp, int lanes) {
+    int site = MAX_SITES;
+    for (int lane = 0; lane < lanes; lane++)
+        if (warp[lane].state == AT_WARP_OPERATION && warp[lane].site < site) site = warp[lane].site;
+    for (int lane = 0; lane < lanes; lane++)
+        if (warp[lane].state == AT_WARP_OPERATION && warp[lane].site == site) warp[lane].state = READY;
+    return site < MAX_SITES;
+}
+
 // Carry out the operation that lanes of a warp wait at; false where none does.
 inline bool carry_out(Thread *warp, int lanes) {
     if (pass_turn(warp, lanes)) return true;
@@ -181,14 +194,10 @@ inline bool carry_out(Thread *warp, int lanes) {
     uint32_t active = 0, ballot = 0;
     for (int lane = 0; lane < lanes; lane++) {
         Thread &thread = warp[lane];
-        if (thread.state != AT_WARP_OPERATION) continue;
+        if (thread.state != AT_WARP_OPERATION || thread.operation == JOIN) continue;
         current = &thread;
         if (!first) first = &thread;
         if (thread.site != first->site) { refuse("lanes of a warp wait at different warp operations"); return false; }
-        if (thread.visits[thread.site] != first->visits[thread.site]) {
-            refuse("lanes of a warp wait at the same warp operation in different iterations");
-            return false;
-        }
         if (thread.width < 1 || thread.width > WARP_SIZE || (thread.width & (thread.width - 1))) {
             refuse("a shuffle's width is not a power of two up to 32");
             return false;
@@ -196,10 +205,10 @@ inline bool carry_out(Thread *warp, int lanes) {
         active |= 1u << lane;
         if (thread.value) ballot |= 1u << lane;
     }
-    if (!first) return false;
+    if (!first) return pass_join(warp, lanes);
     for (int lane = 0; lane < lanes; lane++) {
         Thread &thread = warp[lane];
-        if (thread.state != AT_WARP_OPERATION) continue;
+        if (!(active >> lane & 1)) continue;
         current = &thread;
         if (thread.operation == BALLOT) {
             thread.result = ballot;
@@ -210,7 +219,7 @@ inline bool carry_out(Thread *warp, int lanes) {
         }
     }
     for (int lane = 0; lane < lanes; lane++)
-        if (warp[lane].state == AT_WARP_OPERATION) warp[lane].state = READY;
+        if (active >> lane & 1) warp[lane].state = READY;
     return true;
 }
 
@@ -351,6 +360,7 @@ inline int32_t multiply_halves(uint32_t a, uint32_t b, bool minus_product, uint3
 #define __syncthreads() cuda_on_cpu::barrier(__COUNTER__)
 #define CUDA_ON_CPU_SHUFFLE(kind, value, lane, width, ...) \
     cuda_on_cpu::warp_operation(__COUNTER__, cuda_on_cpu::kind, value, lane, width)
+#define CUDA_ON_CPU_JOIN cuda_on_cpu::join(__COUNTER__)
 #define CUDA_ON_CPU_TURN cuda_on_cpu::turn(__COUNTER__)
 #define __shfl(...) CUDA_ON_CPU_SHUFFLE(SHFL, __VA_ARGS__, 32, )
 #define __shfl_xor(...) CUDA_ON_CPU_SHUFFLE(SHFL_XOR, __VA_ARGS__, 32, )
