@@ -39,7 +39,7 @@ find_base() {
 
 # Make the virtual environment $folder; its last file is $stamp, which says from what it was made.
 build() {
-    local base=$1 tool source
+    local base=$1 tool source file index
     for tool in git make gcc; do
         command -v "$tool" >/dev/null || fail "$tool is not installed (on Debian and Ubuntu: apt install git make gcc libc6-dev)."
     done
@@ -52,7 +52,12 @@ build() {
     "$base" -m venv "$folder" || fail "$base could not make $folder (on Debian and Ubuntu: apt install the package of its venv)."
     say 'installing the pinned packages (once; MKL is large)'
     for file in "${pins[@]}"; do
-        "$python" -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r "$file" \
+        # CPython 3.5 may come with pip 9, whose own index has moved; the first file replaces it.
+        case $("$python" -m pip --version) in
+            'pip 9.'*) index=(--index-url "${PIP_INDEX_URL:-https://pypi.org/simple}") ;;
+            *) index=() ;;
+        esac
+        "$python" -m pip install "${index[@]}" --quiet --disable-pip-version-check --no-deps --require-hashes -r "$file" \
             || fail 'the packages could not be installed; what pip printed above says why.'
     done
     say 'building neon with MKL'

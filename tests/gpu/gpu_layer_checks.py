@@ -23,7 +23,11 @@ def test_convolutions():
         ((7, 7, 8), (3, 9, 9), {'padding': 3, 'strides': 2}),
         ((1, 1, 2), (8, 3, 3), {'padding': 1}),
         ((1, 1, 36), (5, 3, 2), {'strides': 2}),
-        ((3, 2, 6), (6, 9, 7), {'padding': {'pad_h': 1, 'pad_w': 0}, 'strides': {'str_h': 2, 'str_w': 1}}),
+        (
+            (3, 2, 6),
+            (6, 9, 7),
+            {'padding': {'pad_h': 1, 'pad_w': 0}, 'strides': {'str_h': 2, 'str_w': 1}},
+        ),
     ):
         compare(convolution(fshape, **more), shape)
         compare(convolution(fshape, bias=nn.Constant(0), activation=nn.Rectlin(), **more), shape)
@@ -112,7 +116,10 @@ def test_sums_of_pathways():
 
     def block(maps, shortcut):
         more = dict(init=nn.Kaiming(), padding=1)
-        body = [nn.Conv((3, 3, maps), batch_norm=True, activation=nn.Rectlin(), **more), nn.Conv((3, 3, maps), **more)]
+        body = [
+            nn.Conv((3, 3, maps), batch_norm=True, activation=nn.Rectlin(), **more),
+            nn.Conv((3, 3, maps), **more),
+        ]
         return [nn.MergeSum([body, shortcut()]), nn.Activation(transform=nn.Rectlin())]
 
     def skip():

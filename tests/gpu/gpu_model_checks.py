@@ -44,7 +44,9 @@ class Training(object):
 
     def minibatch(self):
         """Return the next one: images and labels."""
-        return self._rng.randint(0, 256, (IMAGES, self._size)).astype(np.uint8), np.arange(IMAGES) % 2
+        return self._rng.randint(0, 256, (IMAGES, self._size)).astype(np.uint8), np.arange(
+            IMAGES
+        ) % 2
 
     def train(self, steps):
         """Train on that many minibatches; return their costs."""
@@ -88,7 +90,9 @@ def test_gradients_of_the_networks():
         trainings = []
         for backend in ('numpy', 'gpu'):
             training = Training(name, backend, 1, side)
-            trainings.append((training.costs, nn.get_optimizer_state(training.model, training.optimizer)))
+            trainings.append(
+                (training.costs, nn.get_optimizer_state(training.model, training.optimizer))
+            )
         (costs, states), (found_costs, found_states) = trainings
         np.testing.assert_allclose(found_costs, costs, rtol=1e-5, err_msg=name)
         least = 0.01 * max(np.abs(values[0]).max() for values in states.values())
@@ -161,7 +165,9 @@ def test_dropout_in_training_goes_on_as_it_was():
         found = []
         for step in range(3):
             if interrupted and step == 2:
-                library.neon.NervanaObject.be.rand(out=library.neon.NervanaObject.be.empty((50, IMAGES)))
+                library.neon.NervanaObject.be.rand(
+                    out=library.neon.NervanaObject.be.empty((50, IMAGES))
+                )
                 nn.set_random_state(state)
             found.append(nn.train_step(model, images[step], np.arange(IMAGES) % 2, optimizer, 0))
             if step == 1:
@@ -198,7 +204,9 @@ def small():
 
 def test_prediction_of_any_number_of_images():
     """Fewer than a minibatch, a minibatch, more; each image as it is alone, and as on the cpu backend."""
-    images = np.random.RandomState(7).randint(0, 256, (IMAGES + 5, int(np.prod(SHAPE)))).astype(np.uint8)
+    images = (
+        np.random.RandomState(7).randint(0, 256, (IMAGES + 5, int(np.prod(SHAPE)))).astype(np.uint8)
+    )
     found = {}
     for backend in ('numpy', 'gpu'):
         start(backend, 'float32')

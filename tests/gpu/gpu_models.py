@@ -54,7 +54,9 @@ def observe(backend, layers, shape, error_of=None):
     rng = np.random.RandomState(5)
     for parameter in weights.parameters(model):
         values = parameter.tensor.get()
-        moved = values + 0.1 * rng.rand(*values.shape)  # biases that are not 0, variances that are positive
+        moved = values + 0.1 * rng.rand(
+            *values.shape
+        )  # biases that are not 0, variances that are positive
         parameter.tensor.set(moved.astype(values.dtype))
     # neon's layers keep views of the tensor that they saw first: one for all three passes
     x = be.array(rng.randn(int(np.prod(shape)), be.bsz))

@@ -70,11 +70,17 @@ def test_as_the_first_layer():
     for backend in ('numpy', 'gpu'):
         start(backend)
         model = nn.Model(
-            [layer_of(), second(), nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax())]
+            [
+                layer_of(),
+                second(),
+                nn.Affine(nout=2, init=nn.GlorotUniform(), activation=nn.Softmax()),
+            ]
         )
         model.initialize(SHAPE, nn.GeneralizedCost(nn.CrossEntropyMulti()))
         optimizer = nn.GradientDescentMomentum(0.01, momentum_coef=0.9, wdecay=0.0005)
-        pixels = np.random.RandomState(2).randint(0, 3, (IMAGES, int(np.prod(SHAPE)))).astype(np.uint8)
+        pixels = (
+            np.random.RandomState(2).randint(0, 3, (IMAGES, int(np.prod(SHAPE)))).astype(np.uint8)
+        )
         costs[backend] = [
             nn.train_step(model, pixels, np.arange(IMAGES) % 2, optimizer, 0) for _ in range(3)
         ]

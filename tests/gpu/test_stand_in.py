@@ -4,10 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
-from cuda_on_cpu import NotSupported, compiler, memory
+from cuda_on_cpu import compiler, memory
 
 pytestmark = pytest.mark.skipif(
-    shutil.which('g++') is None, reason='kernels are compiled by g++, which is not here: install g++'
+    shutil.which('g++') is None,
+    reason='kernels are compiled by g++, which is not here: install g++',
 )
 ORDERS = pytest.mark.parametrize('order', compiler.ORDERS)
 
@@ -29,7 +30,9 @@ def launch(tmp_path_factory, monkeypatch):
             allocations.append(allocation)
         function.prepared_call(grid, block, *allocations, *more, shared_size=shared)
         for array, allocation in zip(arrays, allocations, strict=True):
-            array[...] = memory.view(allocation, array.nbytes).view(array.dtype).reshape(array.shape)
+            array[...] = (
+                memory.view(allocation, array.nbytes).view(array.dtype).reshape(array.shape)
+            )
             allocation.free()
 
     return run
@@ -49,7 +52,9 @@ def test_indices_of_threads_and_blocks(launch, order):
         block=(4, 3, 2),
         order=order,
     )
-    assert out.ravel().tolist() == [100 * block + thread for block in range(12) for thread in range(24)]
+    assert out.ravel().tolist() == [
+        100 * block + thread for block in range(12) for thread in range(24)
+    ]
 
 
 @ORDERS
@@ -297,7 +302,15 @@ def test_assembly_of_integers(launch):
         block=(1,),
     )
     half = 70000 & 0xFFFF
-    assert out[:7].tolist() == [half * 3, -half * 3 - 9, half * 3 - 9, half * 3 + 9, 9, 70000 // 3, -9]
+    assert out[:7].tolist() == [
+        half * 3,
+        -half * 3 - 9,
+        half * 3 - 9,
+        half * 3 + 9,
+        9,
+        70000 // 3,
+        -9,
+    ]
 
 
 def test_assembly_of_floats(launch):

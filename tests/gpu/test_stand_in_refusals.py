@@ -9,7 +9,8 @@ from pycuda.compiler import SourceModule
 from scikits.cuda import cublas
 
 pytestmark = pytest.mark.skipif(
-    shutil.which('g++') is None, reason='kernels are compiled by g++, which is not here: install g++'
+    shutil.which('g++') is None,
+    reason='kernels are compiled by g++, which is not here: install g++',
 )
 
 
@@ -41,7 +42,11 @@ def _overwritten(allocation):
     ('body', 'block', 'words'),
     [
         ('if (i < 16) __syncthreads(); else __syncthreads();', (32,), 'different barriers'),
-        ('for (int j = 0; j <= i % 2; j++) __syncthreads(); __syncthreads();', (32,), 'different barriers'),
+        (
+            'for (int j = 0; j <= i % 2; j++) __syncthreads(); __syncthreads();',
+            (32,),
+            'different barriers',
+        ),
         ('out[i] = i < 16 ? __ballot(1) : __ballot(0);', (32,), 'different warp operations'),
         ('if (i < 16) out[i] = __shfl(i, 20);', (32,), 'takes no part'),
         ('out[i] = __shfl_down(i, 8);', (20,), 'takes no part'),
@@ -63,11 +68,17 @@ def test_a_message_says_where():
     ('source', 'words'),
     [
         ('__constant__ int c; __global__ void k(int *o) { }', 'constant'),
-        ('__global__ void k(int *o) { asm("bfind.u32 %0, %1;" : "=r"(o[0]) : "r"(o[1])); }', 'bfind'),
+        (
+            '__global__ void k(int *o) { asm("bfind.u32 %0, %1;" : "=r"(o[0]) : "r"(o[1])); }',
+            'bfind',
+        ),
         ('__global__ void k(int *o) { asm("mov.b32 %0, %1, %2;" : "=q"(o[0])); }', '"q"'),
         ('__global__ void k(int *o) { o[0] = __dp4a(1, 2, 3); }', '__dp4a'),
         ('__global__ void k(int *o) { again: if (__ballot(o[0])) goto again; }', 'goto'),
-        ('__device__ int f() { return __ballot(1); } __global__ void k(int *o) { o[0] = f(); }', 'that kernels call'),
+        (
+            '__device__ int f() { return __ballot(1); } __global__ void k(int *o) { o[0] = f(); }',
+            'that kernels call',
+        ),
         ('__global__ void k(double *o) { o[0] = __shfl(1.0, 3); }', 'four bytes'),
     ],
 )
@@ -141,9 +152,13 @@ def test_products_of_matrices_as_cublas_has_them():
             a, b, c = (rng.rand(9, 8).astype(np.float32) for _ in range(3))
             places = [memory.DeviceAllocation(288) for _ in range(3)]
             for place, values in zip(places, (a, b, c), strict=True):
-                memory.view(place, 288)[:] = np.frombuffer(np.asfortranarray(values).T.data, np.uint8)
+                memory.view(place, 288)[:] = np.frombuffer(
+                    np.asfortranarray(values).T.data, np.uint8
+                )
             m, n, k = 4, 3, 5
-            cublas.cublasSgemm(1, transa, transb, m, n, k, 2.0, places[0], 9, places[1], 9, 0.5, places[2], 9)
+            cublas.cublasSgemm(
+                1, transa, transb, m, n, k, 2.0, places[0], 9, places[1], 9, 0.5, places[2], 9
+            )
             left = a[:m, :k] if transa == 'n' else a[:k, :m].T
             right = b[:k, :n] if transb == 'n' else b[:n, :k].T
             expected = c.copy()

@@ -104,7 +104,7 @@ class _Convolutions(object):
             return PaddedLayer(self.own['conv_layer'], dtype, C, K, shape)
         return self.own['conv_layer'](dtype, C=C, K=K, **shape)
 
-    def fprop_conv(self, layer, I, F, O, bias=None, bsum=None, alpha=1.0, beta=0.0, **more):
+    def fprop_conv(self, layer, I, F, O, bias=None, bsum=None, alpha=1.0, beta=0.0, **more):  # noqa: E741
         """Compute ``O = alpha * (F x I + bias) + beta * O``, and ``bsum``, the sum of each map of it."""
         be = self.be
         if not isinstance(layer, PaddedLayer):
@@ -136,7 +136,7 @@ class _Convolutions(object):
         _accumulate(grad_I.reshape(rows), found[: rows[0]], alpha, beta)
         return None
 
-    def update_conv(self, layer, I, E, grad_F, alpha=1.0, beta=0.0, grad_bias=None, **more):
+    def update_conv(self, layer, I, E, grad_F, alpha=1.0, beta=0.0, grad_bias=None, **more):  # noqa: E741
         """Compute the gradients of the filters and, where it is asked for, of the bias."""
         be = self.be
         if grad_bias is not None:
@@ -176,5 +176,7 @@ def _refuse_others(more):
     others = sorted(name for name, value in more.items() if value and name != 'layer_op')
     if others:
         raise NotImplementedError(
-            'a convolution with {} and maps that do not divide by {}'.format(', '.join(others), MAPS)
+            'a convolution with {} and maps that do not divide by {}'.format(
+                ', '.join(others), MAPS
+            )
         )

@@ -92,7 +92,9 @@ def build(source, folder=None):
             universal_newlines=True,
         )
         if done.returncode:
-            errors = [line for line in done.stderr.splitlines() if ' error: ' in line] or [done.stderr]
+            errors = [line for line in done.stderr.splitlines() if ' error: ' in line] or [
+                done.stderr
+            ]
             raise NotSupported('a kernel does not compile here: {}'.format(errors[0]))
         os.remove(name + '.cpp')
         os.rename(name + '.so', library)
@@ -147,7 +149,9 @@ class Function(object):
         NotSupported
             They do not fit the kernel's own arguments.
         """
-        letters = ''.join(letter * int(count or 1) for count, letter in re.findall(r'(\d*)([a-zA-Z])', types))
+        letters = ''.join(
+            letter * int(count or 1) for count, letter in re.findall(r'(\d*)([a-zA-Z])', types)
+        )
         sizes = [struct.calcsize(letter) for letter in letters]
         # a bool stands in the first byte of the four that are handed over for it
         if len(sizes) != len(self._sizes) or any(
@@ -177,10 +181,19 @@ class Function(object):
         if more:
             raise NotSupported('launching with {}'.format(', '.join(sorted(more))))
         if self._types is None or len(args) != len(self._types):
-            raise NotSupported('kernel {} is launched with {} arguments'.format(self.name, len(args)))
-        grid, block = (tuple(int(n) for n in sizes) + (1,) * (3 - len(sizes)) for sizes in (grid, block))
+            raise NotSupported(
+                'kernel {} is launched with {} arguments'.format(self.name, len(args))
+            )
+        grid, block = (
+            tuple(int(n) for n in sizes) + (1,) * (3 - len(sizes)) for sizes in (grid, block)
+        )
         threads = block[0] * block[1] * block[2]
-        if not 0 < threads <= MAX_THREADS or min(grid) < 1 or max(grid[1:]) > 65535 or shared > MAX_SHARED:
+        if (
+            not 0 < threads <= MAX_THREADS
+            or min(grid) < 1
+            or max(grid[1:]) > 65535
+            or shared > MAX_SHARED
+        ):
             raise NotSupported(
                 'kernel {} on a grid of {}, blocks of {} and {} bytes of shared memory'.format(
                     self.name, grid, block, shared

@@ -35,7 +35,10 @@ class DeviceAllocation(object):
         self._offset = -(base + GUARD) % ALIGNMENT + GUARD
         self._address = base + self._offset
         end = self._offset + self.size
-        self._guards = self._buffer[self._offset - GUARD : self._offset], self._buffer[end : end + GUARD]
+        self._guards = (
+            self._buffer[self._offset - GUARD : self._offset],
+            self._buffer[end : end + GUARD],
+        )
         for guard in self._guards:
             guard[:] = GUARD_BYTE
         self._buffer[self._offset : end] = UNSET_BYTE

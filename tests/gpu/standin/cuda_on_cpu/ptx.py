@@ -8,7 +8,12 @@ import re
 from cuda_on_cpu import NotSupported
 
 #: Letter of a constraint -> member of the register, and what its value is cast to.
-CONSTRAINTS = {'r': ('u', 'uint32_t'), 'h': ('h', 'uint16_t'), 'f': ('f', 'float'), 'l': ('d', 'uint64_t')}
+CONSTRAINTS = {
+    'r': ('u', 'uint32_t'),
+    'h': ('h', 'uint16_t'),
+    'f': ('f', 'float'),
+    'l': ('d', 'uint64_t'),
+}
 #: PTX type -> member of the register.
 TYPES = {'u32': 'u', 's32': 's', 'b32': 'u', 'f32': 'f', 'b16': 'h', 'u64': 'd', 'b64': 'd'}
 RANGES = {
@@ -84,7 +89,9 @@ def _statement(source, position):
             match = _OPERAND.match(source, position)
     match = re.compile(r'\s*\)').match(source, position)
     if not match:
-        raise NotSupported('the assembly statement {!r}'.format(text + source[position : position + 60]))
+        raise NotSupported(
+            'the assembly statement {!r}'.format(text + source[position : position + 60])
+        )
     return _block(text, operands), match.end()
 
 
@@ -97,7 +104,7 @@ def _block(text, operands):
         lines.append('cuda_on_cpu::Register arg_{} = {{}};'.format(number))
         if direction != '=':
             lines.append('arg_{}.{} = ({})({});'.format(number, member, kind, expression))
-    for statement in text.strip().strip('{}').split(';') if '{' != text.strip() else ():
+    for statement in text.strip().strip('{}').split(';'):
         statement = statement.strip()
         if statement:
             lines.append(_instruction(statement))
@@ -112,7 +119,9 @@ def _instruction(statement):
     rest = rest.strip()
     if opcode == '.reg':
         names = rest.partition(' ')[2].split(',')
-        return ' '.join('cuda_on_cpu::Register reg_{} = {{}};'.format(name.strip()) for name in names)
+        return ' '.join(
+            'cuda_on_cpu::Register reg_{} = {{}};'.format(name.strip()) for name in names
+        )
     if opcode == 'vmad.s32.u32.u32':
         return _multiply_halves(statement, rest)
     if opcode == 'mov.b64' and rest.startswith('{'):
