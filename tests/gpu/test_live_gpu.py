@@ -15,17 +15,30 @@ from test_live_neon import ROOT, names, neon_python
 
 HERE = Path(__file__).resolve().parent
 CHECKS = sorted(HERE.glob('gpu_*_checks.py'))
-SLOW = {checks.stem: pytest.mark.slow for checks in CHECKS}
+#: What is stood in for -> its environment, and which files are run on it. On Volta each warp runs as far as it can at once,
+#: which shows races (docs/gpu-on-cpu.md).
+GPUS = {
+    'kepler': ({}, [checks.stem for checks in CHECKS]),
+    'volta': (
+        {'CUDA_ON_CPU_CAPABILITY': '7.0', 'CUDA_ON_CPU_ORDER': 'greedy'},
+        ['gpu_layer_checks', 'gpu_spatial_rnn_checks'],
+    ),
+}
+
+
+def environment(gpu='kepler'):
+    """The environment of a program in which the stand-in is imported."""
+    folders = (HERE / 'standin', HERE.parent / 'parity', ROOT)
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, folders)), **GPUS[gpu][0])
 
 
 @functools.cache
-def results(python, checks):
-    """Name of a check -> its line (`neon_layers.run_checks`); each file is run once."""
-    folders = (HERE / 'standin', HERE.parent / 'parity', ROOT)
+def results(python, gpu, checks):
+    """Name of a check -> its line (`neon_layers.run_checks`); each file is run once on a GPU."""
     done = subprocess.run(
         [python, str(checks)],
         cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, folders))),
+        env=environment(gpu),
         timeout=1800,
         text=True,
         check=False,
@@ -49,15 +62,17 @@ def python():
 
 
 @pytest.mark.parametrize(
-    ('checks', 'name'),
+    ('gpu', 'checks', 'name'),
     [
-        pytest.param(checks, name, id='{}-{}'.format(checks.stem, name), marks=SLOW[checks.stem])
+        pytest.param(gpu, checks, name, id=f'{gpu}-{checks.stem}-{name}', marks=pytest.mark.slow)
+        for gpu, (_, files) in GPUS.items()
         for checks in CHECKS
+        if checks.stem in files
         for name in names(checks)
     ],
 )
-def test_on_neons_gpu_backend(python, checks, name):
-    result = results(python, checks)[name]
+def test_on_neons_gpu_backend(python, gpu, checks, name):
+    result = results(python, gpu, checks)[name]
     if result['skipped']:
         pytest.skip(result['skipped'])
     assert result['problem'] is None, result['problem']

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from neon_rnn.engines.neon import gpu_convolution, library
+from neon_rnn.engines.neon import gpu_convolution, library, modern_gpu
 from neon_rnn.engines.neon.merge_sum import refuse_undone_sums
 from neon_rnn.engines.neon.selftest import check_convolution
 from neon_rnn.support import machine
@@ -91,6 +91,7 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
         check_convolution(be, mkl_version(be))
         refuse_undone_sums(be)
     if name == 'gpu':
+        modern_gpu.complete(be)
         gpu_convolution.complete(be)
     return _describe(be, name, precision, deterministic)
 

@@ -26,6 +26,9 @@ RECORD = 'CUDA_ON_CPU_RECORD'
 ORDER = 'CUDA_ON_CPU_ORDER'
 ORDERS = ('in turn', 'backwards', 'greedy')
 
+#: The compute capability, such as 7.0. From 7.0 on, lanes are not in lockstep and name who takes part.
+CAPABILITY = 'CUDA_ON_CPU_CAPABILITY'
+
 _KERNEL = re.compile(r'__global__\s+void\s+(\w+)\s*\(')
 _DYNAMIC = re.compile(r'extern\s+__shared__\s+([\w ]+?)\s+(\w+)\s*\[\s*\]\s*;')
 _SHARED = re.compile(r'__shared__\s+[\w ]+?\s+(\w+)\s*\[')
@@ -34,6 +37,11 @@ _WRITE = r'([;{{}})]\s*)({}\s*(?:\[[^][]*\]|\.\w+)+\s*(?:[-+*/|&^]|<<|>>)?=(?!=)
 #: A cast binds more tightly than any operator with two sides, so that no operand has to be found.
 _SHIFT = re.compile(r'((?:<<|>>)=?)')
 _stacks = []
+
+
+def capability():
+    """Return (major, minor) of the GPU that is stood in for."""
+    return tuple(int(part) for part in os.environ.get(CAPABILITY, '3.5').split('.'))
 
 
 class Launch(ctypes.Structure):
@@ -58,7 +66,9 @@ def translate(source):
         text = re.sub(_WRITE.format(name), r'\1CUDA_ON_CPU_TURN, \2', text)
     text = _DYNAMIC.sub(r'\1 *\2 = (\1 *)cuda_on_cpu::dynamic_shared;', ptx.translate(text))
     entries = ''.join('CUDA_ON_CPU_KERNEL({})\n'.format(name) for name in _KERNEL.findall(source))
-    return '#include "{}"\nextern "C" {{\n{}\n}}\n{}CUDA_ON_CPU_END\n'.format(HEADER, text, entries)
+    return '#define CUDA_ON_CPU_MAJOR {}\n#include "{}"\nextern "C" {{\n{}\n}}\n{}CUDA_ON_CPU_END\n'.format(
+        capability()[0], HEADER, text, entries
+    )
 
 
 def build(source, folder=None):

@@ -83,6 +83,7 @@ struct Thread {
     Operation operation;
     uint32_t value, result;
     int argument, width;
+    uint32_t mask;  // the lanes that are named, on Volta and later
     unsigned visits[MAX_SITES];
 };
 
@@ -114,12 +115,13 @@ inline void wait(State state, int site) {
 inline void barrier(int site) { wait(AT_BARRIER, site); }
 
 template <class T>
-inline T warp_operation(int site, Operation operation, T value, int argument, int width) {
+inline T warp_operation(int site, Operation operation, T value, int argument, int width, uint32_t mask = 0) {
     static_assert(sizeof(T) == 4, "the stand-in's warp operations take values of four bytes");
     memcpy(&current->value, &value, 4);
     current->operation = operation;
     current->argument = argument;
     current->width = width;
+    current->mask = mask;
     wait(AT_WARP_OPERATION, site);
     T result;
     memcpy(&result, &current->result, 4);
@@ -210,6 +212,10 @@ inline bool carry_out(Thread *warp, int lanes) {
         Thread &thread = warp[lane];
         if (!(active >> lane & 1)) continue;
         current = &thread;
+        if (CUDA_ON_CPU_MAJOR >= 7 && thread.mask != active) {
+            refuse("the mask of a warp operation names other lanes than those that take part");
+            return false;
+        }
         if (thread.operation == BALLOT) {
             thread.result = ballot;
         } else {
@@ -360,6 +366,9 @@ inline int32_t multiply_halves(uint32_t a, uint32_t b, bool minus_product, uint3
 #define __syncthreads() cuda_on_cpu::barrier(__COUNTER__)
 #define CUDA_ON_CPU_SHUFFLE(kind, value, lane, width, ...) \
     cuda_on_cpu::warp_operation(__COUNTER__, cuda_on_cpu::kind, value, lane, width)
+#define CUDA_ON_CPU_SHUFFLE_SYNC(kind, mask, value, lane, width, ...) \
+    cuda_on_cpu::warp_operation(__COUNTER__, cuda_on_cpu::kind, value, lane, width, mask)
+#if CUDA_ON_CPU_MAJOR < 7
 #define CUDA_ON_CPU_JOIN cuda_on_cpu::join(__COUNTER__)
 #define CUDA_ON_CPU_TURN cuda_on_cpu::turn(__COUNTER__)
 #define __shfl(...) CUDA_ON_CPU_SHUFFLE(SHFL, __VA_ARGS__, 32, )
@@ -368,6 +377,15 @@ inline int32_t multiply_halves(uint32_t a, uint32_t b, bool minus_product, uint3
 #define __shfl_down(...) CUDA_ON_CPU_SHUFFLE(SHFL_DOWN, __VA_ARGS__, 32, )
 #define __ballot(condition) cuda_on_cpu::warp_operation(__COUNTER__, cuda_on_cpu::BALLOT, (unsigned)!!(condition), 0, 32)
 #define __any(condition) (__ballot(condition) != 0)
+#else
+// Lanes are not in lockstep, and nothing brings them together but what names them.
+#define CUDA_ON_CPU_JOIN (void)0
+#define CUDA_ON_CPU_TURN (void)0
+#define __shfl_sync(...) CUDA_ON_CPU_SHUFFLE_SYNC(SHFL, __VA_ARGS__, 32, )
+#define __shfl_xor_sync(...) CUDA_ON_CPU_SHUFFLE_SYNC(SHFL_XOR, __VA_ARGS__, 32, )
+#define __ballot_sync(mask, condition) \
+    cuda_on_cpu::warp_operation(__COUNTER__, cuda_on_cpu::BALLOT, (unsigned)!!(condition), 0, 32, mask)
+#endif
 #define __popc(bits) __builtin_popcount(bits)
 #define __clz(bits) ((bits) ? __builtin_clz(bits) : 32)
 #define __ffs(bits) __builtin_ffs(bits)

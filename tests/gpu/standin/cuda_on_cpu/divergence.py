@@ -11,7 +11,7 @@ from cuda_on_cpu import NotSupported
 
 _TOKEN = re.compile(
     r'//[^\n]*|/\*.*?\*/|"(?:[^"\\]|\\.)*"|^[ \t]*#(?:[^\n]*\\\n)*[^\n]*'
-    r'|\b(?:for|while|do|if|else|switch|goto|__device__|__shfl\w*|__ballot|__any|__all)\b'
+    r'|\b(?:for|while|do|if|else|switch|goto|__device__|__shfl\w*|__ballot\w*|__any|__all)\b'
     r'|[{}();]',
     re.DOTALL | re.MULTILINE,
 )

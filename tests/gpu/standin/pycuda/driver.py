@@ -3,14 +3,14 @@
 import time
 
 import numpy as np
-from cuda_on_cpu import memory
+from cuda_on_cpu import compiler, memory
 
 from pycuda._driver import Error, RuntimeError, device_attribute  # noqa: F401
 
 mem_alloc = memory.DeviceAllocation
 
-#: A Tesla K40: with this compute capability neon takes its kernels in CUDA C.
-CAPABILITY = (3, 5)
+#: A Tesla K40's, with which neon takes its kernels in CUDA C, unless compiler.CAPABILITY names another.
+CAPABILITY = compiler.capability()
 MEMORY = 12 * 2**30  # bytes, the figure that is reported; nothing is reserved
 MULTIPROCESSORS = 15
 
