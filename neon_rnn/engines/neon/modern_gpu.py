@@ -1,7 +1,7 @@
 """neon 2.6.0 on GPUs of the Volta generation and later (compute capability 7.0 and up), without a change to its files.
 
-neon takes machine code for Maxwell on every GPU from 5.0 on; these GPUs cannot run it. What neon has for Kepler is CUDA C, and runs
-on any GPU if four things change in the text of its kernels, which is made while neon runs:
+neon takes machine code for Maxwell on every GPU from 5.0 on; these GPUs cannot run it. What neon has for Kepler is CUDA C.
+It runs on any GPU if two things change in the text of its kernels, which is made while neon runs:
 
 - Shuffles and votes need the mask of the lanes that take part. Shuffles are made by whole warps. A vote stands in a loop
   that lanes leave one after another; `_lanes` writes down which ones are left.
