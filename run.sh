@@ -6,9 +6,10 @@
 #   ./run.sh test [...]      the tests (arguments go to pytest)
 #   ./run.sh check           the linters
 #   ./run.sh bench [...]     the benchmark (benchmarks/)
+#   ./run.sh neon [FOLDER]   a Python with Intel neon 2.6.0 outside the container, for the live parity tests
 #
-# PYTHON names the Python (3.10 to 3.13) to build .venv from. Paths in arguments are relative to where you are; the
-# defaults (data/, results/) to this folder.
+# PYTHON names the Python (3.10 to 3.13) to build .venv from; for ./run.sh neon, the CPython 3.5 or 3.6 to build from.
+# Paths in arguments are relative to where you are; the defaults (data/, results/) to this folder.
 set -euo pipefail
 
 # What a caller may have set for other programs would lead this one astray.
@@ -93,6 +94,10 @@ case "${1:-}" in
         ensure torch
         export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
         exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from benchmarks.__main__ import main; sys.exit(main(sys.argv[1:]))' "$@"
+        ;;
+    neon)
+        shift
+        exec "$root/docker/neon-python.sh" "$@"
         ;;
 esac
 

@@ -9,7 +9,8 @@ if [ "$NEON_COMMIT" != "$v2_6_0" ] && [ "${ALLOW_OTHER_NEON_COMMIT:-no}" != yes 
     exit 2
 fi
 git clone --quiet --no-checkout "$NEON_REPOSITORY" "$1" || {
-    echo "fetch-neon: $NEON_REPOSITORY cannot be cloned; name a copy with --build-arg NEON_REPOSITORY=URL." >&2
+    echo "fetch-neon: $NEON_REPOSITORY cannot be cloned; name a copy with NEON_REPOSITORY=URL" \
+         "(docker build: --build-arg NEON_REPOSITORY=URL)." >&2
     exit 1
 }
 git -C "$1" checkout --quiet --detach "$NEON_COMMIT" || {

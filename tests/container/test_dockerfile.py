@@ -76,8 +76,9 @@ def test_every_package_is_pinned_by_version_and_hash(name):
     assert pins(name)
     for requirement, hashes in pins(name).items():
         assert re.fullmatch(r'[a-z0-9-]+==[\w.+]+', requirement)
-        assert len(hashes) == 1
-        assert re.fullmatch(r'--hash=sha256:[0-9a-f]{64}', hashes[0])
+        # requirements.txt: one more where the wheel for CPython 3.6 is another file
+        assert len(hashes) in ((1, 2) if name == 'requirements.txt' else (1,))
+        assert all(re.fullmatch(r'--hash=sha256:[0-9a-f]{64}', each) for each in hashes)
 
 
 def test_the_versions_that_were_tried_with_neon_are_pinned():

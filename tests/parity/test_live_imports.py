@@ -20,15 +20,15 @@ print(json.dumps({'version': sys.version_info[:2], 'problems': problems, 'torch'
 
 
 def modules():
-    """The dotted names of the files that .ci/python35.txt lists, folders taken whole."""
+    """The dotted names of the files that .ci/python35.txt lists by name or pattern, folders taken whole."""
     found = []
     for line in (ROOT / '.ci' / 'python35.txt').read_text().split():
-        path = ROOT / line
-        assert path.exists(), line
-        files = sorted(path.rglob('*.py')) if path.is_dir() else [path]
-        for file in files:
-            parts = file.relative_to(ROOT).with_suffix('').parts
-            found.append('.'.join(parts[:-1] if parts[-1] == '__init__' else parts))
+        paths = sorted(ROOT.glob(line))
+        assert paths, line
+        for path in paths:
+            for file in sorted(path.rglob('*.py')) if path.is_dir() else [path]:
+                parts = file.relative_to(ROOT).with_suffix('').parts
+                found.append('.'.join(parts[:-1] if parts[-1] == '__init__' else parts))
     return found
 
 

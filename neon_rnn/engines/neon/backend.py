@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from neon_rnn.engines.neon import library
+from neon_rnn.engines.neon import gpu_convolution, library, modern_gpu
 from neon_rnn.engines.neon.merge_sum import refuse_undone_sums
 from neon_rnn.engines.neon.selftest import check_convolution
 from neon_rnn.support import machine
@@ -90,6 +90,9 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
             _set_threads(be, threads)
         check_convolution(be, mkl_version(be))
         refuse_undone_sums(be)
+    if name == 'gpu':
+        modern_gpu.complete(be)
+        gpu_convolution.complete(be)
     return _describe(be, name, precision, deterministic)
 
 
@@ -174,21 +177,21 @@ def get_random_state():
         'cached_gaussian': np.float64(cached),
     }
     if be.backend_name == 'gpu':
-        state['device'] = np.asarray(be.rng_get_state())
+        state['device'] = be.rng_get_state()[1]
     return state
 
 
 def set_random_state(state):
     """Put back what `get_random_state` returned (in either engine)."""
     be = active()
-    be.rng.set_state(
-        (
-            'MT19937',
-            state['keys'],
-            int(state['position']),
-            int(state['has_gauss']),
-            float(state['cached_gaussian']),
-        )
+    host = (
+        'MT19937',
+        state['keys'],
+        int(state['position']),
+        int(state['has_gauss']),
+        float(state['cached_gaussian']),
     )
     if 'device' in state and be.backend_name == 'gpu':
-        be.rng_set_state(state['device'])
+        be.rng_set_state((host, np.asarray(state['device'], dtype=np.uint32)))
+    else:
+        be.rng.set_state(host)

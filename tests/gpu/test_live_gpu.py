@@ -1,0 +1,87 @@
+"""neon's gpu backend, its own kernels run by the stand-in: the files ``gpu_*_checks.py``, each by neon's own Python.
+
+Needs g++ and a Python with Intel neon, which `test_live_neon.neon_python` looks for (``./run.sh neon`` makes one).
+"""
+
+import functools
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_live_neon import ROOT, names, neon_python
+
+HERE = Path(__file__).resolve().parent
+CHECKS = sorted(HERE.glob('gpu_*_checks.py'))
+#: What is stood in for -> its environment, and which files are run on it. On Volta each warp runs as far as it can at once,
+#: which shows races (docs/gpu-on-cpu.md).
+GPUS = {
+    'kepler': ({}, [checks.stem for checks in CHECKS]),
+    'volta': (
+        {'CUDA_ON_CPU_CAPABILITY': '7.0', 'CUDA_ON_CPU_ORDER': 'greedy'},
+        ['gpu_layer_checks', 'gpu_spatial_rnn_checks'],
+    ),
+}
+
+
+def environment(gpu='kepler'):
+    """The environment of a program in which the stand-in is imported."""
+    folders = (HERE / 'standin', HERE.parent / 'parity', ROOT)
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, folders)), **GPUS[gpu][0])
+
+
+@functools.cache
+def results(python, gpu, checks):
+    """Name of a check -> its line (`neon_layers.run_checks`); each file is run once on a GPU."""
+    done = subprocess.run(
+        [python, str(checks)],
+        cwd=ROOT,
+        env=environment(gpu),
+        timeout=1800,
+        text=True,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
+    return {line['name']: line for line in lines}
+
+
+@pytest.fixture(scope='module')
+def python():
+    found = neon_python()
+    if found is None:
+        pytest.skip(
+            'Intel neon 2.6 is not installed here: ./run.sh neon makes a Python that has it; set NEON_PYTHON to it'
+        )
+    if shutil.which('g++') is None:
+        pytest.skip("neon's kernels are compiled by g++, which is not here: install g++")
+    return found
+
+
+@pytest.mark.parametrize(
+    ('gpu', 'checks', 'name'),
+    [
+        pytest.param(gpu, checks, name, id=f'{gpu}-{checks.stem}-{name}', marks=pytest.mark.slow)
+        for gpu, (_, files) in GPUS.items()
+        for checks in CHECKS
+        if checks.stem in files
+        for name in names(checks)
+    ],
+)
+def test_on_neons_gpu_backend(python, gpu, checks, name):
+    result = results(python, gpu, checks)[name]
+    if result['skipped']:
+        pytest.skip(result['skipped'])
+    assert result['problem'] is None, result['problem']
+
+
+def test_the_files_of_checks():
+    assert [checks.stem for checks in CHECKS] == [
+        'gpu_layer_checks',
+        'gpu_model_checks',
+        'gpu_network_checks',
+        'gpu_spatial_rnn_checks',
+    ]

@@ -1,0 +1,84 @@
+"""neon's kernels, recorded while the layer checks run, compiled by NVIDIA's own compilers for every generation of GPU.
+
+Needs what `test_live_gpu` needs, and the package index for the compilers; no GPU. The sources are recorded anew each time.
+"""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from nvidia_compilers import WHEELS, Compiler
+from test_live_gpu import HERE, environment, python  # noqa: F401
+
+#: Compute capability that neon is told -> the targets of its kernels. It takes the same kernels for all of them.
+TARGETS = {'3.5': ('sm_35', 'sm_60'), '7.0': ('sm_70', 'sm_80', 'sm_90', 'sm_100', 'sm_120')}
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def wheels(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('wheels')
+    command = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--require-hashes']
+    command += ['--timeout=20', '--retries=1', '--dest', folder]
+    done = subprocess.run(
+        [*command, '-r', HERE / 'requirements-nvrtc.txt'],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        pytest.skip(f"NVIDIA's compilers cannot be fetched: {done.stderr.strip().splitlines()[-1]}")
+    return {
+        requirement: next(folder.glob(requirement.replace('-', '_').replace('==', '-') + '-*'))
+        for requirement in WHEELS
+    }
+
+
+@pytest.fixture(scope='module')
+def sources(python, tmp_path_factory):  # noqa: F811
+    """Compute capability -> the texts of the kernels that the layers of the networks compile."""
+    found = {}
+    for capability in TARGETS:
+        folder = tmp_path_factory.mktemp('kernels')
+        subprocess.run(
+            [python, HERE / 'gpu_layer_checks.py'],
+            env=dict(
+                environment(), CUDA_ON_CPU_RECORD=str(folder), CUDA_ON_CPU_CAPABILITY=capability
+            ),
+            timeout=1800,
+            check=True,
+            capture_output=True,
+        )
+        found[capability] = {path.name: path.read_text() for path in folder.glob('*.cu')}
+    return found
+
+
+@pytest.mark.parametrize(
+    ('capability', 'target'),
+    [(capability, target) for capability, targets in TARGETS.items() for target in targets],
+)
+def test_every_kernel_compiles(sources, wheels, capability, target):
+    assert len(sources[capability]) >= 50
+    requirement = next(name for name, targets in WHEELS.items() if target in targets)
+    compiler = Compiler(wheels[requirement])
+    wrong = {}
+    for name, source in sources[capability].items():
+        log = compiler.log_of(source, target)
+        if log:
+            wrong[name] = log[:500]
+    assert not wrong
+
+
+def test_neons_own_kernels_do_not_compile_for_volta(sources, wheels):
+    """What the engine changes is needed: warps without masks are gone there."""
+    compiler = Compiler(wheels['nvidia-cuda-nvrtc-cu12==12.9.86'])
+    assert any(
+        '__shfl(' in source and compiler.log_of(source, 'sm_70')
+        for source in sources['3.5'].values()
+    )
+
+
+def test_the_environment_is_not_recorded_into():
+    assert 'CUDA_ON_CPU_RECORD' not in os.environ

@@ -1,0 +1,339 @@
+"""The stand-in for a GPU itself: small kernels of our own against what CUDA says they compute."""
+
+import shutil
+
+import numpy as np
+import pytest
+from cuda_on_cpu import compiler, memory
+
+pytestmark = pytest.mark.skipif(
+    shutil.which('g++') is None,
+    reason='kernels are compiled by g++, which is not here: install g++',
+)
+ORDERS = pytest.mark.parametrize('order', compiler.ORDERS)
+
+
+@pytest.fixture
+def launch(tmp_path_factory, monkeypatch):
+    """Return a function that compiles a kernel ``k`` and runs it on arrays, which it changes."""
+    folder = tmp_path_factory.getbasetemp() / 'kernels'
+
+    def run(source, arrays, grid=(1,), block=(32,), shared=0, more=(), order=None):
+        if order is not None:
+            monkeypatch.setenv(compiler.ORDER, order)
+        function = compiler.Module(source, folder=str(folder)).get_function('k')
+        function.prepare('P' * len(arrays) + 'i' * len(more))
+        allocations = []
+        for array in arrays:
+            allocation = memory.DeviceAllocation(array.nbytes)
+            memory.view(allocation, array.nbytes)[:] = np.frombuffer(array.data, np.uint8)
+            allocations.append(allocation)
+        function.prepared_call(grid, block, *allocations, *more, shared_size=shared)
+        for array, allocation in zip(arrays, allocations, strict=True):
+            array[...] = (
+                memory.view(allocation, array.nbytes).view(array.dtype).reshape(array.shape)
+            )
+            allocation.free()
+
+    return run
+
+
+@ORDERS
+def test_indices_of_threads_and_blocks(launch, order):
+    out = np.zeros((3, 2, 2, 2, 3, 4), np.int32)
+    launch(
+        """__global__ void k(int *out) {
+            int block = (blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x;
+            int thread = (threadIdx.z * blockDim.y + threadIdx.y) * blockDim.x + threadIdx.x;
+            out[block * blockDim.x * blockDim.y * blockDim.z + thread] += 100 * block + thread;
+        }""",
+        [out],
+        grid=(2, 2, 3),
+        block=(4, 3, 2),
+        order=order,
+    )
+    assert out.ravel().tolist() == [
+        100 * block + thread for block in range(12) for thread in range(24)
+    ]
+
+
+@ORDERS
+def test_a_sum_across_warps_and_blocks(launch, order):
+    """Shuffles within a warp, shared memory between warps, an atomic addition between blocks."""
+    x, out = np.arange(1000, dtype=np.float32), np.zeros(1, np.float32)
+    launch(
+        """__global__ void k(const float *x, float *out, int n) {
+            __shared__ float partial[4];
+            float sum = 0;
+            for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) sum += x[i];
+            for (int i = 16; i > 0; i >>= 1) sum += __shfl_xor(sum, i);
+            if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = sum;
+            __syncthreads();
+            if (threadIdx.x == 0) atomicAdd(out, partial[0] + partial[1] + partial[2] + partial[3]);
+        }""",
+        [x, out],
+        grid=(3,),
+        block=(128,),
+        more=(1000,),
+        order=order,
+    )
+    assert out[0] == x.sum()
+
+
+@ORDERS
+def test_every_shuffle(launch, order):
+    out = np.zeros((6, 32), np.int32)
+    launch(
+        """__global__ void k(int *out) {
+            int lane = threadIdx.x, value = 10 * lane;
+            out[lane] = __shfl(value, lane + 8);
+            out[32 + lane] = __shfl(value, 3, 8);
+            out[64 + lane] = __shfl_xor(value, 5);
+            out[96 + lane] = __shfl_up(value, 2);
+            out[128 + lane] = __shfl_down(value, 2);
+            out[160 + lane] = __shfl_down(value, 3, 16);
+        }""",
+        [out],
+        order=order,
+    )
+    lanes = np.arange(32)
+    down = np.where(lanes % 16 + 3 < 16, lanes + 3, lanes)
+    expected = [
+        (lanes + 8) % 32,
+        lanes // 8 * 8 + 3,
+        lanes ^ 5,
+        np.where(lanes < 2, lanes, lanes - 2),
+        np.where(lanes > 29, lanes, lanes + 2),
+        down,
+    ]
+    np.testing.assert_array_equal(out, 10 * np.array(expected))
+
+
+@ORDERS
+def test_votes_of_lanes_that_went_different_ways(launch, order):
+    """A loop that lanes leave one after another: the vote is that of those that are still in it."""
+    out = np.zeros((32, 4), np.uint32)
+    launch(
+        """__global__ void k(unsigned *out) {
+            int lane = threadIdx.x, turn = 0;
+            for (int i = lane; i < 100; i += 32) out[4 * lane + turn++] = __ballot(i % 3 == 0);
+        }""",
+        [out],
+        order=order,
+    )
+    for turn in range(4):
+        active = [lane for lane in range(32) if lane + 32 * turn < 100]
+        vote = sum(1 << lane for lane in active if (lane + 32 * turn) % 3 == 0)
+        assert [int(value) for value in out[:, turn]] == [
+            vote if lane in active else 0 for lane in range(32)
+        ]
+
+
+@ORDERS
+def test_lanes_come_together_behind_what_parted_them(launch, order):
+    """Votes under a condition inside a loop, and in a loop of different length inside another one."""
+    conditional, nested = np.zeros((32, 3), np.uint32), np.zeros((32, 2, 2), np.uint32)
+    launch(
+        """__global__ void k(unsigned *conditional, unsigned *nested) {
+            int lane = threadIdx.x;
+            for (int j = 0; j < 3; j++)
+                if (j == 1 || (lane + j) % 2) conditional[3 * lane + j] = __ballot(1);
+                else conditional[3 * lane + j] = 7;
+            for (int j = 0; j < 2; j++) {
+                for (int l = 0; l <= (lane + j) % 2; l++) nested[4 * lane + 2 * j + l] = __ballot(1);
+            }
+        }""",
+        [conditional, nested],
+        order=order,
+    )
+    odd, even = 0xAAAAAAAA, 0x55555555
+    assert conditional[::2].tolist() == [[7, 0xFFFFFFFF, 7]] * 16
+    assert conditional[1::2].tolist() == [[odd, 0xFFFFFFFF, odd]] * 16
+    assert nested[::2].tolist() == [[[0xFFFFFFFF, 0], [0xFFFFFFFF, even]]] * 16
+    assert nested[1::2].tolist() == [[[0xFFFFFFFF, odd], [0xFFFFFFFF, 0]]] * 16
+
+
+@ORDERS
+def test_a_vote_in_the_first_warp_only(launch, order):
+    out = np.zeros(96, np.uint32)
+    launch(
+        """__global__ void k(unsigned *out) {
+            __shared__ unsigned vote;
+            if (threadIdx.x < 32) { unsigned found = __ballot(threadIdx.x & 1); if (threadIdx.x == 7) vote = found; }
+            __syncthreads();
+            out[threadIdx.x] = vote + __popc(vote);
+        }""",
+        [out],
+        block=(96,),
+        order=order,
+    )
+    assert set(out.tolist()) == {0xAAAAAAAA + 16}
+
+
+@ORDERS
+def test_barriers_in_a_loop(launch, order):
+    """A prefix sum of 256 values by doubling."""
+    x = np.arange(256, dtype=np.int32) % 7
+    expected = np.cumsum(x)
+    launch(
+        """__global__ void k(int *x) {
+            extern __shared__ int part[];
+            int i = threadIdx.x;
+            part[i] = x[i];
+            __syncthreads();
+            for (int step = 1; step < blockDim.x; step *= 2) {
+                int more = i >= step ? part[i - step] : 0;
+                __syncthreads();
+                part[i] += more;
+                __syncthreads();
+            }
+            x[i] = part[i];
+        }""",
+        [x],
+        block=(256,),
+        shared=1024,
+        order=order,
+    )
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_lanes_read_before_one_of_them_writes(launch):
+    """The GPUs before Volta run a warp in lockstep; neon's second reduction in a kernel relies on it."""
+    out = np.zeros((2, 32), np.int32)
+    launch(
+        """__global__ void k(int *out) {
+            __shared__ int part[32];
+            int i = threadIdx.x;
+            part[i] = i;
+            __syncthreads();
+            int seen = part[31 - i];
+            part[i] = seen + 100;
+            out[i] = seen;
+            out[32 + i] = part[i];
+        }""",
+        [out],
+    )
+    np.testing.assert_array_equal(out, [np.arange(32)[::-1], np.arange(32)[::-1] + 100])
+
+
+def test_shared_memory_is_unset_in_every_block(launch):
+    out = np.zeros((2, 4), np.float32)
+    launch(
+        """__global__ void k(float *out) {
+            __shared__ float kept[4];
+            extern __shared__ float given[];
+            if (threadIdx.x < 2) kept[threadIdx.x] = 1;
+            given[threadIdx.x / 2] = 2;
+            __syncthreads();
+            out[4 * blockIdx.x + threadIdx.x] = kept[threadIdx.x] + given[threadIdx.x % 2];
+        }""",
+        [out],
+        grid=(2,),
+        block=(4,),
+        shared=8,
+    )
+    assert np.isnan(out[:, 2:]).all()
+    assert (out[:, :2] == 3).all()
+
+
+def test_atomics_return_what_was_there(launch):
+    counters, out = np.array([5, 5, 5, 9, 0], np.int32), np.zeros((4, 32), np.int32)
+    launch(
+        """__global__ void k(int *counters, int *out) {
+            int i = threadIdx.x;
+            out[i] = atomicAdd(counters, 1);
+            out[32 + i] = atomicMax(counters + 1, i);
+            out[64 + i] = atomicExch(counters + 2, i);
+            out[96 + i] = atomicCAS(counters + 3, 9, i);
+            atomicMin(counters + 4, -i);
+        }""",
+        [counters, out],
+    )
+    assert sorted(out[0].tolist()) == list(range(5, 37))
+    assert sorted([*out[2].tolist(), int(counters[2])]) == sorted([5, *range(32)])
+    assert (out[3] == 9).sum() == 1
+    assert counters[[0, 1, 4]].tolist() == [37, 31, -31]
+
+
+def test_shifts_by_the_width_and_more(launch):
+    """They shift everything out, as the hardware does; the processor under the stand-in would not."""
+    by, out = np.array([0, 1, 31, 32, 33, 64], np.int32), np.zeros((6, 4), np.int64)
+    launch(
+        """__global__ void k(int *by, long long *out) {
+            int s = by[threadIdx.x], value = -12345;
+            unsigned bits = 0xdeadbeef;
+            long long *row = out + 4 * threadIdx.x;
+            row[0] = value >> s;
+            row[1] = bits >> s;
+            row[2] = value << s;
+            bits <<= s;
+            row[3] = bits + (1 << 3);
+        }""",
+        [by, out],
+        block=(6,),
+    )
+    for amount, row in zip(by.tolist(), out.tolist(), strict=True):
+        wrapped = (-12345 << amount) & 0xFFFFFFFF if amount < 32 else 0
+        wrapped -= (wrapped >> 31) << 32
+        left = (0xDEADBEEF << amount) & 0xFFFFFFFF if amount < 32 else 0
+        assert row == [-12345 >> amount, 0xDEADBEEF >> amount, wrapped, (left + 8) & 0xFFFFFFFF]
+
+
+def test_assembly_of_integers(launch):
+    """vmad in the four forms of neon's pooling, absolute value, maximum, and a division by a magic number."""
+    values = np.array([70000, 3, -9, 1431655766], np.int32)
+    out = np.zeros(8, np.int32)
+    launch(
+        r"""__global__ void k(int *v, int *out) {
+            int a = v[0], b = v[1], c = v[2], magic = v[3], shift = 0, r, high = 4;
+            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, 0;" : "=r"(r) : "r"(a), "r"(b)); out[0] = r;
+            asm("vmad.s32.u32.u32 %0, -%1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[1] = r;
+            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[2] = r;
+            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, -%3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[3] = r;
+            asm("{\n\t" ".reg .s32 part;\n\t" "abs.s32 part, %1;\n\t" "max.s32 %0, %0, part;\n\t" "}"
+                : "+r"(high) : "r"(c)); out[4] = high;
+            asm("{\n\t" ".reg .pred p;\n\t" ".reg .u64 wide;\n\t" ".reg .u32 low, upper;\n\t"
+                "setp.ne.s32 p, %2, 1;\n\t" "mul.wide.u32 wide, %1, %2;\n\t" "mov.b64 {low, upper}, wide;\n\t"
+                "selp.u32 upper, upper, %1, p;\n\t" "shr.u32 %0, upper, %3;\n\t" "}"
+                : "=r"(r) : "r"(a), "r"(magic), "r"(shift)); out[5] = r;
+            asm("min.s32 %0, %1, %2;" : "=r"(r) : "r"(b), "r"(c)); out[6] = r;
+        }""",
+        [values, out],
+        block=(1,),
+    )
+    half = 70000 & 0xFFFF
+    assert out[:7].tolist() == [
+        half * 3,
+        -half * 3 - 9,
+        half * 3 - 9,
+        half * 3 + 9,
+        9,
+        70000 // 3,
+        -9,
+    ]
+
+
+def test_assembly_of_floats(launch):
+    """A random integer as a float from 0 to 1, rounding with saturation, and the test for finite numbers."""
+    x = np.array([0.5, 1.5, -2.5, 300.7, -1e20, np.nan, np.inf], np.float32)
+    out, rounded = np.zeros((2, 7), np.float32), np.zeros((3, 7), np.int32)
+    launch(
+        r"""__global__ void k(float *x, float *out, int *rounded) {
+            int i = threadIdx.x, r;
+            unsigned bits = 0x80000000u + i;
+            float f;
+            asm("cvt.rn.f32.u32 %0, %1;\n\t" "mul.f32 %0, %0, 0F2f800000;" : "=f"(f) : "r"(bits)); out[i] = f;
+            asm("{\n\t" ".reg .pred fine;\n\t" "testp.finite.f32 fine, %1;\n\t"
+                "selp.f32 %0, 0F3f800000, 0F00000000, fine;\n\t" "}" : "=f"(f) : "f"(x[i])); out[7 + i] = f;
+            asm("cvt.rni.s32.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[i] = r;
+            asm("cvt.rni.u8.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[7 + i] = r;
+            asm("cvt.rni.s8.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[14 + i] = r;
+        }""",
+        [x, out, rounded],
+        block=(7,),
+    )
+    assert (out[0] == 0.5).all()
+    assert out[1].tolist() == [1, 1, 1, 1, 1, 0, 0]
+    assert rounded[0].tolist() == [0, 2, -2, 301, -(2**31), 0, 2**31 - 1]
+    assert rounded[1].tolist() == [0, 2, 0, 255, 0, 0, 255]
+    assert rounded[2].tolist() == [0, 2, -2, 127, -128, 0, 127]
