@@ -107,9 +107,10 @@ def _turns(results, workers, request, seconds):
 
 
 def _turn(worker, request, longest, least):
-    """The answers of one turn, `least` or more of them unless one is slow, and what it took, in seconds."""
+    """Return the answers of one turn and its seconds: `least` answers or more, unless one is slow."""
     started = time.monotonic()
-    answers, took = [], 0.0
+    answers = []
+    took = 0.0
     while not answers or took < longest or (len(answers) < least and took < SLOW):
         answers.append(worker.ask(request))
         took = time.monotonic() - started

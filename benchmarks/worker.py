@@ -54,7 +54,14 @@ def timed(call):
     return {'seconds': time.perf_counter() - started}
 
 
-class EngineVariant:
+class _Variant:
+    """Something to measure."""
+
+    #: What the variant says of itself, for the report.
+    about = None
+
+
+class EngineVariant(_Variant):
     """One of this project's engines, driven as the training loop drives it."""
 
     def __init__(self, spec):
@@ -91,7 +98,7 @@ class EngineVariant:
         return {'layers': layer_times(self.model, self.train)}
 
 
-class EagerVariant:
+class EagerVariant(_Variant):
     """The straightforward PyTorch port."""
 
     def __init__(self, spec):
@@ -120,7 +127,7 @@ class EagerVariant:
         return timed(lambda: self.port.predict(self.inputs).cpu())
 
 
-class PeaksVariant:
+class PeaksVariant(_Variant):
     """What the machine can do: every request measures once and answers with the rates."""
 
     def __init__(self, spec):

@@ -78,7 +78,7 @@ def write(folder, kind, inputs, shape, labels, probabilities, class_names, limit
 def _thumbnail(picture):
     """Return a picture, uint8 (H, W, 3) or (H, W, 1), as a small PNG file."""
     image = Image.fromarray(picture[:, :, 0] if picture.shape[2] == 1 else picture)
-    image.thumbnail((_SIDE, _SIDE), _LANCZOS)
+    image.thumbnail((_SIDE, _SIDE), _LANCZOS)  # type: ignore[arg-type]
     file = io.BytesIO()
     image.quantize(64).save(file, 'PNG', optimize=True)
     return file.getvalue()

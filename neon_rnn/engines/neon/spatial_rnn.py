@@ -101,9 +101,8 @@ class SpatialRNN(Layer):
             The layer before hands over another shape than `input_shape`.
         """
         super(SpatialRNN, self).configure(in_obj)
-        found = (
-            tuple(self.in_shape) if isinstance(self.in_shape, (tuple, list)) else (self.in_shape,)
-        )
+        shape = self.in_shape  # type: ignore[has-type]
+        found = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
         if found != self.input_shape:
             raise UsageError(
                 'SpatialRNN: input_shape is {}, but the layer before hands over {}.'.format(
@@ -166,7 +165,7 @@ class SpatialRNN(Layer):
         # (C, row, I, column, J, image) -> (C, I, J, row, column, image)
         self.be.copy_transpose(
             inputs.reshape(self._map_view()),
-            vertical.inputs.reshape(self._block_view()),
+            vertical.inputs.reshape(self._block_view()),  # type: ignore[union-attr]
             (0, 2, 4, 1, 3, 5),
         )
         swept = vertical.fprop(inference)

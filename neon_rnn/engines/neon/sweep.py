@@ -96,13 +96,10 @@ class Sweep(NervanaObject):
         for name in LEFT_OUT:
             if getattr(self.layer, name, None) is not None:
                 params[name] = getattr(self.layer, name).get()
-        description = {'params': params}
-        if keep_states:
-            states = [
-                [state.get() for state in states] for _, states in get_param_list([self.layer])
-            ]
-            description['states'] = states if len(states) > 1 else states[0]
-        return description
+        if not keep_states:
+            return {'params': params}
+        states = [[state.get() for state in each] for _, each in get_param_list([self.layer])]
+        return {'params': params, 'states': states if len(states) > 1 else states[0]}
 
     def load_params(self, params):
         """Take the ``params`` of a description, before the layer is allocated or after."""
