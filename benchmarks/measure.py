@@ -109,9 +109,9 @@ def _turns(results, workers, request, seconds):
 def _turn(worker, request, longest, least):
     """Return the answers of one turn and its seconds: `least` answers or more, unless one is slow."""
     started = time.monotonic()
-    answers = []
-    took = 0.0
-    while not answers or took < longest or (len(answers) < least and took < SLOW):
+    answers = [worker.ask(request)]
+    took = time.monotonic() - started
+    while took < longest or (len(answers) < least and took < SLOW):
         answers.append(worker.ask(request))
         took = time.monotonic() - started
     return answers, took

@@ -55,10 +55,10 @@ def timed(call):
 
 
 class _Variant:
-    """Something to measure."""
+    """Something to measure; `about` is what it says of itself for the report."""
 
-    #: What the variant says of itself, for the report.
-    about = None
+    def __init__(self, **about):
+        self.about = dict(about)
 
 
 class EngineVariant(_Variant):
