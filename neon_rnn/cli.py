@@ -137,5 +137,5 @@ def _ended(program, run):
 
 def _say(program, text, status):
     """Print one line on standard error and return the exit status."""
-    sys.stderr.write('{}: {}\n'.format(program, streams.printable(text)))
+    sys.stderr.write('{}: {}\n'.format(program, streams.one_line(text)))
     return status

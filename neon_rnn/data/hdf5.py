@@ -58,12 +58,12 @@ class Part:
             self.count = int(self._input.shape[0])
             self.labels, self.nclass = self._checked_output()
             self.class_names, self.kind = self._own_description()
-        except OSError as error:
-            self.close()
-            raise _damaged(self.path, error) from error
-        except Exception:
+        except NeonRnnError:
             self.close()
             raise
+        except Exception as error:  # HDF5 raises errors of any type on a damaged file
+            self.close()
+            raise _damaged(self.path, error) from error
 
     def _checked_input(self):
         data = self._dataset(INPUT)

@@ -1,10 +1,9 @@
 """Unpacks archives that nobody vouches for: whole or not at all, and nothing outside the folder."""
 
-import lzma
+import errno
 import shutil
 import tarfile
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
@@ -69,20 +68,14 @@ def unpack(archive: Path, folder: Path) -> Path:
         partial.rename(target)
         write_json(note, identity)
         return target
-    except (
-        tarfile.TarError,
-        zipfile.BadZipFile,
-        zlib.error,
-        lzma.LZMAError,
-        EOFError,
-        NotImplementedError,  # an unknown compression
-        RuntimeError,  # a password
-    ) as error:
-        damage = error
+    except NeonRnnError:
+        raise
     except OSError as error:
-        # gzip and bzip2 raise an OSError without a number for damaged data.
-        if error.errno is not None or error.filename is not None:
+        # Damaged data give an OSError without a number (gzip, bzip2), or a seek to nowhere (zip).
+        if error.errno not in (None, errno.EINVAL) or error.filename is not None:
             raise write_error(folder, error) from error
+        damage = error
+    except Exception as error:  # zipfile, tarfile and the decompressors raise almost any type
         damage = error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

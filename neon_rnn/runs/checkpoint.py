@@ -13,8 +13,6 @@ A checkpoint is a NumPy archive of plain arrays, never of pickled objects:
 
 import collections
 import json
-import zipfile
-import zlib
 
 import numpy as np
 
@@ -105,7 +103,9 @@ def load(path):
                 return _read(path, archive)
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror or error))
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, KeyError) as error:
+    except NeonRnnError:
+        raise
+    except Exception as error:  # a damaged archive raises errors of almost any type
         raise NeonRnnError(
             '{}: is damaged or was cut short ({}). Take an earlier checkpoint, or train '
             'again.'.format(path, error)

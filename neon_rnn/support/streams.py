@@ -105,6 +105,12 @@ def discard(stream):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+def one_line(error, limit=2000):
+    """Return the message of an error as one printable line of bounded length."""
+    text = printable(error)
+    return text if len(text) <= limit else text[:limit] + ' ...'
+
+
 def printable(text):
     """Return a text without control characters: names come from files, and terminals obey them.
 

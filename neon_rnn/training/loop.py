@@ -12,6 +12,7 @@ from tqdm import tqdm
 from neon_rnn import engines
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.runs import evaluation, records
+from neon_rnn.support import streams
 from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
 from neon_rnn.support.wording import counted
 from neon_rnn.training import ranks
@@ -170,7 +171,10 @@ def _recorded(run):
     except Exception as error:
         # A full disk stops this too; the first error is the one to show.
         with contextlib.suppress(NeonRnnError):
-            end(status='failed', error='{}: {}'.format(type(error).__name__, error))
+            end(
+                status='failed',
+                error='{}: {}'.format(type(error).__name__, streams.one_line(error)),
+            )
         raise
     finally:
         for number, handler in before.items():

@@ -2,9 +2,7 @@
 
 import collections
 import importlib.util
-import pickle
 import warnings
-import zipfile
 
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.weights import neon_prm
@@ -80,20 +78,12 @@ def _read_pytorch(path):
     _require('torch', 'PyTorch', path)
     import torch
 
-    damage = (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-        zipfile.BadZipFile,
-    )
     try:
         with warnings.catch_warnings():
             # PyTorch warns of unusual pickles; they are read or refused.
             warnings.simplefilter('ignore', UserWarning)
             state = torch.load(path, map_location='cpu', weights_only=True)
-    except damage as error:
+    except Exception as error:  # damaged pickles raise errors of any type
         # Only the first sentence: after it, PyTorch explains how to read files unsafely.
         reason = str(error).strip().split('\n')[0].split('. ')[0]
         raise NeonRnnError(

@@ -50,8 +50,12 @@ def _allowed():
     return found
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads plain types and arrays; refuses any other name before it is imported."""
+class _PlainUnpickler(pickle._Unpickler):  # type: ignore[name-defined]
+    """Reads plain types and arrays; refuses any other name before it is imported.
+
+    It is the unpickler in Python: the one in C makes room for whatever number of objects a damaged
+    file claims to remember, which takes gigabytes.
+    """
 
     allowed = _allowed()
 
@@ -102,7 +106,14 @@ def read(path):
         )
     try:
         return _as_checkpoint(description)
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+    except (
+        AttributeError,
+        IndexError,
+        KeyError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise NeonRnnError(
             "{}: is a pickle, but not a model of neon 2's ({}: {}).".format(
                 path, type(error).__name__, error
