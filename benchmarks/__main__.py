@@ -1,14 +1,22 @@
-"""Run a benchmark: ``python -m benchmarks [importing] ...``, which is what ``./run.sh bench`` calls."""
+"""Run a benchmark: ``./run.sh bench ...`` calls ``python -m benchmarks [importing] ...``."""
 
 import sys
 
 from neon_rnn.cli import call
 
 
-def main(argv):
-    """Measure training and prediction, or with the first word ``importing`` the import of photographs.
+def main(argv: list[str]) -> int:
+    """Measure training and prediction; with ``importing`` first, the import of photographs.
 
-    Returns the exit status.
+    Parameters
+    ----------
+    argv : list of str
+        The words after ``python -m benchmarks``.
+
+    Returns
+    -------
+    int
+        The exit status.
     """
     if argv[:1] == ['importing']:
         return call('benchmarks.importing', 'bench importing', argv)

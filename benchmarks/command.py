@@ -1,10 +1,11 @@
 """Measure speed against Intel neon, plain PyTorch and the limits of the machine.
 
-    neon_rnn bench                                       every part, some minutes
-    neon_rnn bench --parts train --seconds 60            training only, with narrower spreads
-    neon_rnn bench --neon-python /opt/neon/py36/bin/python
+    ./run.sh bench                                       every part, some minutes
+    ./run.sh bench --parts train --seconds 60            training only, with narrower spreads
+    ./run.sh bench --neon-python /opt/neon/py36/bin/python
 
-Variants run in processes of their own and take turns of equal time, so that a busy machine slows all of them.
+Variants run in processes of their own and take turns of equal time, so that a busy machine slows
+all of them alike.
 """
 
 import argparse
@@ -20,7 +21,7 @@ PARTS = ('train', 'predict', 'layers', 'loading', 'batches', 'sides')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to measure, for how long, and where to put it."""
+    """Add the options: what to measure, for how long, and where to write the result."""
     parser.add_argument(
         '--model', default='rnn', metavar='NAME', help='the network (default: %(default)s)'
     )
@@ -73,7 +74,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Measure, write, print; status 1 if a variant failed."""
+    """Measure, write and print the result; return 1 if a variant failed.
+
+    Raises
+    ------
+    UsageError
+        An option is invalid, or PyTorch is missing.
+    """
     parts = tuple(part for part in PARTS if part in arguments.parts.split(','))
     unknown = sorted(set(arguments.parts.split(',')) - set(PARTS))
     if unknown:
@@ -95,7 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     reports.check_matplotlib()
     engines.load('torch')
 
-    from benchmarks import report, suite  # they import PyTorch
+    # They import PyTorch, which `load` has found.
+    from benchmarks import report, suite
 
     plan = suite.Plan(
         arguments.model,
@@ -108,7 +116,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     if not python:
         print(
-            'Intel neon is not measured: name a Python that has it with --neon-python or NEON_PYTHON.\n'
+            'Intel neon is not measured: name a Python that has it with --neon-python or '
+            'NEON_PYTHON.\n'
         )
     figures = suite.run(plan, parts)
     text = report.markdown(figures)

@@ -1,8 +1,8 @@
-"""The published recurrent network as a PyTorch user would write it: the reference that `bench` compares with.
+"""The published recurrent network as a PyTorch user would write it, to compare speed with.
 
-Plain modules, PyTorch's defaults, one optimiser step a minibatch. It shares nothing with the torch engine, and it is
-not tuned: that is its purpose. What it computes differs from neon in details that cost no time (running variance,
-weights drawn by PyTorch).
+Plain modules, PyTorch's defaults, one optimiser step for each minibatch. It shares no code with the
+torch engine, and on purpose it is not tuned. Its results differ from neon's in details that cost no
+time: the running variance, and initial weights from PyTorch's random numbers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from torch import nn
 
 
 class SpatialRNN(nn.Module):
-    """ReSeg's layer: a bidirectional `nn.RNN` over the columns of blocks, then one over the rows of its output.
+    """ReSeg's layer: a bidirectional `nn.RNN` over columns of blocks, then one over rows.
 
     Input (batch, C, H, W), output (batch, 2 * units, H / 2, W / 2).
     """
@@ -33,7 +33,7 @@ class SpatialRNN(nn.Module):
 
 
 def _stage(channels: int, maps: int, pool: bool = True) -> list[nn.Module]:
-    """Convolution, ReLU, batch norm and, where wanted, max pooling."""
+    """Return convolution, ReLU, batch norm and, if asked for, max pooling."""
     layers: list[nn.Module] = [
         nn.Conv2d(channels, maps, 3, padding=2, dilation=2),
         nn.ReLU(),
@@ -43,7 +43,7 @@ def _stage(channels: int, maps: int, pool: bool = True) -> list[nn.Module]:
 
 
 def make_network() -> nn.Sequential:
-    """The network; images (batch, 3, H, W) scaled by 1/128 -> logits (batch, 2)."""
+    """Build the network: images (batch, 3, H, W) scaled by 1/128 -> logits (batch, 2)."""
     network = nn.Sequential(
         nn.BatchNorm2d(3, eps=1e-3),
         *_stage(3, 32),
@@ -66,7 +66,7 @@ def make_network() -> nn.Sequential:
 
 
 class EagerPort:
-    """The network with its optimiser, trained and run the straightforward way.
+    """The network with its optimiser, trained in the usual way.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class EagerPort:
             return self.network(images)
 
     def train_step(self, inputs: torch.Tensor, labels: torch.Tensor) -> float:
-        """One minibatch, uint8 (batch, C*H*W) and int64 (batch,); returns the cost."""
+        """Train on one minibatch, uint8 (batch, C*H*W) and int64 (batch,); return the cost."""
         self.network.train()
         self.optimizer.zero_grad()
         cost = self.cost(self._logits(inputs).float(), labels.to(self.device))
@@ -103,6 +103,6 @@ class EagerPort:
 
     @torch.no_grad()
     def predict(self, inputs: torch.Tensor) -> torch.Tensor:
-        """Probabilities, float32 (n, 2)."""
+        """Return probabilities, float32 (n, 2), of images uint8 (n, C*H*W)."""
         self.network.eval()
         return torch.softmax(self._logits(inputs).float(), dim=1)

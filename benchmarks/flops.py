@@ -1,4 +1,4 @@
-"""The arithmetic and the memory traffic that a network needs, counted from its layers."""
+"""Count the arithmetic and the memory traffic of a network from its layers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 
 
 class Work(NamedTuple):
-    """What one layer does for one image.
+    """The work of one layer for one image.
 
     Attributes
     ----------
@@ -36,7 +36,10 @@ class Work(NamedTuple):
 
 
 def layer_work(layer: Any) -> Iterator[Work]:
-    """The work of a layer and of those inside it; layers without products are left out, they can join their neighbours."""
+    """Iterate over the work of a layer and of the layers inside it.
+
+    Layers without products are left out: they can be computed with their neighbours.
+    """
     if isinstance(layer, (Sequential, MergeSum)):
         for inner in layer.layers:
             yield from layer_work(inner)
@@ -60,7 +63,10 @@ def _work(layer: Any, forward: float) -> Work:
 
 
 def _recurrent(layer: RecurrentLayer, lines: int) -> Iterator[Work]:
-    """`lines` sequences an image; the first step of a sequence has no state to multiply."""
+    """Iterate over the work of `lines` sequences in an image.
+
+    The first step of a sequence has no state to multiply.
+    """
     if isinstance(layer, StackedBiRNN):
         yield from _recurrent(layer.first, lines)
         yield from _recurrent(layer.second, lines)
@@ -76,11 +82,14 @@ def _recurrent(layer: RecurrentLayer, lines: int) -> Iterator[Work]:
 
 
 def training_flops(model: Any) -> float:
-    """Operations of one training image: forward, gradients of weights and, but for the first layer, of inputs."""
+    """Return the operations of one training image.
+
+    Forward pass, gradients of weights and, except in the first layer, gradients of inputs.
+    """
     work = list(layer_work(model.layers))
     return 3 * sum(each.forward for each in work) - work[0].forward
 
 
 def inference_flops(model: Any) -> float:
-    """Operations of one image in inference."""
+    """Return the operations of one image in inference."""
     return sum(each.forward for each in layer_work(model.layers))

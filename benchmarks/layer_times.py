@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, layer by layer."""
+"""Measure the time of a training step, layer by layer."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ import torch
 
 
 def layer_times(model: Any, train: Any) -> list[dict[str, Any]]:
-    """One training step of the torch engine, timed at the borders of its layers (or of the groups that it fuses).
+    """Time one training step of the torch engine between its layers, or the stages that it fuses.
 
     Parameters
     ----------
     model : Model
     train : callable
-        Makes one training step.
+        Runs one training step.
 
     Returns
     -------
     list of dict
-        ``name``, ``forward`` and ``backward`` in seconds, in order; then the cost and the optimiser together.
+        ``name``, ``forward`` and ``backward`` in seconds, in order. The last one is input, cost and
+        optimiser together.
     """
     steps = model.layers.steps
     timers = [_Timer(step, model.layers) for step in steps]
-    # the backward pass of the first layer ends when its parameters have their gradients
+    # The backward pass of the first layer ends when its parameters have their gradients.
     arrived = [0.0]
     handles = [
         parameter.register_post_accumulate_grad_hook(lambda _: arrived.append(_now()))
@@ -56,7 +57,7 @@ def layer_times(model: Any, train: Any) -> list[dict[str, Any]]:
 
 
 class _Timer:
-    """A layer that notes when it runs."""
+    """A layer that records when it runs."""
 
     def __init__(self, step: Any, sequence: Any) -> None:
         layers = getattr(step, 'layers', None) if not isinstance(step, torch.nn.Module) else None

@@ -1,4 +1,4 @@
-"""The measurements: variants take turns, so that what else the machine does meets them alike."""
+"""Measure variants in turn, so that other work on the machine slows all of them alike."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neon_rnn.support.errors import NeonRnnError
 
 #: A variant that needs longer than this for a minibatch is measured once, without a warm-up.
 SLOW = 20.0
-#: The longest turn, in seconds: a variant does as many minibatches in its turn as it begins in that time.
+#: The longest turn, in seconds. In its turn a variant begins minibatches until this time is over.
 LONGEST_TURN = 4.0
 
 
@@ -29,30 +29,31 @@ def take_turns(
     ----------
     variants : sequence of Variant
     requests : sequence of str
-        What `bench.worker` can do and times, such as ``train``.
+        Requests that `benchmarks.worker` answers with a time, such as ``train``.
     seconds : float
-        Time for each variant and request. A turn takes a quarter of it at most, or one minibatch. The first turn is
-        not counted and warms up, with two minibatches at least, since memory grows in the second one, too.
+        Time for each variant and request. A turn takes a quarter of it at most, or one minibatch.
+        The first turn warms up and is not counted. It has at least two minibatches, because memory
+        still grows in the second one.
 
     Returns
     -------
     dict
-        Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the list of its answers, one
-        a minibatch, with the number of its ``turn``; or ``label`` and ``error`` for one that failed.
+        Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the
+        list of its answers, one for each minibatch, with the number of its ``turn``. A variant that
+        failed has ``label`` and ``error``.
     """
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
     try:
         for variant in tqdm(variants, desc='starting', unit='variant', leave=False, disable=None):
-            _attempt(
-                results,
-                workers,
-                variant.key,
-                variant.label,
-                lambda variant=variant: Worker(variant),
-            )
+            results[variant.key] = {'label': variant.label}
+            try:
+                worker = workers[variant.key] = Worker(variant)
+                results[variant.key]['about'] = worker.about
+            except NeonRnnError as error:
+                results[variant.key]['error'] = str(error)
         for request in requests:
-            _turns(results, workers, request, seconds)
+            ask_in_turns(results, workers, request, seconds)
         for key in list(workers):
             try:
                 results[key]['peak_memory_gib'] = workers[key].close()
@@ -65,17 +66,23 @@ def take_turns(
     return results
 
 
-def _attempt(results, workers, key, label, start):
-    """Start a worker, or note why not."""
-    try:
-        workers[key] = start()
-        results[key] = {'label': label, 'about': workers[key].about}
-    except NeonRnnError as error:
-        results[key] = {'label': label, 'error': str(error)}
+def ask_in_turns(
+    results: dict[str, dict[str, Any]],
+    workers: dict[str, Worker],
+    request: str,
+    seconds: float,
+) -> None:
+    """Put one request to all workers in turn, until each has had its time.
 
-
-def _turns(results, workers, request, seconds):
-    """One request to all workers, in turns."""
+    Parameters
+    ----------
+    results : dict
+        As `take_turns` returns it; the answers are added.
+    workers : dict
+        Key of the variant -> worker; a worker that fails is removed.
+    request : str
+    seconds : float
+    """
     longest = min(seconds / 4, LONGEST_TURN)
     spent = dict.fromkeys(workers, 0.0)
     with tqdm(
@@ -97,7 +104,7 @@ def _turns(results, workers, request, seconds):
                     results[key]['error'] = str(error)
                     workers.pop(key).kill()
                     continue
-                # the first one warms up
+                # The first turn warms up.
                 if turn > 0 or len(answers) == 1 and took > SLOW:
                     results[key].setdefault(request, []).extend(
                         dict(answer, turn=turn) for answer in answers
@@ -106,24 +113,29 @@ def _turns(results, workers, request, seconds):
                     bar.update(min(took, seconds - bar.n % seconds))
 
 
-def _turn(worker, request, longest, least):
-    """Return the answers of one turn and its seconds: `least` answers or more, unless one is slow."""
+def _turn(
+    worker: Worker, request: str, longest: float, least: int
+) -> tuple[list[dict[str, Any]], float]:
+    """Return the answers of one turn and its seconds.
+
+    At least `least` answers, unless they are slow.
+    """
     started = time.monotonic()
-    answers = [worker.ask(request)]
-    took = time.monotonic() - started
-    while took < longest or (len(answers) < least and took < SLOW):
+    answers: list[dict[str, Any]] = []
+    took = 0.0
+    while not answers or took < longest or (len(answers) < least and took < SLOW):
         answers.append(worker.ask(request))
         took = time.monotonic() - started
     return answers, took
 
 
 def rate(answers: Sequence[dict[str, Any]], batch: int) -> dict[str, Any]:
-    """Images a second of a variant, as `spread`."""
+    """Return the images per second of a variant, as `spread`."""
     return spread([batch / answer['seconds'] for answer in answers])
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """``median``, ``low`` and ``high`` (10th and 90th percentile), ``count``."""
+    """Return ``median``, ``low`` and ``high`` (10th and 90th percentile), ``count``."""
     low, high = numpy.percentile(values, [10, 90])
     return {
         'median': statistics.median(values),
@@ -134,7 +146,10 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def ratio(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> float:
-    """How many times faster: the median over the turns that both took part in; of the medians where there is none."""
+    """Return how many times faster we are.
+
+    The median over the turns that both took part in; if there are none, the ratio of the medians.
+    """
     ours_by_turn, theirs_by_turn = _by_turn(ours), _by_turn(theirs)
     shared = ours_by_turn.keys() & theirs_by_turn.keys()
     if not shared:
@@ -142,9 +157,9 @@ def ratio(ours: Sequence[dict[str, Any]], theirs: Sequence[dict[str, Any]]) -> f
     return statistics.median(theirs_by_turn[turn] / ours_by_turn[turn] for turn in shared)
 
 
-def _by_turn(answers):
-    """Turn -> mean seconds of its minibatches."""
-    turns = collections.defaultdict(list)
+def _by_turn(answers: Sequence[dict[str, Any]]) -> dict[int, float]:
+    """Return turn -> mean seconds of its minibatches."""
+    turns: dict[int, list[float]] = collections.defaultdict(list)
     for answer in answers:
         turns[answer['turn']].append(answer['seconds'])
     return {turn: statistics.mean(seconds) for turn, seconds in turns.items()}

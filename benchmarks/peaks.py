@@ -1,4 +1,4 @@
-"""The machine's own limits: matrix products and memory."""
+"""Measure the limits of the machine: matrix products and memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ COPIED = 2**28
 
 
 class Peaks:
-    """Rates of large products and of copying, each the better of the ways that the torch engine knows.
+    """The rates of large products and of copying.
+
+    A product is measured with `torch.mm` and with the engine's own; the faster one counts.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class Peaks:
         self.target = torch.empty_like(self.source)
 
     def measure(self) -> dict[str, float]:
-        """`float32` and `bf16` in FLOP/s, `memory` in bytes/s, read and written added up."""
+        """Return ``float32`` and ``bf16`` in FLOP/s, ``memory`` in bytes/s, read and written."""
         rates = {}
         for name, (a, b) in self.operands.items():
             rates[name] = 2 * SIDE**3 / min(self._seconds(way, a, b) for way in (torch.mm, product))
@@ -40,7 +42,7 @@ class Peaks:
         return rates
 
     def _seconds(self, call: Callable[..., object], *arguments: torch.Tensor) -> float:
-        """The shortest of a few calls: a limit is what is possible, not what is usual."""
+        """Return the time of the fastest of a few calls: a limit is the best case."""
         best = float('inf')
         for _ in range(4):
             started = time.perf_counter()

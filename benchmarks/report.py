@@ -1,8 +1,8 @@
-"""The benchmark as Markdown and as a plot: pure functions of its figures."""
+"""Write a benchmark as Markdown and as a plot: pure functions of its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from benchmarks import measure
@@ -10,19 +10,19 @@ from neon_rnn.report import drawing
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import counted
 
-#: What is compared with what in the table of ratios.
+#: The rows of the table of ratios are `OURS`, its columns `REFERENCES`.
 REFERENCES = ('neon-mkl', 'neon-gpu', 'eager-float32', 'eager-float32-memory')
 OURS = ('torch-float32', 'torch-bf16')
 
 
 def markdown(report: dict[str, Any]) -> str:
-    """All parts that were measured."""
+    """Return a section for each part that was measured."""
     plan, machine = report['plan'], report['machine']
     sections = [
         '# Benchmark of {}\n'.format(plan['model']),
-        '{cpu}, {counted_cores}, {memory_gib} GiB; {system}. {when}, commit {commit}{dirty}. Backend {backend}, '
-        'minibatches of {batch}, images of {side} x {side}. Variants take turns; a figure is the median, with '
-        'the 10th and 90th percentile.\n'.format(
+        '{cpu}, {counted_cores}, {memory_gib} GiB; {system}. {when}, commit {commit}{dirty}. '
+        'Backend {backend}, minibatches of {batch}, images of {side} x {side}. Variants take '
+        'turns; a figure is the median, with the 10th and 90th percentile.\n'.format(
             counted_cores=counted(machine['cores'], 'core'),
             when=report['when'],
             commit=(report['git'].get('commit') or 'unknown')[:10],
@@ -57,7 +57,7 @@ def markdown(report: dict[str, Any]) -> str:
     return '\n'.join(sections)
 
 
-def _settings(plan):
+def _settings(plan: dict[str, Any]) -> dict[str, Any]:
     return {key: plan[key] for key in ('backend', 'batch', 'side')}
 
 
@@ -75,14 +75,14 @@ def _rate(figures: dict[str, Any]) -> str:
     return text.format(**figures)
 
 
-def _limits(report):
+def _limits(report: dict[str, Any]) -> str:
     flops, peaks = report['flops'], report['peaks']
     if 'memory' not in peaks:
         return 'The limits of the machine could not be measured: {}\n'.format(peaks.get('error'))
     return (
-        'Limits, the best of all turns: products {:.0f} GFLOP/s in float32, {:.0f} in bfloat16; memory {:.1f} '
-        'GB/s. The network has {:,} parameters and needs {:.3f} GFLOP for a training image, {:.3f} in inference, '
-        'counted from its layers.\n'.format(
+        'Limits, the best of all turns: products {:.0f} GFLOP/s in float32, {:.0f} in bfloat16; '
+        'memory {:.1f} GB/s. The network has {:,} parameters and needs {:.3f} GFLOP for a training '
+        'image, {:.3f} in inference, counted from its layers.\n'.format(
             peaks['float32'] / 1e9,
             peaks['bf16'] / 1e9,
             peaks['memory'] / 1e9,
@@ -93,7 +93,7 @@ def _limits(report):
     )
 
 
-def _speeds(report, part):
+def _speeds(report: dict[str, Any], part: str) -> str:
     rows = []
     for figures in report['variants'].values():
         if part not in figures:
@@ -117,14 +117,30 @@ def _speeds(report, part):
 
 
 def roofline_share(report: dict[str, Any], part: str, precision: str, speed: float) -> float | None:
-    """Images/s as a share of what the measured limits allow, layer by layer; None without limits."""
+    """Return a speed as a share of the one that the measured limits allow, layer by layer.
+
+    Parameters
+    ----------
+    report : dict
+    part : str
+        ``'train'`` or ``'predict'``.
+    precision : str
+    speed : float
+        Images per second.
+
+    Returns
+    -------
+    float or None
+        None if the limits were not measured.
+    """
     peaks = report.get('peaks', {})
     if 'memory' not in peaks:
         return None
     size = 2 if precision == 'bf16' else 4
     seconds = 0.0
     for position, work in enumerate(report['flops']['layers']):
-        # training: forward, the gradient of the weights and, but for the first layer, that of the input
+        # Training: forward pass, gradient of the weights and, except in the first layer, of the
+        # input.
         passes = 1 if part == 'predict' else 3 if position else 2
         traffic = passes * work['read'] + (1 if part == 'predict' else 2) * work['written']
         seconds += max(
@@ -133,7 +149,7 @@ def roofline_share(report: dict[str, Any], part: str, precision: str, speed: flo
     return speed * seconds
 
 
-def _ratios(report):
+def _ratios(report: dict[str, Any]) -> str:
     variants = {
         key: figures['train'] for key, figures in report['variants'].items() if 'train' in figures
     }
@@ -149,7 +165,7 @@ def _ratios(report):
     return _table(['', *('than ' + report['variants'][key]['label'] for key in references)], rows)
 
 
-def _layers(layers):
+def _layers(layers: dict[str, Any]) -> Iterator[str]:
     for key, rows in layers.items():
         if isinstance(rows, dict):
             yield '{}: {}\n'.format(key, rows.get('error', 'not measured'))
@@ -175,7 +191,7 @@ def _layers(layers):
         )
 
 
-def _scaling(entries, name):
+def _scaling(entries: list[dict[str, Any]], name: str) -> str:
     keys = list(entries[0]['variants'])
     rows = []
     for entry in entries:
@@ -199,14 +215,20 @@ def _scaling(entries, name):
 
 
 def plot(report: dict[str, Any]) -> str:
-    """Training speed by variant, as SVG; the line is the 10th to the 90th percentile."""
+    """Plot the training speed of each variant as SVG; lines are 10th to 90th percentile.
+
+    Raises
+    ------
+    NeonRnnError
+        No variant could be trained.
+    """
     bars = [
         (figures['label'], measure.rate(figures['train'], report['plan']['batch']), key in OURS)
         for key, figures in report['variants'].items()
         if 'train' in figures
     ]
     if not bars:
-        raise NeonRnnError('nothing to draw: no variant could be trained.')
+        raise NeonRnnError('nothing to plot: no variant could be trained.')
     with drawing.style():
         height = 0.28 * len(bars) + 0.9
         figure = drawing.new_figure(8.2, height)

@@ -1,4 +1,4 @@
-"""The parts of a benchmark; each returns plain figures for the JSON file."""
+"""Measure the parts of a benchmark; each part returns plain figures for the JSON file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from neon_rnn.ingest.output import PartData, write_dataset
 from neon_rnn.runs import records
 from neon_rnn.support import machine
 
+#: Batch sizes, and sides of the images in pixels, that the parts of these names compare.
 BATCHES = (1, 8, 32, 128, 512)
 SIDES = (64, 96, 128, 192, 256)
 
 
 class Plan(NamedTuple):
-    """What to measure.
+    """The settings of a benchmark.
 
     Attributes
     ----------
@@ -46,7 +47,7 @@ class Plan(NamedTuple):
     neon_python: str | None
 
     def variants(self, **changes: Any) -> list[Variant]:
-        """The variants, with some settings changed."""
+        """Return the variants, with some settings changed."""
         plan = self._replace(**changes)
         return variants(
             plan.model, plan.backend, plan.batch, plan.side, plan.threads, plan.neon_python
@@ -54,7 +55,19 @@ class Plan(NamedTuple):
 
 
 def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
-    """Measure the parts asked for; the figures, with what measured them."""
+    """Measure parts of a benchmark.
+
+    Parameters
+    ----------
+    plan : Plan
+    parts : tuple of str
+        Some of `command.PARTS`.
+
+    Returns
+    -------
+    dict
+        The figures, with machine, versions and commit.
+    """
     report: dict[str, Any] = {
         'schema': 1,
         'plan': plan._asdict(),
@@ -72,13 +85,11 @@ def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
             'limits of the machine',
             {'kind': 'peaks', 'backend': plan.backend, 'threads': plan.threads},
         )
-        together: list[Variant] = []
-        apart: list[Variant] = []
+        in_turn = [variant for variant in plan.variants() if not variant.alone]
+        report['variants'] = measure.take_turns([*in_turn, peaks], requests, plan.seconds)
         for variant in plan.variants():
-            (apart if variant.alone else together).append(variant)
-        report['variants'] = measure.take_turns([*together, peaks], requests, plan.seconds)
-        for variant in apart:
-            report['variants'].update(measure.take_turns([variant], requests, plan.seconds))
+            if variant.alone:
+                report['variants'].update(measure.take_turns([variant], requests, plan.seconds))
         report['peaks'] = best_rates(report['variants'].pop('peaks'))
     if 'layers' in parts:
         answers = measure.take_turns(
@@ -109,7 +120,7 @@ def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
 
 
 def failures(figures: dict[str, Any]) -> list[str]:
-    """What every variant that failed, in whatever part, said of it."""
+    """Return the error of every variant that failed in any part."""
     groups = [figures.get('variants', {}), figures.get('layers', {})]
     groups += [
         entry['variants'] for part in ('batches', 'sides') for entry in figures.get(part, ())
@@ -123,7 +134,7 @@ def failures(figures: dict[str, Any]) -> list[str]:
 
 
 def count_flops(plan: Plan) -> dict[str, float]:
-    """Operations of an image, counted from the network's layers."""
+    """Count the operations of an image from the network's layers."""
     nn = engines.load('torch')
     nn.start('cpu', plan.batch, 0)
     model, cost = models.build(plan.model, nn, (3, plan.side, plan.side))
@@ -138,7 +149,7 @@ def count_flops(plan: Plan) -> dict[str, float]:
 
 
 def loading(plan: Plan) -> dict[str, Any]:
-    """Reading minibatches from a data set file in a new order, as training does, without any training."""
+    """Measure reading of minibatches in a new order, as training does, without training."""
     count = max(plan.batch * 8, 512)
     rng = numpy.random.RandomState(0)
     labels = numpy.arange(count) % 2
@@ -182,7 +193,7 @@ def loading(plan: Plan) -> dict[str, Any]:
 
 
 def best_rates(answers: dict[str, Any]) -> dict[str, float]:
-    """The highest rates that the machine reached in any turn."""
+    """Return the highest rates that the machine reached in any turn."""
     measured = [
         answer['rates'] for request in ('train', 'predict') for answer in answers.get(request, ())
     ]

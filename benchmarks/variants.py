@@ -1,4 +1,4 @@
-"""What is compared: a variant is a way to train the same network on the same images."""
+"""The variants that are compared: ways to train the same network on the same images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -17,20 +17,20 @@ from neon_rnn.support.errors import NeonRnnError
 
 
 class Variant(NamedTuple):
-    """One way.
+    """One way to train.
 
     Attributes
     ----------
     key, label : str
-        For the JSON file, for people.
+        Its name in the JSON file, and for people.
     spec : dict
-        What `bench.worker` is told.
+        The settings for `benchmarks.worker`.
     python : str
         The interpreter that runs it.
     environment : dict
-        Environment variables that it is given besides the caller's.
+        Environment variables besides those of the caller.
     alone : bool
-        Measured after the others, not in turn with them: it needs too much memory to stand beside them.
+        Measured after the others, not in turn with them: it needs too much memory for that.
     """
 
     key: str
@@ -44,66 +44,60 @@ class Variant(NamedTuple):
 def variants(
     model: str, backend: str, batch: int, side: int, threads: int | None, neon_python: str | None
 ) -> list[Variant]:
-    """The variants that exist for a network; the eager port is of the network rnn alone."""
+    """Return the variants that exist for a network.
+
+    The eager port is of the network rnn only. Intel neon is included if `neon_python` has it.
+    """
     common = {'model': model, 'batch': batch, 'side': side, 'threads': threads, 'backend': backend}
-    engine = dict(common, kind='engine', engine='torch')
+    ours = dict(common, kind='engine', engine='torch')
     found = [
-        Variant('torch-float32', 'torch engine, float32', dict(engine, precision='float32')),
-        Variant('torch-bf16', 'torch engine, bf16', dict(engine, precision='bf16')),
+        Variant('torch-float32', 'torch engine, float32', dict(ours, precision='float32')),
+        Variant('torch-bf16', 'torch engine, bf16', dict(ours, precision='bf16')),
     ]
     if model == 'rnn':
-        eager = dict(common, kind='eager', keep_memory=False)
-        found += [
-            Variant(
-                'eager-float32', 'PyTorch eager port, float32', dict(eager, precision='float32')
-            ),
-            Variant(
-                'eager-bf16', 'PyTorch eager port, bf16 autocast', dict(eager, precision='bf16')
-            ),
-        ]
-        if backend != 'gpu':
-            eager = dict(eager, keep_memory=True)
-            found += [
-                Variant(
-                    'eager-float32-memory',
-                    'the same, float32, allocator as ours',
-                    dict(eager, precision='float32'),
-                ),
-                Variant(
-                    'eager-bf16-memory',
-                    'the same, bf16, allocator as ours',
-                    dict(eager, precision='bf16'),
-                ),
-            ]
+        found += _eager_variants(dict(common, kind='eager'))
     if neon_python:
-        neon = dict(common, kind='engine', engine='neon', precision='float32')
-        names = ('gpu',) if backend == 'gpu' else ('mkl', 'numpy')
-        found += [
-            Variant(
-                'neon-' + name,
-                'Intel neon, ' + ('cpu (NumPy)' if name == 'numpy' else name),
-                dict(neon, backend=name),
-                neon_python,
-            )
-            for name in names
-        ]
-        if backend != 'gpu' and 'AMD' in machine.cpu_model():
-            # an empty value keeps the engine from choosing MKL's AVX2 kernels
-            found.append(
-                Variant(
-                    'neon-mkl-default',
-                    "Intel neon, mkl, MKL's default kernels, measured alone",
-                    dict(neon, backend='mkl'),
-                    neon_python,
-                    {'MKL_DEBUG_CPU_TYPE': ''},
-                    alone=True,
-                )
-            )
+        found += _neon_variants(dict(common, kind='engine', engine='neon'), neon_python)
     return found
 
 
+def _eager_variants(spec: dict[str, Any]) -> Iterator[Variant]:
+    """Iterate over the eager ports; on the CPU also with the allocator settings of the engine."""
+    labels = {
+        ('float32', False): 'PyTorch eager port, float32',
+        ('bf16', False): 'PyTorch eager port, bf16 autocast',
+        ('float32', True): 'the same, float32, allocator as ours',
+        ('bf16', True): 'the same, bf16, allocator as ours',
+    }
+    for (precision, keep_memory), label in labels.items():
+        if keep_memory and spec['backend'] == 'gpu':
+            continue
+        key = 'eager-' + precision + ('-memory' if keep_memory else '')
+        yield Variant(key, label, dict(spec, precision=precision, keep_memory=keep_memory))
+
+
+def _neon_variants(spec: dict[str, Any], python: str) -> Iterator[Variant]:
+    """Iterate over the backends of Intel neon, in its own Python."""
+    spec = dict(spec, precision='float32')
+    if spec['backend'] == 'gpu':
+        yield Variant('neon-gpu', 'Intel neon, gpu', spec, python)
+        return
+    yield Variant('neon-mkl', 'Intel neon, mkl', dict(spec, backend='mkl'), python)
+    yield Variant('neon-numpy', 'Intel neon, cpu (NumPy)', dict(spec, backend='numpy'), python)
+    if 'AMD' in machine.cpu_model():
+        yield Variant(
+            'neon-mkl-default',
+            "Intel neon, mkl, MKL's default kernels, measured alone",
+            dict(spec, backend='mkl'),
+            python,
+            # An empty value keeps the engine from choosing MKL's AVX2 kernels.
+            {'MKL_DEBUG_CPU_TYPE': ''},
+            alone=True,
+        )
+
+
 class Worker:
-    """A running `bench.worker`.
+    """A running `benchmarks.worker`.
 
     Parameters
     ----------
@@ -112,7 +106,7 @@ class Worker:
     Raises
     ------
     NeonRnnError
-        It ended, with the last line it wrote.
+        It has ended; the message is the last line that it wrote.
     """
 
     def __init__(self, variant: Variant) -> None:
@@ -130,7 +124,7 @@ class Worker:
         self.about = self._answer()['about']
 
     def ask(self, request: str) -> dict[str, Any]:
-        """Send a request, wait for its answer."""
+        """Send a request and wait for its answer."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the answer says why
             self.process.stdin.write(request + '\n')
@@ -138,7 +132,7 @@ class Worker:
         return self._answer()
 
     def close(self) -> float:
-        """End it; returns the most memory it held, in GiB."""
+        """End it; return the most memory that it held, in GiB."""
         peak = self.ask('quit')['peak_memory_gib']
         self._end()
         return peak
@@ -163,7 +157,7 @@ class Worker:
         raise NeonRnnError('{}: {}'.format(self.variant.label, errors[-1] if errors else ended))
 
     def _end(self) -> list[str]:
-        """Wait for the end; returns the lines it wrote to its standard error, once."""
+        """Wait for the end; return the lines of its standard error, in the first call only."""
         if self.errors.closed:
             return []
         with contextlib.suppress(BrokenPipeError):

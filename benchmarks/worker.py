@@ -1,7 +1,8 @@
-"""A process that trains one variant, one minibatch at each request, so that variants can take turns.
+"""A process that trains one variant, one minibatch for each request, so that variants take turns.
 
-``python -m benchmarks.worker '{"kind": "engine", ...}'`` answers with one JSON line when it is ready, then with one
-for each line it reads: ``train``, ``predict``, ``layers`` or ``quit``.
+``python -m benchmarks.worker '{"kind": "engine", ...}'`` writes one line of JSON when it is ready.
+Then it answers each line that it reads with one line: ``train``, ``predict``, ``layers``, ``quit``.
+It also runs on CPython 3.5, in the Python that has Intel neon.
 """
 
 import json
@@ -13,8 +14,8 @@ import numpy as np
 
 
 def main(argv):
-    """Serve requests until ``quit`` or the end of the input."""
-    # the answers get the descriptor for themselves: libraries print to standard output
+    """Answer requests until ``quit`` or the end of the input."""
+    # Libraries print to standard output. So it gets another descriptor, and the answers keep this.
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)
 
@@ -23,7 +24,7 @@ def main(argv):
         answers.flush()
 
     spec = json.loads(argv[1])
-    variant = _KINDS[spec['kind']](spec)
+    variant = make_variant(spec)
     answer(ready=True, about=variant.about)
     for line in iter(sys.stdin.readline, ''):
         request = line.strip()
@@ -34,45 +35,35 @@ def main(argv):
 
 
 def peak_memory():
-    """The most memory this process has held, in GiB."""
+    """Return the most memory that this process has held, in GiB."""
     with open('/proc/self/status') as file:
         return next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 2.0**20
 
 
 def images(spec):
-    """A minibatch of noise: uint8 (batch, C*H*W) and labels (batch,)."""
+    """Make a minibatch of noise: uint8 (batch, C*H*W) and labels (batch,)."""
     rng = np.random.RandomState(0)
-    return rng.randint(0, 256, (spec['batch'], 3 * spec['side'] ** 2)).astype(
-        np.uint8
-    ), rng.randint(0, 2, spec['batch'])
+    inputs = rng.randint(0, 256, (spec['batch'], 3 * spec['side'] ** 2)).astype(np.uint8)
+    return inputs, rng.randint(0, 2, spec['batch'])
 
 
 def timed(call):
-    """What a request for `call` answers."""
+    """Call a function; return the answer of the request, its seconds."""
     started = time.perf_counter()
     call()
     return {'seconds': time.perf_counter() - started}
 
 
-class _Variant:
-    """Something to measure; `about` is what it says of itself for the report."""
-
-    def __init__(self, **about):
-        self.about = dict(about)
-
-
-class EngineVariant(_Variant):
+class EngineVariant:
     """One of this project's engines, driven as the training loop drives it."""
 
     def __init__(self, spec):
         from neon_rnn import engines, models
 
         self.nn = engines.load(spec['engine'])
-        options = (
-            {}
-            if spec['threads'] is None or spec['backend'] == 'numpy'
-            else {'threads': spec['threads']}
-        )
+        options = {}
+        if spec['threads'] is not None and spec['backend'] != 'numpy':
+            options['threads'] = spec['threads']
         self.about = self.nn.start(
             spec['backend'], spec['batch'], 0, precision=spec['precision'], **options
         )
@@ -98,8 +89,8 @@ class EngineVariant(_Variant):
         return {'layers': layer_times(self.model, self.train)}
 
 
-class EagerVariant(_Variant):
-    """The straightforward PyTorch port."""
+class EagerVariant:
+    """The PyTorch port of `benchmarks.eager_port`."""
 
     def __init__(self, spec):
         import torch
@@ -127,8 +118,8 @@ class EagerVariant(_Variant):
         return timed(lambda: self.port.predict(self.inputs).cpu())
 
 
-class PeaksVariant(_Variant):
-    """What the machine can do: every request measures once and answers with the rates."""
+class PeaksVariant:
+    """The limits of the machine: every request measures them once and answers with the rates."""
 
     def __init__(self, spec):
         from benchmarks.peaks import Peaks
@@ -144,7 +135,14 @@ class PeaksVariant(_Variant):
     predict = train
 
 
-_KINDS = {'engine': EngineVariant, 'eager': EagerVariant, 'peaks': PeaksVariant}
+def make_variant(spec):
+    """Return the variant that a description asks for."""
+    if spec['kind'] == 'engine':
+        return EngineVariant(spec)
+    if spec['kind'] == 'eager':
+        return EagerVariant(spec)
+    return PeaksVariant(spec)
+
 
 if __name__ == '__main__':
     main(sys.argv)

@@ -114,7 +114,7 @@ def test_turns_take_equal_time(monkeypatch):
         'slowest': FakeWorker(clock, 25.0),
     }
     results = {key: {} for key in workers}
-    measure._turns(results, workers, 'train', 8.0)
+    measure.ask_in_turns(results, workers, 'train', 8.0)
     assert [answer['turn'] for answer in results['fast']['train']] == [
         turn for turn in (1, 2, 3, 4) for _ in range(4)
     ]

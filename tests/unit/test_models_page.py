@@ -33,11 +33,11 @@ def table_rows(first_column):
 
 @pytest.fixture
 def figures(monkeypatch):
-    """A function: network and options -> parameters, forward and training operations; nothing is drawn for it."""
+    """A function: network and options -> parameters, forward and training operations; no random numbers are made."""
     nn = engines.load('torch')
     for initializer in (nn.Kaiming, nn.GlorotUniform):
         monkeypatch.setattr(
-            initializer, 'draw', lambda self, rng, shape: np.zeros(shape, np.float32)
+            initializer, 'sample', lambda self, rng, shape: np.zeros(shape, np.float32)
         )
     nn.start('cpu', batch_size=2, rng_seed=0, threads=1)
 
