@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _write_photographs(root: Path, count: int, size: int) -> None:
-    """Write JPEG files, all different: some portraits, shifted and brightened."""
+    """Write JPEG files, all different: some portraits, shifted and brightened block by block."""
     portraits = [draw_portrait(index % 2, 0, index, size).transpose(1, 2, 0) for index in range(32)]
     for index in range(count):
         label, random = index % 2, np.random.RandomState(index)
@@ -73,6 +73,6 @@ def _write_photographs(root: Path, count: int, size: int) -> None:
         ).astype(int)
         path = root / ('female', 'male')[label] / f'{index:06d}.jpg'
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.clip(pixels + random.randint(-30, 30, 3), 0, 255).astype(np.uint8)).save(
-            path, quality=90
-        )
+        blocks = np.kron(random.randint(-40, 40, (4, 4, 3)), np.ones((-(-size // 4),) * 2 + (1,)))
+        pixels = np.clip(pixels + blocks[:size, :size], 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(path, quality=90)

@@ -136,8 +136,8 @@ class Part:
             or layout.get_layout() not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
         ):
             raise UsageError(
-                '{}: `{}` is kept in other files, which its hash does not cover. Copy the data into '
-                'one file.'.format(self.path, name)
+                '{}: `{}` is kept in other files, which its hash does not cover. Copy the data '
+                'into one file.'.format(self.path, name)
             )
         return data
 
@@ -269,10 +269,19 @@ def _open_hdf5(path):
     if not os.path.isfile(path):
         raise UsageError('{}: there is no such file.'.format(path))
     try:
-        is_hdf5 = h5py.is_hdf5(path)
-        if is_hdf5:
+        with open(path, 'rb'):
+            pass
+    except OSError as error:
+        raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror)) from error
+    try:
+        if h5py.is_hdf5(path):
             return h5py.File(path, 'r')
     except OSError as error:
+        if 'unable to lock file' in str(error):
+            raise NeonRnnError(
+                '{}: another program has it open for writing. Close that program and run the '
+                'command again.'.format(path)
+            ) from error
         raise _damaged(path, error) from error
     raise UsageError('{}: is not an HDF5 file.'.format(path))
 

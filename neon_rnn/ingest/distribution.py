@@ -16,7 +16,7 @@ from neon_rnn.support.errors import NeonRnnError, UsageError
 
 #: Folders are looked for down to this many levels below those given.
 _DEPTH = 4
-#: So many listed names are tried in a folder to find out whether it holds the photographs.
+#: About so many listed names are tried in a folder to find out whether it holds the photographs.
 _SAMPLE = 20
 
 
@@ -120,8 +120,8 @@ def need(paths: Sequence[Path], *names: str) -> Path:
 def photograph_root(paths: Sequence[Path], listed: Sequence[str], *names: str) -> Path:
     """Return the folder that the `listed` file names are relative to.
 
-    It is the first one in which one of the first listed files exists: folders called one of
-    `names` and their sub-folders are tried first, then all others. Archives that are unpacked by
+    It is the first one in which one of a sample of them exists: folders called one of `names` and
+    their sub-folders are tried first, then all others. Archives that are unpacked by
     hand often end in a second folder of the same name.
 
     Raises
@@ -129,7 +129,8 @@ def photograph_root(paths: Sequence[Path], listed: Sequence[str], *names: str) -
     UsageError
         No folder holds any of them, and there is no folder called one of `names`.
     """
-    sample = [name for name in listed[:_SAMPLE] if '..' not in Path(name).parts]
+    step = max(1, len(listed) // _SAMPLE)
+    sample = [name for name in listed[::step] if '..' not in Path(name).parts]
     named = [path for name in names if (path := find(paths, name)) is not None]
     for start in (*named, *paths):
         for level in range(_DEPTH):

@@ -4,10 +4,10 @@ Two steps. Signatures, the means of 8x8 blocks, give candidates by nearest neigh
 pixels of each candidate pair decide.
 """
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image
 
 #: Two signatures of near copies differ by at most so many levels (root mean square).
 SIGNATURE_LEVELS = 10
@@ -21,8 +21,19 @@ _DIMENSIONS = 8
 
 def signature(pixels: np.ndarray) -> np.ndarray:
     """Return the block means of the middle channel (green) of an image (C, H, W): uint8 (64,)."""
-    channel = Image.fromarray(pixels[len(pixels) // 2])
-    return np.asarray(channel.resize((_SIDE, _SIDE), Image.Resampling.BOX)).ravel()
+    channel = pixels[len(pixels) // 2].astype(np.float32)
+    height, width = channel.shape
+    means = _block_weights(height) @ channel @ _block_weights(width).T
+    return np.rint(means).astype(np.uint8).ravel()
+
+
+@functools.lru_cache
+def _block_weights(side: int) -> np.ndarray:
+    """Return the matrix that averages `side` pixels to 8 blocks: float32 (8, side)."""
+    edges = np.linspace(0, side, _SIDE + 1)[:, None]
+    pixel = np.arange(side)
+    overlap = np.minimum(edges[1:], pixel + 1) - np.maximum(edges[:-1], pixel)
+    return (overlap.clip(0) * _SIDE / side).astype(np.float32)
 
 
 def near_groups(signatures: np.ndarray, read: Callable[[list[int]], np.ndarray]) -> list[list[int]]:

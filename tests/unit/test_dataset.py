@@ -1,5 +1,6 @@
 """The data set reader: what it returns, and how it refuses what is no data set."""
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -321,3 +322,19 @@ def test_a_description_of_an_older_version_still_opens(tmp_path):
         del written[key]
     (tmp_path / 'set/dataset.json').write_text(json.dumps(written))
     assert main(['data', 'show', str(tmp_path / 'set')]) == 0
+
+
+def test_a_locked_or_unreadable_file_is_not_called_damaged(tmp_path, monkeypatch):
+    write_small_dataset(tmp_path / 'set')
+    path = tmp_path / 'set/train.h5'
+    with open(path, 'rb') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(NeonRnnError, match='another program has it open for writing'):
+            Part(path)
+
+    def refuse(*arguments):
+        raise PermissionError(13, 'Permission denied')
+
+    monkeypatch.setattr('builtins.open', refuse)
+    with pytest.raises(NeonRnnError, match=r'train\.h5: cannot be read \(Permission denied\)'):
+        Part(path)
