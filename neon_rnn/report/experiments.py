@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from neon_rnn.report.choose import Choice, Configuration
-from neon_rnn.report.collect import printable
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
     accuracy_text,
@@ -18,6 +17,7 @@ from neon_rnn.report.texts import (
 from neon_rnn.runs.evaluation import wilson_interval
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.files import read_json
+from neon_rnn.support.wording import printable
 
 
 def experiments_table(choice: Choice) -> list[str]:
