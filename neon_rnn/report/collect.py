@@ -9,11 +9,10 @@ from neon_rnn.report.validation import validate
 from neon_rnn.runs import records
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import read_json
+from neon_rnn.support.wording import printable
 
 #: Larger files are not read, in bytes. A record of a thousand epochs has 150 kB.
 LARGEST_RECORD = 16 << 20
-#: Longer texts of a record are cut, in characters.
-LONGEST_TEXT = 500
 
 
 @dataclass(frozen=True)
@@ -123,23 +122,3 @@ def _cleaned(value: Any) -> Any:
     if isinstance(value, dict):
         return {printable(key): _cleaned(each) for key, each in value.items()}
     return [_cleaned(each) for each in value] if isinstance(value, list) else value
-
-
-def printable(text: str) -> str:
-    """Return text that any output takes.
-
-    Line breaks and tabs become spaces. Other control characters, lone surrogates and format
-    characters become escapes. Texts of more than `LONGEST_TEXT` characters are cut.
-    """
-    if len(text) > LONGEST_TEXT:
-        text = text[:LONGEST_TEXT] + '...'
-    if text.isprintable():
-        return text
-    return ''.join(
-        letter
-        if letter.isprintable()
-        else ' '
-        if letter.isspace()
-        else letter.encode('unicode_escape').decode('ascii')
-        for letter in text
-    )

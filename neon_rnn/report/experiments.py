@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from neon_rnn.report.choose import Choice, Configuration
-from neon_rnn.report.collect import printable
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
     accuracy_text,
@@ -18,6 +17,7 @@ from neon_rnn.report.texts import (
 from neon_rnn.runs.evaluation import wilson_interval
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.files import read_json
+from neon_rnn.support.wording import printable
 
 
 def experiments_table(choice: Choice) -> list[str]:
@@ -64,6 +64,37 @@ def _way(configuration: Configuration) -> tuple[str, ...]:
         data['precision'],
         configuration.runs[0].folder,
     )
+
+
+def data_list(choice: Choice) -> list[str]:
+    """Return a line on each likely published data set: its counts, split and filters."""
+    found: dict[str, dict[str, Any]] = {}
+    for each in [*choice.shown, *choice.others]:
+        if each.finished and each.is_row and each.is_close:
+            found.setdefault(each.first['dataset']['name'], each.first['dataset'])
+    return [_described(found[name]) for name in sorted(found)] or ['No such runs yet.']
+
+
+def _described(dataset: dict[str, Any]) -> str:
+    counts = [
+        f'{part} ' + ', '.join(f'{count:,} {name}' for name, count in sorted(classes.items()))
+        for part, classes in sorted(dataset['counts'].items())
+    ]
+    filters = [each for each in dataset.get('filters') or () if isinstance(each, dict)]
+    dropped = [f'{each.get("reason")} {each["dropped"]:,}' for each in filters if _count(each)]
+    parts = [
+        f'{"x".join(map(str, dataset["shape"][1:]))} pixels',
+        *counts,
+        f'split: {dataset["split"]}' if dataset.get('split') else '',
+        'dropped: ' + ', '.join(dropped) if dropped else '',
+    ]
+    text = '; '.join(part for part in parts if part)
+    return f'- {cell(dataset["name"])}: {cell(printable(text, 1000))}.'
+
+
+def _count(entry: dict[str, Any]) -> bool:
+    """Return True for a filter that dropped photographs."""
+    return type(entry.get('dropped')) is int and entry['dropped'] > 0
 
 
 def cross_table(choice: Choice, folder: Path) -> list[str]:

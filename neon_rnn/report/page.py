@@ -21,13 +21,12 @@ from neon_rnn.report.choose import (
     Choice,
     Configuration,
 )
-from neon_rnn.report.collect import printable
 from neon_rnn.report.rows import NOT_RUN, source_size
 from neon_rnn.report.table import LINKED, LISTED
 from neon_rnn.report.texts import record_link
 from neon_rnn.runs import example_predictions
 from neon_rnn.support.errors import NeonRnnError
-from neon_rnn.support.wording import counted
+from neon_rnn.support.wording import counted, printable
 
 #: Style and text of each state of a row.
 _STATES = {
@@ -123,7 +122,7 @@ def page(choice: Choice, data: dict[str, Any], runs: str, folder: Path) -> str:
         others=[_other(row, runs) for row in data['others']],
         left_out=data['left_out'],
         rules=data['rules'],
-        **_dots(choice),
+        dots=_dots(choice),
     )
 
 
@@ -206,17 +205,14 @@ def _place(value: float) -> str:
     return f'{100 * (min(max(value, low), high) - low) / (high - low):.2f}'
 
 
-def _dots(choice: Choice) -> dict[str, Markup]:
+def _dots(choice: Choice) -> list[Markup]:
     """Return the dot plot in two sizes; the style sheet shows the one that fits."""
     text = 'Accuracy and training time, published and ours; the table above has the same numbers.'
     with drawing.style():
-        return {
-            name: Markup(drawing.inline(drawing.svg(figure, name), text))
-            for name, figure in (
-                ('dots_wide', dots.accuracy_and_time(choice)),
-                ('dots_narrow', dots.accuracy_and_time(choice, wide=False)),
-            )
-        }
+        figures = [dots.accuracy_and_time(choice, wide) for wide in (True, False)]
+        names = 'dots-wide', 'dots-narrow'
+        pictures = [drawing.svg(*pair) for pair in zip(figures, names, strict=True)]
+    return [Markup(drawing.inline(picture, text)) for picture in pictures]
 
 
 def _curves(shown: Sequence[Configuration], runs: str) -> list[tuple[Markup, Line]]:

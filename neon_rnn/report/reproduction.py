@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from neon_rnn.report.choose import Choice, Configuration
-from neon_rnn.report.experiments import cross_table, experiments_table
+from neon_rnn.report.experiments import cross_table, data_list, experiments_table
 from neon_rnn.report.order import order_table
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
@@ -247,6 +247,7 @@ def _balanced_half_width(configuration: Configuration) -> float:
 
 TABLES: dict[str, Callable[[Choice], list[str]]] = {
     'results': _results,
+    'data': data_list,
     'rows': _rows,
     'findings': _findings,
     'order': order_table,

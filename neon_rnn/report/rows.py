@@ -106,7 +106,9 @@ def _fill(row: Row, configuration: Configuration) -> None:
     size, source = dataset['shape'][1:], source_size(dataset)
     row.image_size = _size_text(size)
     if source is not None:
-        row.source_size, row.enlarged = _size_text(source), min(size) > min(source)
+        centre = (dataset.get('preprocessing') or {}).get('centre', 1)
+        kept = min(source) * (centre if isinstance(centre, float) else 1)
+        row.source_size, row.enlarged = _size_text(source), min(size) > kept
 
 
 def source_size(dataset: dict[str, Any]) -> list[int] | None:

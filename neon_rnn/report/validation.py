@@ -1,13 +1,14 @@
 """Check run records against ``record.schema.json`` with the package jsonschema."""
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import jsonschema
 
 from neon_rnn.runs import schema
-from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.wording import printable
 
 
 def _is(name: str) -> Callable[[Any, Any], bool]:
@@ -44,24 +45,8 @@ def validate(record: Any, path: str) -> None:
     schema.check_version(record, path)
     error = next(_VALIDATOR.iter_errors(record), None)
     if error is not None:
-        raise _explained(error, path)
+        key = functools.reduce(schema.joined, error.absolute_path, '')
+        raise schema.refused(path, key, printable(error.message))
     for index, row in enumerate(record['epochs']):
         schema.check(row, _ROW, path, f'epochs[{index}]')
     schema.check_figures(record, path)
-
-
-def _explained(error: jsonschema.ValidationError, path: str) -> NeonRnnError:
-    """Return the error that names the file and the key."""
-    key = ''
-    for part in error.absolute_path:
-        key = schema.joined(key, part)
-    if error.validator == 'required':
-        name = next(each for each in error.validator_value if each not in error.instance)
-        return schema.missing(path, schema.joined(key, name))
-    if error.validator == 'type':
-        types = error.validator_value
-        return schema.wrong_type(
-            path, key, error.instance, [types] if isinstance(types, str) else types
-        )
-    text = error.message if len(error.message) <= 200 else error.message[:200] + '...'
-    return NeonRnnError(f"{path}: the field '{key}': {text}.")

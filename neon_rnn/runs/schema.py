@@ -101,9 +101,7 @@ def check_figures(record, path):
             )
     for part, classes in sorted(record['dataset']['counts'].items()):
         if sum(classes.values()) < 1:
-            raise NeonRnnError(
-                "{}: the field 'dataset.counts.{}' counts no images.".format(path, part)
-            )
+            raise refused(path, 'dataset.counts.' + part, 'counts no images')
     if record['final'] is not None:
         _check_final(record['final'], record['dataset']['class_names'], path)
 
@@ -134,7 +132,7 @@ def _check_final(final, names, path):
 
 
 def check(value, definition, path, key):
-    """Check types, required fields, enumerations and minima of one key and of those below it.
+    """Check the types, required fields, enumerations and minima of a part of a record.
 
     Parameters
     ----------
@@ -148,69 +146,48 @@ def check(value, definition, path, key):
     Raises
     ------
     NeonRnnError
-        A field is missing or wrong.
+        A field is missing or wrong. The messages are those of the package jsonschema.
     """
-    if not definition:
-        return
     types = definition.get('type', [])
     types = [types] if isinstance(types, str) else types
     if types and not any(is_type(value, name) for name in types):
-        raise wrong_type(path, key, value, types)
+        names = ', '.join(map(repr, types))
+        raise refused(path, key, '{} is not of type {}'.format(shortened(value), names))
     if 'enum' in definition and value not in definition['enum']:
-        raise NeonRnnError(
-            "{}: the field '{}' is {}, not one of {}.".format(
-                path, key, shortened(value), ', '.join(definition['enum'])
-            )
-        )
+        text = '{} is not one of {}'.format(shortened(value), definition['enum'])
+        raise refused(path, key, text)
     if 'minimum' in definition and value < definition['minimum']:
-        raise NeonRnnError(
-            "{}: the field '{}' is {!r}, below the minimum of {}.".format(
-                path, key, value, definition['minimum']
-            )
-        )
+        text = '{!r} is less than the minimum of {}'.format(value, definition['minimum'])
+        raise refused(path, key, text)
     if isinstance(value, dict):
         for name in definition.get('required', ()):
             if name not in value:
-                raise missing(path, joined(key, name))
+                raise refused(path, key, '{!r} is a required property'.format(name))
         known = definition.get('properties', {})
-        others = definition.get('additionalProperties', {})
+        others = definition.get('additionalProperties')
         for name, each in value.items():
-            check(each, known.get(name, others), path, joined(key, name))
+            if name in known or others:
+                check(each, known.get(name, others), path, joined(key, name))
     elif isinstance(value, list) and 'items' in definition:
         for index, each in enumerate(value):
             check(each, definition['items'], path, joined(key, index))
 
 
 def joined(key, part):
-    """Return the key of a field, such as ``epochs[1].cost``, from that of its parent and its name.
-
-    Parameters
-    ----------
-    key : str
-        Of the parent; empty for the record itself.
-    part : str or int
-        A name, or an index.
-    """
+    """Return a key such as ``epochs[1].cost`` from that of its parent and a name or an index."""
     if isinstance(part, int):
         return '{}[{}]'.format(key, part)
     return '{}.{}'.format(key, part) if key else part
 
 
-def missing(path, key):
-    """Return the error of a missing field."""
+def refused(path, key, text):
+    """Return the error that names the file and the key."""
     return NeonRnnError(
-        "{}: the field '{}' is missing; the record is incomplete.".format(path, key)
-    )
-
-
-def wrong_type(path, key, value, types):
-    """Return the error of a field of the wrong type."""
-    return NeonRnnError(
-        "{}: the field '{}' is {}, not {}.".format(path, key, shortened(value), ' or '.join(types))
+        '{}: is not a valid run record: {}{}.'.format(path, key and key + ': ', text)
     )
 
 
 def shortened(value, limit=80):
     """Return a value as text of at most `limit` characters and three dots."""
-    text = value if isinstance(value, str) and len(value) > limit else repr(value)
+    text = repr(value)
     return text if len(text) <= limit else text[:limit] + '...'

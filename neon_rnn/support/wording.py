@@ -1,4 +1,4 @@
-"""Words that depend on a number."""
+"""Words that depend on a number, and text made printable."""
 
 
 def counted(number, noun):
@@ -12,3 +12,23 @@ def first_of(problems, most):
     """Join the first problems of a list with semicolons, and count those that are left out."""
     more = ' and {} more'.format(len(problems) - most) if len(problems) > most else ''
     return '; '.join(problems[:most]) + more
+
+
+def printable(text, limit=500):
+    """Return text of at most `limit` characters and three dots that any output takes.
+
+    Line breaks and tabs become spaces. Other control characters, lone surrogates and format
+    characters become escapes.
+    """
+    if len(text) > limit:
+        text = text[:limit] + '...'
+    if text.isprintable():
+        return text
+    return ''.join(
+        letter
+        if letter.isprintable()
+        else ' '
+        if letter.isspace()
+        else letter.encode('unicode_escape').decode('ascii')
+        for letter in text
+    )

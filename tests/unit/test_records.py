@@ -1,6 +1,7 @@
 """The run record: creation, appending, resuming, and everything that can be wrong with one."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -82,7 +83,7 @@ def test_a_wrong_or_incomplete_description_makes_no_folder(tmp_path):
     del fields['dataset']
     with pytest.raises(NeonRnnError, match='needs dataset'):
         records.Run.create(tmp_path, fields)
-    with pytest.raises(NeonRnnError, match="'seed' is 'zero', not integer"):
+    with pytest.raises(NeonRnnError, match="seed: 'zero' is not of type 'integer'"):
         records.Run.create(tmp_path, synthetic.fields(seed='zero'))
     with pytest.raises(TypeError, match='no field flavour'):
         records.Run.create(tmp_path, synthetic.fields(flavour='sweet'))
@@ -273,32 +274,33 @@ WRONG = [
     (lambda r: r.update(schema=2), 'has schema 2; this version of neon_rnn reads schema 1'),
     (lambda r: r.pop('schema'), 'has schema None'),
     (lambda r: r.update(schema=True), 'has schema True'),
-    (lambda r: r.pop('machine'), "'machine' is missing"),
-    (lambda r: r['hyperparameters'].pop('batch_size'), "'hyperparameters.batch_size' is missing"),
-    (lambda r: r.update(seed='0'), "'seed' is '0', not integer"),
-    (lambda r: r.update(seed=True), "'seed' is True, not integer"),
-    (lambda r: r.update(seed=1.0), "'seed' is 1.0, not integer"),
-    (lambda r: r.update(row=7), "'row' is 7, not string or null"),
-    (lambda r: r.update(training_seconds=float('inf')), "'training_seconds' is inf"),
-    (lambda r: r['epochs'][1].update(cost=float('nan')), r"'epochs\[1\].cost' is nan"),
-    (lambda r: r['epochs'][1].update(cost=10**400), r"'epochs\[1\].cost' is 1000"),
-    (lambda r: r['dataset'].update(class_names=['a', 1]), r"'dataset.class_names\[1\]' is 1, not"),
-    (lambda r: r['dataset']['sha256'].update({'train.h5': 1}), "'dataset.sha256.train.h5' is 1"),
-    (lambda r: r['dataset'].update(shape=[3, 0, 128]), r"'dataset.shape\[1\]'.* 0"),
-    (lambda r: r['dataset'].update(counts={'train': {'a': 1}}), "'dataset.counts.test' is missing"),
-    (lambda r: r['dataset']['counts'].update(train={'a': 0}), "'dataset.counts.train' counts no"),
+    (lambda r: r.pop('machine'), "'machine' is a required property"),
     (
-        lambda r: r['dataset']['counts'].update(val={'a': 'many'}),
-        "'dataset.counts.val.a' is 'many'",
+        lambda r: r['hyperparameters'].pop('batch_size'),
+        "hyperparameters: 'batch_size' is a required property",
     ),
-    (lambda r: r['final'].update(accuracy=-1.0), "'final.accuracy'.* -1.0"),
+    (lambda r: r.update(seed='0'), "seed: '0' is not of type 'integer'"),
+    (lambda r: r.update(seed=True), "seed: True is not of type 'integer'"),
+    (lambda r: r.update(seed=1.0), "seed: 1.0 is not of type 'integer'"),
+    (lambda r: r.update(row=7), "row: 7 is not of type 'string', 'null'"),
+    (lambda r: r.update(training_seconds=math.inf), 'training_seconds: inf is not of type'),
+    (lambda r: r['epochs'][1].update(cost=math.nan), r'epochs\[1\].cost: nan is not of type'),
+    (lambda r: r['epochs'][1].update(cost=10**400), r'epochs\[1\].cost: 1000'),
+    (lambda r: r['epochs'][1].update(seconds=-1), r'epochs\[1\].seconds: -1 is less than'),
+    (lambda r: r['dataset'].update(class_names=['a', 1]), r'dataset.class_names\[1\]: 1 is not'),
+    (lambda r: r['dataset']['sha256'].update({'train.h5': 1}), 'dataset.sha256.train.h5: 1 is not'),
+    (lambda r: r['dataset'].update(shape=[3, 0, 128]), r'dataset.shape\[1\]: 0 is less than'),
+    (lambda r: r['dataset']['counts'].pop('test'), "dataset.counts: 'test' is a required"),
+    (lambda r: r['dataset']['counts'].update(train={'a': 0}), 'dataset.counts.train: counts no'),
+    (lambda r: r['dataset']['counts'].update(val={'a': 'x'}), "dataset.counts.val.a: 'x' is not"),
+    (lambda r: r['final'].update(accuracy=-1.0), 'final.accuracy: -1.0 is less than'),
     (lambda r: r['final'].update(accuracy=0.7), 'gives another accuracy than final.accuracy 0.7'),
     (lambda r: r['final'].update(correct=161), 'than final.accuracy 0.8 and final.correct 161'),
-    (lambda r: r.update(status='done'), "'status'.* 'done'.* not one of .*running"),
-    (lambda r: r['epochs'][1].pop('cost'), r"'epochs\[1\].cost' is missing"),
+    (lambda r: r.update(status='done'), "status: 'done' is not one of .*'finished'"),
+    (lambda r: r['epochs'][1].pop('cost'), r"epochs\[1\]: 'cost' is a required property"),
     (lambda r: r['epochs'].pop(0), 'epoch 2 follows epoch 0'),
-    (lambda r: r['epochs'].append(None), r"'epochs\[2\]' is None, not object"),
-    (lambda r: r['final'].pop('interval'), "'final.interval' is missing"),
+    (lambda r: r['epochs'].append(None), r"epochs\[2\]: None is not of type 'object'"),
+    (lambda r: r['final'].pop('interval'), "final: 'interval' is a required property"),
     (lambda r: r['final'].update(confusion=[[1]]), 'final does not fit the classes .*female, male'),
     (lambda r: r['final']['confusion'][0].__setitem__(0, 7), 'does not add up to the 200 images'),
     (
@@ -308,9 +310,9 @@ WRONG = [
 ]
 #: What only the package jsonschema notices.
 WRONG_SIZES = [
-    (lambda r: r['dataset'].update(shape=[3, 128]), r"'dataset.shape': \[3, 128\] is too short"),
-    (lambda r: r['final'].update(accuracy=2), "'final.accuracy': 2 is greater than the maximum"),
-    (lambda r: r['final'].update(interval=[0.5]), r"'final.interval': \[0.5\] is too short"),
+    (lambda r: r['dataset'].update(shape=[3, 128]), r'dataset.shape: \[3, 128\] is too short'),
+    (lambda r: r['final'].update(accuracy=2), 'final.accuracy: 2 is greater than the maximum'),
+    (lambda r: r['final'].update(interval=[0.5]), r'final.interval: \[0.5\] is too short'),
 ]
 
 

@@ -351,7 +351,7 @@ def unusable(folder):
         'deep': '',
         'large': 'has more than 16 MiB',
         'digits': '',
-        'nan': "'training_seconds' is nan",
+        'nan': 'training_seconds: nan is not',
         'a folder': 'is not a regular file',
         'fifo': 'is not a regular file',
         'caf\\udce9': 'is not plain text; rename it',

@@ -195,6 +195,21 @@ def test_experiments_are_networks_trained_in_several_ways(tmp_path):
     ]
 
 
+def test_data_sets_are_described_as_their_records_say(tmp_path):
+    described = dict(
+        WIKI,
+        split='by person',
+        filters=[{'reason': 'no face', 'dropped': 1234}, {'reason': 'none', 'dropped': 0}],
+    )
+    lines = table(
+        tmp_path, 'data', choice(tmp_path, dict(record('rnn', 'RNN', 180), dataset=described))
+    )
+    assert lines == [
+        '- wiki: 64x64 pixels; test 100 female, 100 male; train 500 female, 500 male; '
+        'split: by person; dropped: no face 1,234.'
+    ]
+
+
 def test_evaluations_on_other_data(tmp_path):
     chosen = choice(tmp_path, record('rnn', 'RNN', 180))
     assert table(tmp_path, 'cross', chosen) == ['No such runs yet.']
