@@ -32,16 +32,16 @@ class Compiler:
     Parameters
     ----------
     wheel : Path
-        It is unpacked into a temporary folder that lives as long as this does.
+    folder : Path
+        It is unpacked into this folder, which has to stay.
     """
 
-    def __init__(self, wheel: Path):
-        self._folder = tempfile.TemporaryDirectory(prefix='nvrtc')
+    def __init__(self, wheel: Path, folder: Path):
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():
                 if '.so' in name:
-                    archive.extract(name, self._folder.name)
-        libraries = sorted(Path(self._folder.name).rglob('lib*.so*'))
+                    archive.extract(name, folder)
+        libraries = sorted(folder.rglob('lib*.so*'))
         builtins = [
             path for path in libraries if 'builtins' in path.name and 'alt' not in path.name
         ]
@@ -80,7 +80,7 @@ def main(folder: Path, wheels: Path) -> int:
     for requirement, targets in WHEELS.items():
         name, version = requirement.split('==')
         (wheel,) = wheels.glob(f'{name.replace("-", "_")}-{version}-*.whl')
-        compiler = Compiler(wheel)
+        compiler = Compiler(wheel, Path(tempfile.mkdtemp(prefix='nvrtc')))
         for target in targets:
             logs = {path.name: compiler.log_of(path.read_text(), target) for path in sources}
             wrong = {key: log for key, log in logs.items() if log}

@@ -59,10 +59,10 @@ def sources(python, tmp_path_factory):  # noqa: F811
     ('capability', 'target'),
     [(capability, target) for capability, targets in TARGETS.items() for target in targets],
 )
-def test_every_kernel_compiles(sources, wheels, capability, target):
+def test_every_kernel_compiles(sources, wheels, tmp_path, capability, target):
     assert len(sources[capability]) >= 50
     requirement = next(name for name, targets in WHEELS.items() if target in targets)
-    compiler = Compiler(wheels[requirement])
+    compiler = Compiler(wheels[requirement], tmp_path)
     wrong = {}
     for name, source in sources[capability].items():
         log = compiler.log_of(source, target)
@@ -71,9 +71,9 @@ def test_every_kernel_compiles(sources, wheels, capability, target):
     assert not wrong
 
 
-def test_neons_own_kernels_do_not_compile_for_volta(sources, wheels):
+def test_neons_own_kernels_do_not_compile_for_volta(sources, wheels, tmp_path):
     """What the engine changes is needed: warps without masks are gone there."""
-    compiler = Compiler(wheels['nvidia-cuda-nvrtc-cu12==12.9.86'])
+    compiler = Compiler(wheels['nvidia-cuda-nvrtc-cu12==12.9.86'], tmp_path)
     assert any(
         '__shfl(' in source and compiler.log_of(source, 'sm_70')
         for source in sources['3.5'].values()
