@@ -12,6 +12,7 @@ import sys
 from neon_rnn import __version__
 from neon_rnn.support import streams
 from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.wording import one_line
 
 COMMANDS = collections.OrderedDict(
     [
@@ -137,5 +138,5 @@ def _ended(program, run):
 
 def _say(program, text, status):
     """Print one line on standard error and return the exit status."""
-    sys.stderr.write('{}: {}\n'.format(program, streams.one_line(text)))
+    sys.stderr.write('{}: {}\n'.format(program, one_line(text)))
     return status

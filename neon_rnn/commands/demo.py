@@ -27,7 +27,7 @@ def add_arguments(parser):
     options.add_backend(parser)
     add('-e', '--epochs', type=int, default=EPOCHS, metavar='N', help='default: %(default)s')
     add('-r', '--rng_seed', type=int, default=0, metavar='N', help='default: %(default)s')
-    options.add_out(parser, paths.in_home('results'), 'for runs and table')
+    options.add_out(parser, paths.in_home('results/demo'), 'for runs and table')
 
 
 def run(arguments):

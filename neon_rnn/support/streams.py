@@ -103,20 +103,3 @@ def discard(stream):
     """Send what a stream still holds, and gets later, to nowhere."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def one_line(error, limit=2000):
-    """Return the message of an error as one printable line of bounded length."""
-    text = printable(error)
-    return text if len(text) <= limit else text[:limit] + ' ...'
-
-
-def printable(text):
-    """Return a text without control characters: names come from files, and terminals obey them.
-
-    Control characters and lone surrogates (bytes of a name that are not UTF-8) become escapes.
-    """
-    return ''.join(
-        letter if letter.isprintable() else letter.encode('unicode_escape').decode('ascii')
-        for letter in str(text)
-    )

@@ -2,9 +2,7 @@
 
 
 def counted(number, noun):
-    """Return ``'1 epoch'`` for ``counted(1, 'epoch')``, ``'90 epochs'`` for ``counted(90,
-    'epoch')``.
-    """
+    """Return a number with its noun, such as ``'1 epoch'`` and ``'90 epochs'``."""
     return '{} {}{}'.format(number, noun, '' if number == 1 else 's')
 
 
@@ -32,3 +30,8 @@ def printable(text, limit=500):
         else letter.encode('unicode_escape').decode('ascii')
         for letter in text
     )
+
+
+def one_line(error):
+    """Return the message of an error as one printable line of at most 2,000 characters."""
+    return printable(str(error), 2000)

@@ -12,9 +12,8 @@ from tqdm import tqdm
 from neon_rnn import engines
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.runs import evaluation, records
-from neon_rnn.support import streams
 from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
-from neon_rnn.support.wording import counted
+from neon_rnn.support.wording import counted, one_line
 from neon_rnn.training import ranks
 from neon_rnn.training.session import Session
 from neon_rnn.weights import pretrained
@@ -173,7 +172,7 @@ def _recorded(run):
         with contextlib.suppress(NeonRnnError):
             end(
                 status='failed',
-                error='{}: {}'.format(type(error).__name__, streams.one_line(error)),
+                error='{}: {}'.format(type(error).__name__, one_line(error)),
             )
         raise
     finally:

@@ -15,7 +15,7 @@ from mutations import mutated_bytes, mutated_json
 from readers import READERS, sample
 
 from neon_rnn.support.errors import NeonRnnError
-from neon_rnn.support.streams import one_line
+from neon_rnn.support.wording import one_line
 
 
 def main(folder, index, count, seed):

@@ -73,15 +73,15 @@ def demo(neon_rnn):
     """Run the main job on tiny data; return the folder of its run."""
     neon_rnn('data', 'demo', '--out', 'data/demo', '--train', '128', '--test', '16', '--size', '32')
     neon_rnn('demo', '-e', '1')
-    (folder,) = (neon_rnn.here / 'results' / 'runs').iterdir()
+    (folder,) = (neon_rnn.here / 'results' / 'demo' / 'runs').iterdir()
     return folder
 
 
 def test_the_demo_writes_into_the_working_directory(neon_rnn, demo):
     assert sorted(path.name for path in neon_rnn.here.iterdir()) == ['data', 'results']
     assert (neon_rnn.here / 'data' / 'demo' / 'train.h5').is_file()
-    assert '81.9' in (neon_rnn.here / 'results' / 'TABLE.md').read_text('utf-8')
-    assert (neon_rnn.here / 'results' / 'report.html').is_file()
+    assert '81.9' in (neon_rnn.here / 'results' / 'demo' / 'TABLE.md').read_text('utf-8')
+    assert (neon_rnn.here / 'results' / 'demo' / 'report.html').is_file()
     assert (demo / 'confusion.png').is_file()
     record = json.loads((demo / 'record.json').read_text('utf-8'))
     assert (record['status'], record['dataset']['folder']) == ('finished', 'data/demo')
