@@ -129,11 +129,18 @@ class Part:
                 "{}: has no dataset `{}`; a data set file needs `input` and `output` in neon's "
                 'layout.'.format(self.path, name)
             )
-        layout = data.id.get_create_plist()
+        layout = data.id.get_create_plist().get_layout()
+        # Contiguous data without a place in this file are in another one. The container's h5py has
+        # no call that says so.
+        elsewhere = (
+            layout == h5py.h5d.CONTIGUOUS
+            and data.id.get_storage_size() > 0
+            and data.id.get_offset() is None
+        )
         if (
             isinstance(self._file.get(name, getlink=True), h5py.ExternalLink)
-            or layout.get_external_count()
-            or layout.get_layout() not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
+            or elsewhere
+            or layout not in (h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED)
         ):
             raise UsageError(
                 '{}: `{}` is kept in other files, which its hash does not cover. Copy the data '

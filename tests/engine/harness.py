@@ -1,4 +1,4 @@
-"""How the engine tests drive layers: build, forward, gradients in neon's layout, finite differences."""
+"""Helpers that drive layers: build, forward, gradients in neon's layout, finite differences."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ def build(nn, layers, input_shape):
 
 
 def randomise(nn, model, seed=1, scale=0.5):
-    """Give every weight, biases included, a value that is not zero; the running variance stays positive."""
+    """Give every weight a value other than zero, biases included; the variance stays positive."""
     rng = np.random.RandomState(seed)
     weights = nn.get_weights(model)
     for name, values in weights.items():
@@ -25,14 +25,20 @@ def randomise(nn, model, seed=1, scale=0.5):
 
 
 def forward(model, x, training=False):
-    """Apply the layers to images (N, C, H, W), features (N, F) or sequences (N, F, T); returns a NumPy array."""
+    """Apply the layers to images (N, C, H, W), features (N, F) or sequences (N, F, T).
+
+    Returns a NumPy array.
+    """
     model.layers.train(training)
     with torch.no_grad():
         return model.layers(torch.as_tensor(x)).numpy().copy()
 
 
 def gradients(model, x, error, training=True):
-    """Gradients of sum(output * error): (that of x, name -> that of the parameter in neon's shape)."""
+    """Return the gradients of sum(output * error).
+
+    That of x, then name -> that of the parameter in neon's shape.
+    """
     model.layers.train(training)
     for parameter in model.parameters:
         parameter.grad = None
@@ -42,7 +48,7 @@ def gradients(model, x, error, training=True):
 
 
 def packed_gradients(model):
-    """Name -> gradient of every trained parameter, in neon's shape; zero where autograd left none."""
+    """Return name -> gradient of every trained parameter in neon's shape; a missing one is zero."""
     return {
         weight.name: weight.pack(
             [
@@ -58,7 +64,10 @@ def packed_gradients(model):
 
 
 def differences(function, values, step=1e-6):
-    """Central differences of a scalar function of an array, element by element; `values` is put back."""
+    """Return the central differences of a scalar function of an array, element by element.
+
+    `values` is restored.
+    """
     result = np.zeros_like(values)
     for index in np.ndindex(*values.shape):
         kept = values[index]
@@ -72,7 +81,10 @@ def differences(function, values, step=1e-6):
 
 
 def check_gradients(nn, model, x, tolerance=1e-7, skip=()):
-    """Assert that backward passes and finite differences agree: for the input and for every element of every parameter."""
+    """Compare backward passes with finite differences.
+
+    For the input and for every element of every parameter.
+    """
     x = np.array(x)
     error = np.random.RandomState(5).normal(size=forward(model, x, training=True).shape)
     weights = nn.get_weights(model)

@@ -1,7 +1,7 @@
 """The arithmetic of neon 2.6.0 in plain NumPy: one image, one block, one pixel, one step at a time.
 
-Written out from what was measured on neon and from the formulas in its documentation, never from the engines. Slow and
-obvious on purpose; float64 throughout. Batch-first, as the torch engine is.
+Written out from what was measured on neon and from the formulas in its documentation, never from
+the engines. Slow and obvious on purpose; float64 throughout. Batch-first, as the torch engine is.
 """
 
 import itertools
@@ -18,11 +18,14 @@ def logistic(x):
     return 1 / (1 + np.exp(-x))
 
 
-# Initial draws -------------------------------------------------------------------------------------------------------
+# Initial draws
 
 
 def kaiming(rng, shape, local=True):
-    """Normal of standard deviation sqrt(2 / fan in); a convolution's weight is (C*R*S, K), a linear layer's (nout, nin)."""
+    """Sample normal values of standard deviation sqrt(2 / fan in).
+
+    The weight of a convolution is (C*R*S, K), of a linear layer (nout, nin).
+    """
     return rng.normal(0, math.sqrt(2 / shape[0 if local else 1]), shape)
 
 
@@ -39,10 +42,12 @@ def xavier(rng, shape, local=True):
 
 
 def draw_recurrent(rng, features, units, gates=1, directions=1):
-    """neon's packed W of a recurrent layer, drawn with `glorot_uniform`: (directions * (features + units + 1), gates * units).
+    """Sample neon's packed W of a recurrent layer with `glorot_uniform`.
 
-    Input weights forward, input weights backward, recurrent weights forward, recurrent weights backward, each gate by
-    gate; then the biases, which are zero.
+    (directions * (features + units + 1), gates * units).
+
+    Input weights forward, input weights backward, recurrent weights forward, recurrent weights
+    backward, each gate by gate; then the biases, which are zero.
     """
     parts = []
     for size in (features, units):
@@ -53,7 +58,7 @@ def draw_recurrent(rng, features, units, gates=1, directions=1):
     return np.concatenate([part.ravel() for part in parts]).reshape(-1, gates * units)
 
 
-# Feed-forward layers -------------------------------------------------------------------------------------------------
+# Feed-forward layers
 
 
 def convolution(x, weight, window, bias=None, padding=(0, 0), strides=(1, 1), dilation=(1, 1)):
@@ -120,7 +125,7 @@ class BatchNorm:
         return y
 
 
-# Recurrent layers ----------------------------------------------------------------------------------------------------
+# Recurrent layers
 
 
 def unpack(weight, features, units, gates, directions):
@@ -176,7 +181,10 @@ CELLS = {
 
 
 def recurrent(cell, weight, sequence, units):
-    """Sweep one sequence, a list of vectors (features,), from a zero state: a list of (directions * units,)."""
+    """Sweep one sequence, a list of vectors (features,), from a zero state.
+
+    Returns a list of vectors (directions * units,).
+    """
     step, gates, directions, state_size = CELLS[cell]
     outputs = [[None] * directions for _ in sequence]
     for direction, weights in enumerate(unpack(weight, len(sequence[0]), units, gates, directions)):
@@ -189,10 +197,12 @@ def recurrent(cell, weight, sequence, units):
 
 
 def spatial_rnn(cell, vertical, horizontal, x, block, units):
-    """SpatialRNN over images (N, C, H, W) with blocks of `block` = (rows, columns) pixels: (N, directions * units, I, J).
+    """Apply SpatialRNN to images (N, C, H, W) with blocks of `block` = (rows, columns) pixels.
 
-    A block is flattened (C, row, column). First every column of blocks, top to bottom (and bottom to top), then every row
-    of what came out, left to right (and right to left).
+    Returns (N, directions * units, I, J).
+
+    A block is flattened (C, row, column). First every column of blocks, top to bottom (and bottom
+    to top), then every row of what came out, left to right (and right to left).
     """
     count, _, height, width = x.shape
     down, across = height // block[0], width // block[1]
@@ -213,7 +223,7 @@ def spatial_rnn(cell, vertical, horizontal, x, block, units):
     return np.array(results)
 
 
-# Training ------------------------------------------------------------------------------------------------------------
+# Training
 
 
 def softmax(x):
@@ -223,7 +233,7 @@ def softmax(x):
 
 
 def cross_entropy(y, labels):
-    """Mean over the minibatch of -log of the probability of the right class, never below exp(-50)."""
+    """Return the mean of -log of the probability of the right class, never below exp(-50)."""
     return sum(
         -math.log(max(row[label], math.exp(-50))) for row, label in zip(y, labels, strict=True)
     ) / len(y)

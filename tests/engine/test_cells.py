@@ -1,4 +1,4 @@
-"""The cells that neon does not have: against one step at a time in NumPy, and gradients against finite differences."""
+"""The cells that neon does not have, against one step at a time in NumPy and finite differences."""
 
 import harness
 import numpy as np
@@ -92,7 +92,7 @@ def test_gradients_are_the_finite_differences(nn, cell):
 
 @pytest.mark.parametrize('cell', [*sorted(CELLS), 'StackedBiRNN'])
 def test_in_a_spatial_rnn_the_block_is_flattened_channel_by_channel(nn, cell):
-    """SpatialRNN reads blocks place by place and turns the input weights: the output has to be that of (C, row, column)."""
+    """SpatialRNN reads blocks place by place; the output has to be that of (C, row, column)."""
     params = dict(
         output_size=UNITS, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True
     )

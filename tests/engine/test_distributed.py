@@ -22,7 +22,7 @@ SCRIPT = pathlib.Path(__file__).with_name('two_ranks.py')
 
 @pytest.fixture(scope='module')
 def part(tmp_path_factory):
-    """52 images with a structure to learn: smooth blobs, so that rounding is not blown up by a hopeless task."""
+    """Return 52 images of smooth blobs: they can be learnt, so rounding is not amplified much."""
     rng = np.random.RandomState(0)
     labels = rng.randint(0, 2, 52)
     y, x = np.mgrid[0:32, 0:32] / 32.0
@@ -39,7 +39,7 @@ def part(tmp_path_factory):
 
 
 def trained(part, out, model, ranks):
-    """What `two_ranks` writes with so many ranks."""
+    """Return the results that `two_ranks` writes with this number of ranks."""
     launcher = (
         []
         if ranks == 1
@@ -132,7 +132,7 @@ def launch(*arguments, ranks=2):
 
 
 def children(pid):
-    """The processes that a process has started."""
+    """Return the processes that a process has started."""
     return [
         int(child)
         for child in pathlib.Path('/proc/{0}/task/{0}/children'.format(pid)).read_text().split()

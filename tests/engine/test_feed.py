@@ -1,4 +1,4 @@
-"""How minibatches reach the device; what a GPU would do is done with tensors of the CPU."""
+"""Feeding minibatches to the device; tensors of the CPU stand for those of a GPU."""
 
 import h5py
 import numpy as np

@@ -1,4 +1,7 @@
-"""The fused stages give what their layers give one by one: costs, gradients, running statistics, predictions."""
+"""Fused stages give the results of their layers one by one.
+
+Costs, gradients, running statistics, predictions.
+"""
 
 import os
 import subprocess
@@ -48,7 +51,7 @@ def train(precision, plain, steps=12, batch=16, side=64, seed=5):
 
 
 def test_twelve_minibatches_cost_the_same_as_layer_by_layer():
-    """In float64 the two ways differ by rounding only, in everything that training leaves behind."""
+    """In float64 the two ways differ by rounding only, in all results of a training."""
     (costs, weights, probabilities), (expected, plain, plain_probabilities) = (
         train('float64', way, side=32) for way in (False, True)
     )
@@ -61,14 +64,14 @@ def test_twelve_minibatches_cost_the_same_as_layer_by_layer():
 
 
 def test_float32_costs_stay_with_float64():
-    """Later ones drift apart on either path: a rounded number on the other side of a rectifier's kink is enough."""
+    """Later costs drift apart on either path: rounding takes a rectifier across its kink."""
     exact, _, _ = train('float64', plain=True, steps=4, seed=0)
     costs, _, _ = train('float32', plain=False, steps=4, seed=0)
     np.testing.assert_allclose(costs, exact, rtol=1e-5)
 
 
 def test_one_float32_step_is_as_exact_as_that_of_plain_layers():
-    """oneDNN's products and the joined statistics lose nothing: every weight after a step, against float64."""
+    """oneDNN's products and the joined statistics lose nothing: all weights, against float64."""
     (_, exact, _), (_, ours, _), (_, plain, _) = (
         train(precision, way, steps=1)
         for precision, way in (('float64', True), ('float32', False), ('float32', True))
@@ -92,7 +95,7 @@ def test_bf16_stays_near_and_keeps_float32_weights():
 
 
 def test_bf16_trains_where_onednn_has_no_bfloat16():
-    """As on processors without AVX-512: the ordinary operators take over."""
+    """Processors without AVX-512 use the ordinary operators."""
     code = 'import test_fused; print(*test_fused.train("bf16", plain=False, steps=2, side=32)[0])'
     found = dict(
         os.environ,
@@ -111,7 +114,7 @@ def test_bf16_trains_where_onednn_has_no_bfloat16():
 
 
 def test_one_bf16_step_is_as_exact_as_that_of_plain_layers():
-    """Both are 10 to 25% off in most weights: three digits decide otherwise on many a rectifier and maximum."""
+    """Both are 10 to 25% off in most weights: three digits decide otherwise on many maxima."""
     (_, drawn, _), (_, exact, _), (_, ours, _), (_, plain, _) = (
         train(precision, way, steps=steps)
         for precision, way, steps in (
@@ -155,7 +158,10 @@ def stage_layers(nn, pooling=True, slope=0):
 
 
 def run_both_ways(nn, layers, gamma, x, training):
-    """Output, gradient of x, gradients of the parameters and weights after it: fused, then layer by layer."""
+    """Run a stage fused, then layer by layer.
+
+    Returns for each way: output, gradient of x, gradients of the parameters, weights.
+    """
     results = []
     model = nn.Model(layers)
     model.initialize(x.shape[1:])
@@ -189,7 +195,7 @@ def run_both_ways(nn, layers, gamma, x, training):
 @pytest.mark.parametrize('gamma', [[1, 0.5, 2, 1, 1, 3], [1, -0.5, 2, -1, 1, -3]])
 @pytest.mark.parametrize('piece', [1, 2**30])
 def test_a_stage_and_its_layers_agree(nn, monkeypatch, pooling, gamma, piece):
-    """Whether gamma is negative or not, image by image or all images at once."""
+    """For gammas of either sign, image by image or all images at once."""
     monkeypatch.setattr(stage, 'PIECE', piece)
     x = torch.from_numpy(np.random.RandomState(2).normal(size=(5, 2, 9, 8)))
     for ours, plain in zip(
@@ -238,7 +244,7 @@ def test_only_these_groups_are_fused(nn):
 @pytest.mark.parametrize('stored', [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize('layout', [torch.channels_last, torch.contiguous_format])
 def test_statistics_in_float32_keep_their_digits(nn32, stored, layout):
-    """A large mean, a map of thousands of values; the statistics of a map in bfloat16 are float32, too."""
+    """With a large mean and maps of thousands of values; those of bfloat16 maps are float32 too."""
     from neon_rnn.engines.torch.ops.normalisation import statistics
 
     x = torch.from_numpy(np.random.RandomState(0).normal(10, 1, (8, 16, 64, 64))).to(stored)
@@ -277,7 +283,7 @@ def test_products_through_onednn(nn32, shape):
 
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
 def test_weight_gradients_of_rows_with_gaps(nn32, dtype, tolerance):
-    """As the two directions of a sweep lie, one behind the other in every row."""
+    """The two directions of a sweep lie one behind the other in every row."""
     from neon_rnn.engines.torch.ops.matmul import weight_gradient
 
     delta, x = (

@@ -1,4 +1,4 @@
-"""Initial weights against RandomState written out: what is drawn, in which order, and that nothing else draws."""
+"""Initial weights, against RandomState written out: values, order, and nothing beside them."""
 
 import harness
 import numpy as np
@@ -118,7 +118,7 @@ def test_spatial_rnn_draws_the_vertical_network_first(nn):
 
 
 def test_a_sequential_draws_its_last_output_owner_first(nn):
-    """The bias and the activation behind it work in place, so the last linear layer owns the output."""
+    """Bias and activation behind it work in place, so the last linear layer owns the output."""
     model = harness.build(
         nn,
         [
@@ -167,7 +167,8 @@ def test_the_published_network_is_drawn_from_the_seed_and_nothing_else(nn32):
     model.initialize((3, 32, 32), cost)
     rng = np.random.RandomState(42)
     expected = {}
-    # The last layer that owns its output is the average pooling, which draws nothing: the list's order is left.
+    # The last layer that owns its output is the average pooling, which draws nothing: the list's
+    # order is left.
     for position, shape in (
         (2, (3 * 9, 32)),
         (6, (32 * 9, 64)),

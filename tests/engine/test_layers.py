@@ -1,4 +1,4 @@
-"""The feed-forward layers against NumPy written out, and their gradients against finite differences."""
+"""The feed-forward layers, against NumPy written out and finite differences."""
 
 import harness
 import numpy as np

@@ -1,4 +1,4 @@
-"""The recurrent layers on their own: sequences against the reference, gradients, what neon's BiBNRNN does."""
+"""The recurrent layers alone: sequences against the reference, gradients, neon's BiBNRNN."""
 
 import harness
 import numpy as np
@@ -57,7 +57,7 @@ def test_gradients_are_the_finite_differences(nn, cell):
     [('Rectlin', lambda x: np.maximum(x, 0)), ('Logistic', reference.logistic)],
 )
 def test_other_activations(nn, monkeypatch, cell, name, function):
-    """The sweep of the plain cells is written out, derivative included: it has to follow the activation given."""
+    """The backward pass of the plain cells is written out; it has to follow the activation."""
     monkeypatch.setattr(reference, 'tanh', function)
     model = harness.build(nn, [layer(nn, cell, activation=getattr(nn, name)())], (FEATURES, STEPS))
     weights = harness.randomise(nn, model)
@@ -112,7 +112,10 @@ class BatchNormalisedReference:
         self.norms = [reference.BatchNorm(UNITS), reference.BatchNorm(UNITS)]
 
     def __call__(self, x, beta, gamma, error=None, inference=False):
-        """(batch, features, steps) -> outputs; with `error`, also the gradients of x and of the packed weight."""
+        """Return outputs of (batch, features, steps).
+
+        With `error`, also the gradients of x and of the packed weight.
+        """
         outputs, of_x, of_input, of_recurrent = [], np.zeros_like(x), [], []
         for direction, (w, r, b) in enumerate(self.parts):
             units = slice(direction * UNITS, (direction + 1) * UNITS)

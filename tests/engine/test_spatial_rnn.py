@@ -1,4 +1,4 @@
-"""SpatialRNN against the loop-only reference, its gradients, and which outputs move when one block moves."""
+"""SpatialRNN: against a reference of loops, gradients, and the reach of each block."""
 
 import harness
 import numpy as np
@@ -64,7 +64,10 @@ def test_gradients_are_the_finite_differences(nn, cell):
 
 
 def moved(nn, model, shape, block, which):
-    """For the first and the second half of the output features: which places (I, J) move with block `which` = (i, j)."""
+    """Return the places (I, J) that change with block `which` = (i, j).
+
+    For the first and for the second half of the output features.
+    """
     x = images(shape, count=2)
     changed = x.copy()
     i, j = which
@@ -81,7 +84,7 @@ PLACES = [(i, j) for i in range(3) for j in range(5)]
 
 @pytest.mark.parametrize('which', PLACES)
 def test_one_block_moves_what_the_published_sweeps_reach(nn, which):
-    """The vertical network mixes a whole column in both directions, then forward units carry it right, backward left."""
+    """The vertical network mixes a column; then forward units go right, backward units left."""
     model = harness.build(nn, [spatial(nn, 'BiRNN', SHAPE, BLOCK)], SHAPE)
     harness.randomise(nn, model)
     columns = np.arange(5)[None, :].repeat(3, axis=0)
@@ -93,7 +96,7 @@ def test_one_block_moves_what_the_published_sweeps_reach(nn, which):
 @pytest.mark.parametrize('which', [(0, 1), (1, 2), (2, 4)])
 @pytest.mark.parametrize('direction', ['down', 'up'])
 def test_the_vertical_units_sweep_down_first_then_up(nn, which, direction):
-    """With the horizontal network deaf to half of the vertical units, only one vertical direction is left."""
+    """If the horizontal network ignores half of the vertical units, one direction is left."""
     model = harness.build(nn, [spatial(nn, 'BiRNN', SHAPE, BLOCK)], SHAPE)
     weights = harness.randomise(nn, model)
     packed = weights[

@@ -41,7 +41,7 @@ def published(nn, shape=SHAPE, seed=0, threads=1, precision='float32', batch_siz
     return model
 
 
-# Cost ----------------------------------------------------------------------------------------------------------------
+# Cost
 
 
 def test_cost_is_the_mean_of_minus_log_p(nn):
@@ -58,7 +58,7 @@ def test_cost_of_a_certain_mistake_is_finite_as_neons_safelog_makes_it(nn):
 
 
 def test_softmax_and_cost_hand_back_y_minus_t_over_the_batch(nn):
-    """The shortcut: also where the probability of the right class is 0 and the logarithm has no slope left."""
+    """Also where the probability of the right class is 0 and the logarithm has no slope."""
     x = np.array([[1.0, 2, 0.5], [800, 0, -1], [0.1, 0.2, 0.3], [3, 3, 3]])
     labels = np.array([1, 2, 0, 1])
     model = harness.build(nn, [nn.Activation(nn.Softmax())], (3,))
@@ -79,7 +79,7 @@ def test_the_shortcut_is_the_gradient_of_the_cost(nn):
     np.testing.assert_allclose(given.grad.numpy(), expected, atol=1e-9)
 
 
-# Optimiser and schedule ----------------------------------------------------------------------------------------------
+# Optimiser and schedule
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_clipping(nn, norm, value):
         )
 
 
-# Training step -------------------------------------------------------------------------------------------------------
+# Training step
 
 
 def test_train_step_is_the_written_out_step(nn):
@@ -216,7 +216,7 @@ def test_predict_takes_any_number_of_images_and_changes_nothing(nn):
 
 
 def test_want_of_memory_names_the_batch_size(nn32, monkeypatch):
-    """PyTorch's allocator says on a processor that it cannot, and on a GPU raises an error of its own; others pass through."""
+    """PyTorch raises one error on a processor, another on a GPU; other errors pass through."""
     model, optimizer = published(nn32, (3, 32, 32)), nn32.GradientDescentMomentum(0.01, 0.9)
     inputs, labels = batch(4, (3, 32, 32))
     for error in (lambda: torch.empty(2**60), torch.OutOfMemoryError('CUDA out of memory.')):
@@ -262,14 +262,16 @@ def test_the_same_seed_gives_the_same_bits(nn32, threads):
     np.testing.assert_array_equal(probabilities, probabilities_again)
 
 
-# The whole network ---------------------------------------------------------------------------------------------------
+# The whole network
 
 
 def test_gradient_of_the_whole_network_is_the_finite_difference(nn):
-    """Float64, a map that is not square: the derivative of the cost along a random direction of every parameter.
+    """In float64, on a map that is not square: derivatives along random directions.
 
-    A direction has a component in every element, so every element counts; the step is small enough that no rectifier or
-    maximum changes sides.
+    That of the cost, along one direction of every parameter.
+
+    A direction has a component in every element, so every element counts; the step is small enough
+    that no rectifier or maximum changes sides.
     """
     model = published(nn, precision='float64')
     inputs, labels = batch()
@@ -333,7 +335,7 @@ def test_train_step_uses_that_gradient(nn):
 
 
 def test_each_optimiser_gets_a_step_graph_of_its_own(nn32, monkeypatch):
-    """Its velocities have to be there before a step is recorded; what records needs a GPU, and is stood in for here."""
+    """Its velocities have to exist before a step is recorded; a fake graph replaces the GPU's."""
     steps = []
 
     class Graph:

@@ -8,7 +8,8 @@ from neon_rnn.support.errors import NeonRnnError
 
 SHAPE = (3, 32, 32)
 
-#: Of the published network: name -> shape, written down from its layer list; a compound layer counts one position a part.
+#: Of the published network: name -> shape, written down from its layer list; a compound layer
+#: counts one position a part.
 PUBLISHED = {
     **{
         '{}.{}'.format(position, name): (channels, 1)
@@ -185,7 +186,7 @@ def test_training_goes_on_bit_for_bit_from_all_that_is_saved(nn32):
 
 @pytest.mark.parametrize('lost', ['weights', 'optimizer', 'random'])
 def test_each_part_of_that_matters(nn32, lost):
-    """The counterpart of the test above: without one of the three the next two steps are others."""
+    """Without one of the three, the next two steps differ: the counterpart of the test above."""
     model, optimizer = small(nn32), nn32.GradientDescentMomentum(0.1, 0.9)
     for seed in range(3):
         nn32.train_step(model, *batch(seed), optimizer, 0)

@@ -1,4 +1,7 @@
-"""Trains 12 minibatches and writes costs, weights and probabilities: run alone, or by torchrun as several ranks."""
+"""Train 12 minibatches; write costs, weights and probabilities.
+
+Runs alone, or as several ranks of torchrun.
+"""
 
 import sys
 

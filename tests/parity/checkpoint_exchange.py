@@ -1,15 +1,16 @@
-"""Checkpoints of every network of the table from one engine to the other; `test_between_engines.py` runs both sides.
+"""Exchange checkpoints of every network between the engines, for `test_between_engines.py`.
 
-    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py save FOLDER      train on neon, save
-    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py predict FOLDER   load what torch saved
+    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py save FOLDER
+    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py predict FOLDER
 
-`save` writes FOLDER/<network>.npz with the probabilities in its meta, `predict` FOLDER/<network>.json with those that it
-computes from the checkpoint beside it.
+`save` trains on neon and writes FOLDER/<network>.npz with the probabilities in its meta, `predict`
+FOLDER/<network>.json with those that it computes from the checkpoint beside it.
 
-In float32, as the engines train. On ResNet-50 and TL-1 that leaves 2e-5 between their probabilities; in float64 the same
-checkpoints give the same float32 numbers, so it is rounding alone. Smaller pictures would hide it: at 32x32 the last map is
-one pixel, batch norm over a few of them drives the softmax of the deep networks to 0 and 1, and saturated probabilities agree
-whatever the engine does.
+In float32, as the engines train. On ResNet-50 and TL-1 that leaves 2e-5 between their
+probabilities; in float64 the same checkpoints give the same float32 numbers, so it is rounding
+alone. Smaller pictures would hide it: at 32x32 the last map is one pixel, batch norm over a few of
+them drives the softmax of the deep networks to 0 and 1, and saturated probabilities agree whatever
+the engine does.
 """
 
 import json
@@ -95,7 +96,7 @@ def load_and_predict(engine, name, path):
 
 
 def main(action, folder):
-    """What the command line asks for, on neon."""
+    """Run the action of the command line, on neon."""
     for name in NETWORKS:
         path = os.path.join(folder, name + '.npz')
         if action == 'save':
@@ -114,7 +115,7 @@ def main(action, folder):
 
 
 def changed(saved, weights, states):
-    """The names of what an engine does not hand back as it was in the checkpoint."""
+    """Return the names of weights and states that differ from those of the checkpoint."""
     names = [
         name for name in saved.weights if not np.array_equal(weights.get(name), saved.weights[name])
     ]

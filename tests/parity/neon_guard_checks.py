@@ -1,8 +1,9 @@
-"""The neon engine asks nothing of a backend or tensor that NervanaGPU and GPUTensor do not have (no GPU is needed).
+"""The neon engine uses only names that NervanaGPU and GPUTensor have; no GPU is needed.
 
     PYTHONPATH=. /path/to/neon/python tests/parity/neon_guard_checks.py
 
-The names are read from neon's source, so that CUDA is not imported. The guard stands on neon's NumPy backend, which has more.
+The names are read from neon's source, so that CUDA is not imported. The guard stands on neon's
+NumPy backend, which has more.
 """
 
 import ast
@@ -34,7 +35,10 @@ def source_of(path):
 
 
 def names_of_gpu_classes():
-    """The names of NervanaGPU, those of GPUTensor, both with what they inherit, and the rule of GPUTensor.reshape."""
+    """Return the names of NervanaGPU, the names of GPUTensor, and GPUTensor.reshape's rule.
+
+    Both with the names that they inherit.
+    """
     classes, functions = {}, []
     for name in ('abstract_backend', 'backend', 'nervanagpu'):
         for node in source_of(
@@ -77,7 +81,7 @@ def names_of_gpu_classes():
 
 
 class Guard(object):
-    """What the engine's own files asked of the backend and of tensors.
+    """Records the names that the engine's own files use of the backend and of tensors.
 
     Attributes
     ----------
@@ -124,7 +128,7 @@ class Guard(object):
         return look
 
     def _reshape(self, tensor, *shape):
-        """As the tensor's own; raises ValueError where GPUTensor.reshape does."""
+        """Reshape a tensor; raise ValueError where GPUTensor.reshape does."""
         shape = tuple(shape[0]) if isinstance(shape[0], (tuple, list)) else shape
         strides = tuple(stride // tensor.dtype.itemsize for stride in tensor._tensor.strides)
         if shape != tensor.shape:
@@ -151,7 +155,7 @@ def test_every_cell_forward_and_backward():
 
 
 def test_a_training_step_prediction_and_everything_saved():
-    """The rest of the engine: inputs and labels, weights, the optimiser's state, random numbers."""
+    """Inputs and labels, weights, the optimiser's state, random numbers."""
     be = start('numpy', 'float32')
     model = nn.Model(
         [
@@ -183,7 +187,7 @@ def test_a_training_step_prediction_and_everything_saved():
 
 
 def test_operators_and_imports():
-    """Python looks operators up past the guard, so they are listed here; NumPy is not imported where device data are."""
+    """The guard does not see operators, so they are listed here; NumPy is not imported."""
     _, tensor_names, _ = names_of_gpu_classes()
     assert {'__setitem__', '__add__', '__rmul__'} <= tensor_names
     for name in ('spatial_rnn.py', 'sweep.py'):
@@ -197,7 +201,7 @@ def test_operators_and_imports():
 
 
 def test_the_guard_notices():
-    """What only the NumPy backend can do, asked from the engine's folder: private arrays, reshapes that copy, other names."""
+    """Names that only the NumPy backend has: private arrays, reshapes that copy, others."""
     be = start('numpy', 'float32')
     names = {'be': be, 'tensor': be.array(np.arange(6.0).reshape(2, 3))}
 

@@ -31,7 +31,7 @@ EXACT = tuple(
 
 
 def test_birnn_against_numpy():
-    """The definition of the layer, written out: columns top-down and bottom-up, then rows, from a zero state."""
+    """Compute the layer by its definition: columns in both directions, then rows."""
     be = start()
     layer, x, _ = standing_alone(be)
     for sweep in (layer.vertical, layer.horizontal):
@@ -127,7 +127,7 @@ def test_the_error_is_left_alone():
 
 
 def test_an_image_does_not_depend_on_others():
-    """Neither on its neighbours nor on the minibatch before, though neon's own default carries the state on."""
+    """It depends neither on its neighbours nor on the minibatch before."""
     for cell in EXACT:
         for backend in BACKENDS:
             be = start(backend, 'float32')
@@ -206,7 +206,7 @@ def test_mkl_against_numpy_and_one_step():
 
 
 def test_layouts_of_mkl():
-    """What comes in a layout of MKL's is converted; one left on the result's tensor is dropped, or read if it is added to."""
+    """Inputs in MKL's layout are converted; a layout left on the result is dropped, or read."""
     if 'mkl' not in BACKENDS:
         raise unittest.SkipTest(library.why_no_mkl())
     be = start('mkl', 'float32')

@@ -1,4 +1,4 @@
-"""What the checks on real neon share: small layers and models, and the runner (Python 3.5 or 3.6)."""
+"""Shared by the checks on real neon: small layers and models, and the runner (Python 3.5, 3.6)."""
 
 import contextlib
 import json
@@ -36,7 +36,10 @@ def layer_of(cell='BiRNN', shape=SHAPE, block=BLOCK):
 
 
 def standing_alone(be, cell='BiRNN', shape=SHAPE, block=BLOCK, layer=None):
-    """A layer with its buffers (by default `layer_of` the rest), and random input and error as arrays."""
+    """Return a layer with its buffers, and random input and error as arrays.
+
+    The default layer is that of `layer_of`.
+    """
     layer = layer or layer_of(cell, shape, block)
     layer.configure(layer.input_shape)
     layer.prev_layer = True
@@ -52,7 +55,10 @@ def standing_alone(be, cell='BiRNN', shape=SHAPE, block=BLOCK, layer=None):
 
 
 def in_mkls_layout(be, tensor, shape):
-    """Have a convolution write random numbers into a tensor, in a layout of MKL's own; returns them in neon's."""
+    """Let a convolution write random numbers into a tensor, in a layout of MKL's own.
+
+    Returns the numbers in neon's layout.
+    """
     channels, height, width = shape
     values = np.random.RandomState(8).randn(channels * height * width, be.bsz).astype(np.float32)
     identity = be.conv_layer(
@@ -65,7 +71,7 @@ def in_mkls_layout(be, tensor, shape):
 
 @contextlib.contextmanager
 def refused(kind, *words):
-    """What is inside has to raise `kind`, with `words` in the message."""
+    """Check that the body raises `kind`, with `words` in the message."""
     try:
         yield
     except kind as error:
@@ -77,7 +83,10 @@ def refused(kind, *words):
 
 
 class Training(object):
-    """A model of `layers()` and a classifier, on a backend of its own; four images of `SHAPE`, two classes."""
+    """A model of `layers()` and a classifier, on a backend of its own.
+
+    It is trained on four images of `SHAPE`, two classes.
+    """
 
     def __init__(self, layers, backend='numpy', steps=0):
         start(backend, 'float32')
@@ -93,7 +102,7 @@ class Training(object):
         self.train(steps)
 
     def train(self, steps):
-        """The costs of that many steps more; all of them are in `costs`."""
+        """Train more steps; return their costs. All costs are in `costs`."""
         self.costs += [
             nn.train_step(self.model, self.images, np.arange(IMAGES) % 2, self.optimizer, 0)
             for _ in range(steps)
@@ -102,7 +111,10 @@ class Training(object):
 
 
 def run_checks(namespace):
-    """Call every function ``test_...``; prints a line of JSON each: its name, ``problem`` and ``skipped``, text or null."""
+    """Call every function ``test_...``.
+
+    Prints a line of JSON for each: ``name``, ``problem`` and ``skipped``, text or null.
+    """
     for name, function in sorted(namespace.items()):
         if not name.startswith('test_'):
             continue

@@ -1,9 +1,9 @@
-"""The residual blocks of the table on neon's mkl backend: every sum, and every gradient against neon in float64.
+"""The residual blocks on neon's mkl backend: sums, and gradients against neon in float64.
 
     PYTHONPATH=. /path/to/neon/python tests/parity/neon_merge_checks.py
 
-In 2.6.0 MergeSum is not right everywhere on mkl (`neon_rnn.engines.neon.merge_sum`): here is where it is, and that the rest
-is refused.
+In 2.6.0 MergeSum is not right everywhere on mkl (`neon_rnn.engines.neon.merge_sum`): here is where
+it is, and that the rest is refused.
 """
 
 import collections
@@ -72,7 +72,10 @@ def blocks(name, neighbour):
 
 
 def trained(build, backend, precision, shape=SHAPE, images=IMAGES, steps=1, watched=None):
-    """Train on noise for `steps`, then predict; returns the gradients of the first step, name -> float64 array."""
+    """Train on noise for `steps`, then predict.
+
+    Returns the gradients of the first step: name -> float64 array.
+    """
     be = start(backend, precision, images)
     if watched is not None:
         watch_sums(be, watched)
@@ -100,9 +103,10 @@ def in_numpys_order(be, tensor):
 
 
 def watch_sums(be, found):
-    """Append to `found`, for every sum of the mkl backend, how far it is from the sum of its summands (relative).
+    """Append to `found` the relative error of every sum of the mkl backend.
 
-    A SkipNode's summand is what came into the MergeSum, read before any pathway has run: they share memory.
+    A SkipNode's summand is what came into the MergeSum, read before any pathway has run: they share
+    memory.
     """
     forward, backward, add = be.fprop_mergesum, be.bprop_mergesum, be.sum_tensor
     now = {}
@@ -144,7 +148,7 @@ def watch_sums(be, found):
 
 
 def test_every_sum_of_the_residual_networks():
-    """Forward, backward and in inference, over two steps: MKL adds up what it is given, to float32's rounding."""
+    """Forward, backward and in inference, over two steps, to the rounding of float32."""
     needs_mkl()
     for name, side, merges in (('resnet-18', 32, 8), ('resnet-50', 32, 16), ('tl-1', 32, 16)):
         found, shape = [], (3, side, side)
@@ -175,7 +179,7 @@ def gradient_errors(build):
 
 
 def test_gradients_of_every_kind_of_block():
-    """To MKL's rounding, but where it takes a rectifier across its kink: one of them moves a gradient by per cents.
+    """To MKL's rounding, unless a rectifier crosses its kink: that changes gradients by per cents.
 
     With a summand left out (the last check) half of the gradients are off by 60% and more.
     """
@@ -189,7 +193,7 @@ def test_gradients_of_every_kind_of_block():
 
 
 def test_a_missing_summand_would_be_noticed():
-    """What the two checks above are worth: a sum that leaves its last summand out is far beyond both limits."""
+    """A sum without its last summand is far beyond the limits of the two checks above."""
     needs_mkl()
     backend = type(start('mkl', 'float32'))
     add, found = backend.sum_tensor, []

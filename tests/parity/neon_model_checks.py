@@ -50,7 +50,7 @@ def convolution(**bias):
 
 
 def between_convolutions():
-    """Without a bias where two channels come in: there neon's mkl backend gets its gradient wrong (docs/models.md)."""
+    """No bias behind two channels: neon's mkl backend computes its gradient wrongly."""
     return [
         scale(),
         convolution(),
@@ -81,7 +81,7 @@ PLACES = collections.OrderedDict(
 
 
 def test_where_it_can_stand():
-    """First, several times, at the head of nested containers, in a sum (numpy only); mkl as numpy, and the costs fall."""
+    """First, repeated, at the head of nested containers, in a sum (numpy only); costs fall."""
     for name, layers in PLACES.items():
         # in a sum, neon 2.6.0's mkl backend is wrong and refused (neon_merge_checks.py)
         costs = [
@@ -93,7 +93,7 @@ def test_where_it_can_stand():
 
 
 def test_nesting_changes_nothing():
-    """neon hands the first layer of a container beta=0, with which its BiRNN would lose a direction's error."""
+    """neon calls the first layer of a container with beta=0, which BiRNN does not support."""
     for backend in BACKENDS:
         flat = Training(lambda: [scale(), layer_of(), second(), nn.BatchNorm()], backend)
         drawn = nn.get_weights(flat.model)
@@ -107,7 +107,10 @@ def test_nesting_changes_nothing():
 
 
 def biased_convolutions(container):
-    """(channels in, filters, dilated) of every convolution with a bias, containers opened; the shapes are configured."""
+    """Iterate over (channels in, filters, dilated) of every convolution with a bias.
+
+    Those in containers included; the shapes are configured.
+    """
     for layer in container.layers:
         if isinstance(layer, LayerContainer):
             for found in biased_convolutions(layer):
@@ -117,7 +120,7 @@ def biased_convolutions(container):
 
 
 def test_no_network_meets_the_wrong_bias_gradient_of_mkl():
-    """neon's mkl backend: filters in eights from channels that are neither 1, 3 nor eights (docs/models.md)."""
+    """Filters in eights, from channels neither 1, 3 nor a multiple of 8 (docs/models.md)."""
     start('numpy', 'float32', batch_size=1)
     seen = 0
     for name in models.ROWS:
@@ -150,7 +153,7 @@ def test_words_for_a_layer():
 
 
 def test_serialised_and_loaded():
-    """Model.serialize -> Model(file), and this project's own reader, with the optimiser's states, for every cell."""
+    """Model.serialize to Model(file), and to this project's reader, with states, for every cell."""
     for cell in CELLS:
         trained = Training(lambda: [layer_of(cell), nn.BatchNorm()], steps=4)  # noqa: B023
         model, kept = trained.model, nn.get_weights(trained.model)
@@ -268,7 +271,7 @@ def test_start_says_why_not():
 
 
 def test_an_mkl_that_computes_wrongly_is_refused():
-    """One number off by a hundredth of the largest, in each of the three results of a convolution in turn."""
+    """One number is off by a hundredth of the largest, in each result of a convolution in turn."""
     if 'mkl' not in BACKENDS:
         raise unittest.SkipTest(library.why_no_mkl())
     be = start('mkl', 'float32')
@@ -283,7 +286,7 @@ def test_an_mkl_that_computes_wrongly_is_refused():
 
 @contextlib.contextmanager
 def spoilt_convolution(kind, name):
-    """A backend whose method `name` puts a wrong number into its result, the fourth of its arguments."""
+    """Return a backend whose method `name` writes a wrong number into its fourth argument."""
     right = getattr(kind, name)
 
     def wrong(be, *arguments, **more):

@@ -2,9 +2,9 @@
 
     PYTHONPATH=. /path/to/neon/python tests/parity/neon_own_work_checks.py
 
-Everything else is the work of neon's recurrent layers. On an AMD EPYC the copies took 4% of the time
-of the first layer of the published network and 1% of the second, on either backend. Times depend on
-the machine and what else it does, so the check counts values instead.
+Everything else is the work of neon's recurrent layers. On an AMD EPYC the copies took 4% of the
+time of the first layer of the published network and 1% of the second, on either backend. Times
+depend on the machine and what else it does, so the check counts values instead.
 """
 
 import contextlib
@@ -58,7 +58,7 @@ def published(backend, shape, block, units):
 
 
 def borders(shape, block, units):
-    """Return the sizes of what is copied forward: input, output of the first sweep, of the second."""
+    """Return the sizes that are copied forward: input, output of each of the two sweeps."""
     swept = 2 * units * (shape[1] // block[1]) * (shape[2] // block[2])
     return [size * BATCH for size in (int(np.prod(shape)), swept, swept)]
 

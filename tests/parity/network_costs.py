@@ -1,9 +1,12 @@
-"""Every network of the table on real neon, recorded: the first costs, and what the initial weights are.
+"""Record every network of the table on real neon: the first costs, a digest of initial weights.
 
-    PYTHONPATH=. /path/to/neon's/python tests/parity/network_costs.py       writes tests/fixtures/network_costs.json
+    PYTHONPATH=. /path/to/neon/python tests/parity/network_costs.py
 
-In float64 on neon's numpy backend, since rounding decides what deep networks do after a step at the published learning
-rate: in float32 ResNet-50's second cost already differs by some per cent between two machines.
+writes tests/fixtures/network_costs.json.
+
+In float64 on neon's numpy backend, since rounding decides what deep networks do after a step at the
+published learning rate: in float32 ResNet-50's second cost already differs by some per cent between
+two machines.
 """
 
 import hashlib
@@ -40,8 +43,9 @@ def costs(nn, backend, name):
     Returns
     -------
     dict
-        costs (one a step), weights (a digest of the names, shapes and initial values in float32), probabilities of the
-        minibatch in inference mode, with the initial weights and `whole_statistics`.
+        costs (one a step), weights (a digest of the names, shapes and initial values in float32),
+        probabilities of the minibatch in inference mode, with the initial weights and
+        `whole_statistics`.
     """
     side, steps = CASES[name]
     shape = (3, side, side)
@@ -70,8 +74,8 @@ def costs(nn, backend, name):
 def whole_statistics(weights):
     """The running statistics of the one minibatch that a network was trained on.
 
-    They start at 0 and take in a tenth of each minibatch's. A tenth of a variance drives the softmax of a deep network to 0
-    and 1, where any two engines agree.
+    They start at 0 and take in a tenth of each minibatch's. A tenth of a variance drives the
+    softmax of a deep network to 0 and 1, where any two engines agree.
     """
     return {
         name: values * 10 for name, values in weights.items() if name.endswith(('.gmean', '.gvar'))
@@ -79,7 +83,7 @@ def whole_statistics(weights):
 
 
 def digest(weights):
-    """The sha256 of a line for each weight, sorted: name, sha256 of the values in float32, shape."""
+    """Return the sha256 of a line for each weight, sorted: name, sha256 in float32, shape."""
     lines = [
         '{} {} {}\n'.format(
             name,

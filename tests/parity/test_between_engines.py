@@ -1,4 +1,4 @@
-"""Checkpoints of every network of the table, saved by one engine and loaded by the other: the same probabilities.
+"""Checkpoints of one engine give the same probabilities in the other, for every network.
 
 Both directions with real neon; `checkpoint_exchange` says how.
 """
@@ -21,7 +21,8 @@ def on_neon(action, folder):
     python = neon_python()
     if python is None:
         pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
+            '(docs/container.md)'
         )
     done = subprocess.run(
         [python, checkpoint_exchange.__file__, action, str(folder)],
@@ -37,7 +38,7 @@ def on_neon(action, folder):
 
 @pytest.fixture(scope='module')
 def saved_by_neon(tmp_path_factory):
-    """The folder of checkpoints that neon has trained, one a network."""
+    """Return the folder of checkpoints that neon has trained, one for each network."""
     folder = tmp_path_factory.mktemp('neon')
     on_neon('save', folder)
     return folder
@@ -45,7 +46,7 @@ def saved_by_neon(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def saved_by_torch(tmp_path_factory):
-    """The folder of checkpoints that torch has trained, and what neon made of them."""
+    """Return the folder of checkpoints that torch has trained, and neon's predictions."""
     folder = tmp_path_factory.mktemp('torch')
     for name in checkpoint_exchange.NETWORKS:
         checkpoint_exchange.train_and_save('torch', name, folder / (name + '.npz'))

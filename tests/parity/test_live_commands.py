@@ -1,4 +1,4 @@
-"""The commands on Intel neon itself and on the torch engine: the same training, each other's checkpoints, neon's files.
+"""The commands on Intel neon and on the torch engine: training, checkpoints, neon's files.
 
 Runs where `test_live_neon.neon_python` finds a Python with neon.
 """
@@ -54,7 +54,7 @@ def command(python, *arguments):
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
-    """Mosaics of 8 x 8 tiles, brighter above the middle in class 1: 24 to train on, 11 to test on."""
+    """Make mosaics of 8 x 8 tiles, brighter above the middle in class 1: 24 and 11 images."""
     folder = tmp_path_factory.mktemp('data')
     rng = np.random.RandomState(3)
     for part, count in (('train', 24), ('test', 11)):
@@ -103,7 +103,7 @@ def trained(python, data, tmp_path_factory):
 
 
 def costs(folder):
-    """The cost of every minibatch of a run."""
+    """Return the cost of every minibatch of a run."""
     with open(folder / 'minibatches.csv', newline='') as file:
         return np.array([float(row['cost']) for row in csv.DictReader(file)])
 
@@ -162,13 +162,14 @@ def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, train
 
 
 def test_predict_classifies_image_files_alike_on_both_engines(python, trained, data, tmp_path):
-    """More than one minibatch, another size and format, and a file that is no image, on neon's checkpoint."""
+    """Several minibatches, another size and format, and a broken file, on neon's checkpoint."""
     with h5py.File(data / 'test.h5', 'r') as file:
         pixels = file['input'][:4].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     names = ['0.png', '1.png', '2.png', 'wide.jpg', 'broken.png']
     for name, picture in zip(names[:3], pixels[:3], strict=True):
         Image.fromarray(picture).save(tmp_path / name)
-    # with its colours at full size: between two libjpegs hard edges in halved ones differ by up to 24 of 255
+    # with its colours at full size: between two libjpegs hard edges in halved ones differ by up to
+    # 24 of 255
     Image.fromarray(pixels[3]).resize((3 * SIDE, 2 * SIDE)).save(
         tmp_path / 'wide.jpg', quality=95, subsampling=0
     )
@@ -271,7 +272,8 @@ def test_verify_holds_neons_mkl_backend_to_its_cpu_backend(python):
     left_out = [line for line in printed.splitlines() if line.startswith('left out: ')]
     assert left_out == [
         'left out: network rnn, float64 (this backend has no float64)',
-        'left out: network rnn, float32, last step/21.weight_bias (rounding decides it on this backend)',
+        'left out: network rnn, float32, last step/21.weight_bias (rounding decides it on this '
+        'backend)',
     ]
 
 

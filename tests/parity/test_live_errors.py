@@ -1,6 +1,7 @@
 """Bad input to the neon engine: one clear line, the right status, no traceback.
 
-The first tests run everywhere; the others where `test_live_neon.neon_python` finds a Python with neon.
+The first tests run everywhere; the others where `test_live_neon.neon_python` finds a Python with
+neon.
 """
 
 import os
@@ -22,7 +23,7 @@ TRAIN = ('train', '--model', 'rnn', '--engine', 'neon', '-z', '4', '-e', '1', '-
 
 
 def refused(python, *arguments, path=(), status):
-    """What a command that must fail with `status` prints to standard error: one line."""
+    """Return the one line that a command which must fail prints to standard error."""
     environment = dict(
         os.environ, PYTHONPATH=os.pathsep.join([*map(str, path), str(ROOT)]), OMP_NUM_THREADS='1'
     )
@@ -46,7 +47,8 @@ def python():
     found = neon_python()
     if found is None:
         pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
+            '(docs/container.md)'
         )
     return found
 
@@ -92,7 +94,7 @@ def test_a_neon_that_does_not_do(data, tmp_path, source, words):
 
 @pytest.fixture(scope='module')
 def run(python, data, tmp_path_factory):
-    """The folder of a run of one epoch on neon."""
+    """Return the folder of a run of one epoch on neon."""
     out = tmp_path_factory.mktemp('runs')
     subprocess.run(
         [python, '-m', 'neon_rnn', *TRAIN, str(data), '-b', 'numpy', '--out', str(out)],
@@ -156,7 +158,7 @@ def test_a_malicious_file_is_not_run_by_neons_python_either(python, tmp_path):
 
 
 def printed(python, program):
-    """What a line of Python prints where neon is."""
+    """Run a line of Python where neon is; return what it prints."""
     return subprocess.run(
         [python, '-c', program],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""Every module of .ci/python35.txt is imported by neon's own Python, CPython 3.5 or 3.6, in the listed order and backwards."""
+"""neon's own Python imports every module of .ci/python35.txt, in the listed order and backwards."""
 
 import json
 import os
@@ -15,12 +15,13 @@ for name in sys.argv[1:]:
         importlib.import_module(name)
     except Exception:
         problems[name] = traceback.format_exc()
-print(json.dumps({'version': sys.version_info[:2], 'problems': problems, 'torch': 'torch' in sys.modules}))
+torch = 'torch' in sys.modules
+print(json.dumps({'version': sys.version_info[:2], 'problems': problems, 'torch': torch}))
 """
 
 
 def modules():
-    """The dotted names of the files that .ci/python35.txt lists by name or pattern, folders taken whole."""
+    """Return the dotted names of the files that .ci/python35.txt lists, folders taken whole."""
     found = []
     for line in (ROOT / '.ci' / 'python35.txt').read_text().split():
         paths = sorted(ROOT.glob(line))
@@ -37,7 +38,8 @@ def test_every_module_of_the_container_is_imported(order):
     python = neon_python()
     if python is None:
         pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
+            '(docs/container.md)'
         )
     names = modules()[::order]
     assert {

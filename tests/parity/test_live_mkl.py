@@ -1,7 +1,8 @@
 """doctor and training on a real MKL that computes wrongly, and on the right one, under real neon.
 
-``NEON_FAULTY_MKL`` names a folder with the libraries of such an MKL (CONTRIBUTING.md says how to get them: the wheel mkl
-2018.0.0); it goes before the right one in LD_LIBRARY_PATH. Runs where `test_live_neon.neon_python` finds a Python with neon.
+``NEON_FAULTY_MKL`` names a folder with the libraries of such an MKL (CONTRIBUTING.md says how to
+get them: the wheel mkl 2018.0.0); it goes before the right one in LD_LIBRARY_PATH. Runs where
+`test_live_neon.neon_python` finds a Python with neon.
 """
 
 import json
@@ -21,7 +22,8 @@ def neon():
     python = neon_python()
     if python is None:
         pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it (docs/container.md)'
+            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
+            '(docs/container.md)'
         )
 
     def run(*arguments, libraries=None):
@@ -44,12 +46,12 @@ def neon():
 
 @pytest.fixture(scope='module')
 def faulty():
-    """The folder of the faulty MKL."""
+    """Return the folder of the faulty MKL."""
     named = os.environ.get('NEON_FAULTY_MKL')
     if not named:
         pytest.skip(
-            'NO FAULTY MKL: the self-test was not held to a real one; set NEON_FAULTY_MKL to the libraries of the '
-            'wheel mkl 2018.0.0 (CONTRIBUTING.md)'
+            'NO FAULTY MKL: the self-test was not held to a real one; set NEON_FAULTY_MKL to the '
+            'libraries of the wheel mkl 2018.0.0 (CONTRIBUTING.md)'
         )
     assert (Path(named) / 'libmkl_rt.so').is_file(), named
     return named

@@ -1,7 +1,8 @@
 """The neon engine on real neon: the files ``neon_*_checks.py``, each run by neon's own Python.
 
-``NEON_PYTHON`` names a Python in which Intel neon 2.6 is installed (CPython 3.5 or 3.6); without it, this Python is taken if
-it has neon, then /opt/neon/py36/bin/python. Elsewhere the checks run in the container.
+``NEON_PYTHON`` names a Python in which Intel neon 2.6 is installed (CPython 3.5 or 3.6); without
+it, this Python is taken if it has neon, then /opt/neon/py36/bin/python. Elsewhere the checks run in
+the container.
 """
 
 import functools
@@ -31,7 +32,7 @@ def neon_python():
 
 
 def names(checks):
-    """The checks of a file."""
+    """Return the names of the checks of a file."""
     return sorted(
         line[4 : line.index('(')]
         for line in checks.read_text().splitlines()
@@ -61,7 +62,8 @@ def python():
     if found is None:
         pytest.skip(
             'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it, or run '
-            "'docker compose run --rm neon-cpu'; the results recorded from it are checked without (test_recorded.py)"
+            "'docker compose run --rm neon-cpu'; the results recorded from it are checked without "
+            '(test_recorded.py)'
         )
     return found
 

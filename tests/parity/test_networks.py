@@ -1,4 +1,4 @@
-"""Every network of the table on the torch engine against costs recorded from Intel neon 2.6.0 (`network_costs`)."""
+"""Every network of the table on the torch engine, against costs recorded from Intel neon."""
 
 import json
 

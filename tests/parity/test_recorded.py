@@ -1,4 +1,4 @@
-"""The torch engine against results recorded from Intel neon 2.6.0 (neon_rnn/verification/recorded)."""
+"""The torch engine, against results recorded from Intel neon 2.6.0 (verification/recorded)."""
 
 import pathlib
 
@@ -16,7 +16,7 @@ LAYERS = [name for name in CASES if not name.startswith('network')]
 
 @pytest.fixture(scope='module')
 def replayed():
-    """Case name -> (recorded results, those of the torch engine here, provenance), each run once."""
+    """Return a function: case name -> (recorded, found here, provenance), each run once."""
     nn, kept = engines.load('torch'), {}
 
     def replay(name):
@@ -113,7 +113,7 @@ def test_a_wrong_number_is_noticed(replayed):
 
 @pytest.mark.parametrize('name', CASES)
 def test_no_limit_is_so_wide_that_zeros_pass(replayed, name):
-    """In every kind, also with the limits for neon's fast backends; what those leave out is one key."""
+    """In every kind, also with the limits for neon's fast backends, which leave out one key."""
     expected = replayed(name)[0]
     for case in (CASES[name], cases.on_fast_neon(CASES[name])):
         assert set(case.left_out) <= {'last step/21.weight_bias'} & set(expected)

@@ -174,7 +174,8 @@ def figures():
 
 def test_the_report_shows_speed_ratio_roofline_and_failure():
     text = report.markdown(figures())
-    # two passes of 1e7 operations at 1e9 a second, three of 4e6 bytes at 1e9: 32 ms an image at best
+    # two passes of 1e7 operations at 1e9 a second, three of 4e6 bytes at 1e9: 32 ms an image at
+    # best
     assert '| torch engine, float32 | 10.0 (10.0 to 10.0) | 0 | 32% | 1.5 |' in text
     assert '| torch engine, float32 | 2.50 |' in text
     assert 'Intel neon, mkl: no' in text

@@ -1,4 +1,4 @@
-"""neon's serialised models: read as neon writes them, refused by name where they hold anything but data."""
+"""neon's serialised models are read; those that hold anything but data are refused by name."""
 
 import os
 import pickle
@@ -19,7 +19,7 @@ def array(*shape):
 
 
 def description():
-    """What ``Model.serialize`` of neon 2.6 makes of a small model (neon/models/model.py, neon/layers)."""
+    """Return what ``Model.serialize`` of neon 2.6 makes of a small model (neon/models/model.py)."""
     spatial = {
         direction: {'W': array(size, 4)}
         for direction, size in (('vertical', 10), ('horizontal', 18))

@@ -15,9 +15,12 @@ BLOCKS = (3, 4, 6, 3)
 
 
 def neon_layers():
-    """The layers of neon's ImageNet example, ResNet-50 (examples/imagenet/network_msra.py), as neon describes them.
+    """Return the layers of neon's ImageNet example, ResNet-50, as neon describes them.
 
-    Each weight is small and its own number, so that a mix-up shows; shapes matter only where neon_rnn looks at them.
+    Source: examples/imagenet/network_msra.py.
+
+    Each weight is small and its own number, so that a mix-up shows; shapes matter only where
+    neon_rnn looks at them.
     """
     count = [0]
 
@@ -81,7 +84,8 @@ def test_neons_resnet50_lands_two_positions_further_on(prm, tmp_path, capsys):
     target = str(tmp_path / 'resnet50.npz')
     assert main(['convert', '--pretrained', prm, target]) == 0
     assert capsys.readouterr().out == (
-        '{}: resnet50.prm: 267 tensors taken as neon ResNet-50; left out: 37.W, 38.beta, 38.gamma, 38.gmean, '
+        '{}: resnet50.prm: 267 tensors taken as neon ResNet-50; left out: 37.W, 38.beta, 38.gamma, '
+        '38.gmean, '
         '38.gvar\n'.format(target)
     )
     read = pretrained.read(target, 'tl-3')

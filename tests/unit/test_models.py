@@ -1,4 +1,4 @@
-"""Every network: it builds, takes a step, gives probabilities, has the counted size, and says what it cannot take."""
+"""Every network builds, takes a step, gives probabilities, has the counted size, refuses others."""
 
 import numpy as np
 import pytest
@@ -11,9 +11,9 @@ BATCH = 4
 #: Sides small enough for a test that every layer of the topology still fits.
 SIDES = {'fcnn-1': 8, 'fcnn-2': 8, 'fcnn-3': 8, 'rnn': 32}
 
-#: Trained parameters at the published size of image, counted apart from the code: torchvision's ResNet-18 and ResNet-50
-#: have 11,176,512 and 23,508,032 below their last layer; beside those come 6 (batch norm of the input) or 12 (1x1
-#: convolution on the pixels) and the layers of two classes.
+#: Trained parameters at the published size of image, counted apart from the code: torchvision's
+#: ResNet-18 and ResNet-50 have 11,176,512 and 23,508,032 below their last layer; beside those come
+#: 6 (batch norm of the input) or 12 (1x1 convolution on the pixels) and the layers of two classes.
 PARAMETERS = {
     'fcnn-1': 6 + 49152 * 640 + 2 * 640 + 640 * 2 + 2,
     'fcnn-2': 6 + 49152 * 384 + 2 * 384 + 384 * 128 + 2 * 128 + 128 * 2 + 2,
@@ -111,7 +111,7 @@ def test_the_recurrent_network_with_every_cell(started, rnn):
 
 @pytest.mark.parametrize('name', PARAMETERS)
 def test_trained_parameters_at_the_published_size(started, name):
-    """Shapes alone decide, so nothing is computed; the fully connected rows hold some 35 million weights."""
+    """Shapes alone decide, so nothing is computed; some rows have 35 million weights."""
     nn, model = started(name, side=published.rows()[name].input_side)
     assert sum(parameter.numel() for parameter in model.parameters) == PARAMETERS[name]
 
@@ -153,7 +153,7 @@ def test_unknown_options_are_errors(started):
 
 
 class OnlyNeon:
-    """What an engine without the extras looks like to the networks: the names of the contract."""
+    """An engine without the extras: the names of the contract."""
 
     EXTRAS = ()
 

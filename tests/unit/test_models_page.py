@@ -18,7 +18,7 @@ def read_page():
 
 
 def table_rows(first_column):
-    """The cells of the lines of the table whose header starts with `first_column`."""
+    """Iterate over the rows of the table whose header starts with `first_column`."""
     lines = read_page().splitlines()
     start = next(
         number
@@ -33,7 +33,10 @@ def table_rows(first_column):
 
 @pytest.fixture
 def figures(monkeypatch):
-    """A function: network and options -> parameters, forward and training operations; no random numbers are made."""
+    """Return a function: network, options -> parameters, forward and training operations.
+
+    Weights are zero, so that none have to be computed.
+    """
     nn = engines.load('torch')
     for initializer in (nn.Kaiming, nn.GlorotUniform):
         monkeypatch.setattr(

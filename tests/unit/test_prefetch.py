@@ -44,7 +44,7 @@ def test_it_reads_ahead_but_no_further_than_the_depth():
 
 
 def test_it_reads_while_the_consumer_works():
-    """Each item waits for the consumer to be at work on the one before: without overlap this would stand still."""
+    """Each item waits until the consumer works on the one before: this needs reading ahead."""
     at_work = [threading.Event() for _ in range(5)]
 
     def reader():

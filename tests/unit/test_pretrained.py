@@ -1,4 +1,4 @@
-"""Pretrained weights: the features they give are those of the network they come from; what does not fit is refused."""
+"""Pretrained weights give the features of their own network; what does not fit is refused."""
 
 import collections
 import os
@@ -24,7 +24,10 @@ BLOCKS = (3, 4, 6, 3)
 
 
 def state_dict():
-    """Random weights with the names and shapes of torchvision's ResNet-50; batch norm keeps the maps of order 1."""
+    """Return random weights with the names and shapes of torchvision's ResNet-50.
+
+    Batch norm keeps the maps of order 1.
+    """
     rng = np.random.RandomState(0)
     state = collections.OrderedDict()
 
@@ -68,7 +71,7 @@ def state_dict():
 
 
 def torchvision_features(state, pixels):
-    """The 2048 features that torchvision's ResNet-50 makes of images (N, 3, H, W) of 0..255, written out."""
+    """Compute the 2048 features of torchvision's ResNet-50 for images (N, 3, H, W) of 0..255."""
     state = {
         name: torch.from_numpy(np.asarray(values, np.float32)) for name, values in state.items()
     }

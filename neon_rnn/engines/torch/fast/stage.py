@@ -154,7 +154,7 @@ class Stage:
 
 
 class _Minibatch(NamedTuple):
-    """What the backward pass reads of the whole minibatch."""
+    """The tensors of the whole minibatch that the backward pass reads."""
 
     x: torch.Tensor
     weight: torch.Tensor
@@ -165,7 +165,7 @@ class _Minibatch(NamedTuple):
 
 
 class _Piece(NamedTuple):
-    """What the backward pass reads of one piece of the minibatch."""
+    """The tensors of one piece of the minibatch that the backward pass reads."""
 
     rectified: torch.Tensor
     pooled: torch.Tensor

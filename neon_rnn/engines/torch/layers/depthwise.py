@@ -1,4 +1,4 @@
-"""What mobile networks need and neon lacks.
+"""Layers of mobile networks that neon does not have.
 
 Depthwise convolution, padding as TensorFlow's, a clipped rectifier.
 """

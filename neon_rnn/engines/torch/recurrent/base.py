@@ -1,4 +1,4 @@
-"""What neon's recurrent layers share (neon/layers/recurrent.py).
+"""The base of the recurrent layers (neon/layers/recurrent.py).
 
 Inside the layer, a sequence is a tensor (steps, batch, features). One product computes the input of
 every step; then one product for each step computes the recurrence. The directions have an axis of
