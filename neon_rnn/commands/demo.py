@@ -27,7 +27,7 @@ def add_arguments(parser):
     options.add_backend(parser)
     add('-e', '--epochs', type=int, default=EPOCHS, metavar='N', help='default: %(default)s')
     add('-r', '--rng_seed', type=int, default=0, metavar='N', help='default: %(default)s')
-    options.add_out(parser, paths.in_home('results/demo'), 'for runs and table')
+    options.add_out(parser, os.path.dirname(paths.in_home(paths.OWN_RUNS)), 'for runs and table')
 
 
 def run(arguments):
@@ -80,8 +80,8 @@ def run(arguments):
             png=picture,
         )
 
-    _show('table', '--runs', runs, '--out', arguments.out)
-    table.write(runs, arguments.out)
+    _show('table')
+    table.write_beside_published(runs, arguments.out)
     print('\nThe table: {}'.format(os.path.join(arguments.out, 'TABLE.md')))
     return 0
 

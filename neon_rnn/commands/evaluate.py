@@ -1,6 +1,6 @@
 """Measure a trained run on a data set: accuracy with its 95% interval, classes, confusion matrix.
 
-neon_rnn evaluate results/runs/<run id> --data data/faces --json figures.json --png plot.png
+neon_rnn evaluate results/own/runs/<run id> --data data/faces --json figures.json --png plot.png
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Classify photographs with a trained run: a line an image, its most probable class and how
 probable that is.
 
-    neon_rnn predict results/runs/<run id> photo.jpg more/*.png --json predictions.json
+    neon_rnn predict results/own/runs/<run id> photo.jpg more/*.png --json predictions.json
 
 What such a model must not be used for: it guesses, from one cropped photograph and two labels of a
 data set, what annotators wrote down. It does not know anybody's gender. Do not use it to decide

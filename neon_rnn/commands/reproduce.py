@@ -79,7 +79,9 @@ def add_arguments(parser):
         'the container)',
     )
     add('--plan', action='store_true', help='show what there is to do and the time, and end')
-    options.add_out(parser, paths.in_home('results'), 'for runs/ and the table')
+    options.add_out(
+        parser, os.path.dirname(paths.in_home(paths.OWN_RUNS)), 'for runs/ and the table'
+    )
 
 
 def run(arguments):
@@ -124,7 +126,7 @@ def run(arguments):
         sys.stderr.write('\nThe same command goes on from the last checkpoint.\n')
         raise
     if os.path.isdir(runs):
-        table.write(runs, arguments.out)
+        table.write_beside_published(runs, arguments.out)
     lacking = [
         '{}: {}'.format(outcome.job.name, outcome.text) for outcome in outcomes if outcome.failed
     ]

@@ -1,7 +1,7 @@
 """Go on with a run after an interruption, from its last checkpoint and with its settings.
 
-neon_rnn resume results/runs/<run id>          after Ctrl-C, a kill or a power cut
-neon_rnn resume results/runs/<run id> -e 120   train on after the last epoch
+neon_rnn resume results/own/runs/<run id>          after Ctrl-C, a kill or a power cut
+neon_rnn resume results/own/runs/<run id> -e 120   train on after the last epoch
 """
 
 from neon_rnn import training

@@ -1,39 +1,67 @@
-"""Regenerate the comparison table, the plots and the page from the run records.
+"""Make the comparison table, the plots and the page from the run records.
 
-Writes TABLE.md, table.csv, table.json, report.html and plots/ into the folder named by --out. The
-same records always give the same files. With --check nothing is written, and the command ends with
-status 1 if the files there differ.
+    neon_rnn table                your runs beside the published ones, in results/own
+    neon_rnn table --published    the published runs alone: the files in results that git tracks
+    neon_rnn table --check        compare these files with what their records give; write nothing
+
+Writes TABLE.md, table.csv, table.json, report.html and plots/. The same records always give the same
+files.
 """
 
+import os
 import sys
 from pathlib import Path
 
-from neon_rnn.commands import options
 from neon_rnn.support import paths
 from neon_rnn.support.errors import NeonRnnError
 
 
 def add_arguments(parser):
-    """Add the folders, and the choice to compare only."""
+    """Add the choice of runs, and the folders."""
     parser.add_argument(
-        '--runs',
-        default=paths.in_home('results/runs'),
-        metavar='FOLDER',
-        help='the folder of run folders (default: %(default)s)',
+        '--published', action='store_true', help='the published runs alone, into results'
     )
-    options.add_out(parser, paths.in_home('results'), 'for the files')
     parser.add_argument(
-        '--check', action='store_true', help='compare with the files that are there, write nothing'
+        '--check',
+        action='store_true',
+        help='compare the published files with their records; status 1 if they differ',
     )
+    parser.add_argument(
+        '--runs', metavar='FOLDER', help='another folder of runs, without those of the repository'
+    )
+    parser.add_argument('--out', metavar='FOLDER', help='another folder for the files')
 
 
 def run(arguments):
     """Write the files, or compare them."""
-    (check if arguments.check else write)(arguments.runs, arguments.out)
+    published, own = paths.in_home(paths.PUBLISHED_RUNS), paths.in_home(paths.OWN_RUNS)
+    alone = arguments.published or arguments.check
+    runs = arguments.runs or (published if alone else own)
+    out = arguments.out or os.path.dirname(published if alone else own)
+    if arguments.check:
+        check(runs, out)
+    elif alone or arguments.runs:
+        write(runs, out)
+    else:
+        write_beside_published(runs, out)
 
 
-def write(runs, out):
-    """Write the report of the records in the folder `runs` into the folder `out`.
+def write_beside_published(runs, out):
+    """Write the report of the runs in a folder and of the published ones, see `write`."""
+    published = paths.in_home(paths.PUBLISHED_RUNS)
+    others = [published] if os.path.isdir(published) else []
+    if os.path.isdir(runs) or not others:
+        write(runs, out, *[other for other in others if not _same(other, runs)])
+    else:
+        write(published, out)
+
+
+def _same(one, other):
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def write(runs, out, *others):
+    """Write the report of the records in the folder `runs`, and in other ones, into `out`.
 
     Raises
     ------
@@ -43,7 +71,7 @@ def write(runs, out):
         A file cannot be written.
     """
     runs, out = Path(runs), Path(out)
-    build, files, choice = _built(runs, out)
+    build, files, choice = _built(runs, out, *map(Path, others))
     build.write(files, out)
     print(build.summary(choice))
     collection = choice.collection
@@ -76,12 +104,12 @@ def check(runs, out):
     print('{}: all {} files are what the records give.'.format(out, len(files)))
 
 
-def _built(runs, out):
+def _built(runs, out, *others):
     """Return the module `report.build`, the files that it makes, and the choice of runs in them."""
     from neon_rnn import report  # modern Python, which the container does not have
 
     report.check_matplotlib()
     from neon_rnn.report import build  # matplotlib takes a second to load
 
-    choice, files = build.build(runs, out)
+    choice, files = build.build(runs, out, *others)
     return build, files, choice

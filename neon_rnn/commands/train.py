@@ -1,7 +1,7 @@
 """Train one network and write its run record.
 
 neon_rnn train --model rnn --data data/faces -e 10          as published, but 10 epochs
-neon_rnn resume results/runs/<run id>                       go on after an interruption
+neon_rnn resume results/own/runs/<run id>                       go on after an interruption
 torchrun --nproc-per-node 2 -m neon_rnn train ...           in several processes (docs/scaling.md)
 """
 
@@ -86,7 +86,7 @@ def add_arguments(parser):
         metavar='N',
         help='a checkpoint every N epochs and after the last (default: %(default)s)',
     )
-    options.add_out(parser, paths.in_home('results/runs'), 'for the run folders')
+    options.add_out(parser, paths.in_home(paths.OWN_RUNS), 'for the run folders')
     add('--run_id', metavar='NAME', help='name of the run and its folder (default: a new one)')
     add('--resume', metavar='RUN', help="go on with this run; the same as 'neon_rnn resume RUN'")
 

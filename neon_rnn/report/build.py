@@ -18,7 +18,7 @@ PIXEL_TOLERANCE = 8
 PAGES = ('README.md', 'docs/reproduction.md')
 
 
-def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
+def build(runs: Path, out: Path, *others: Path) -> tuple[Choice, dict[str, bytes]]:
     """Make the report in memory.
 
     Parameters
@@ -28,6 +28,8 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
     out
         The folder of the report; its links go from there to `runs`. If `runs` lies in it, the
         tables in `PAGES` beside it are replaced too.
+    others
+        More folders of runs, shown beside those of `runs`; then no page is replaced.
 
     Returns
     -------
@@ -39,7 +41,7 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
     UsageError
         There is no folder of runs.
     """
-    choice = choose(collect(runs))
+    choice = choose(collect(runs, *others))
     data = table.table_data(choice)
     way = os.path.relpath(runs.resolve(), out.resolve()).replace(os.sep, '/')
     files = {
@@ -48,7 +50,7 @@ def build(runs: Path, out: Path) -> tuple[Choice, dict[str, bytes]]:
         'table.json': table.to_json(data).encode(),
         'report.html': page.page(choice, data, way, runs).encode(),
     }
-    if runs.resolve() == (out / 'runs').resolve():
+    if runs.resolve() == (out / 'runs').resolve() and not others:
         files |= _pages(choice, out)
     return choice, files | plots.all_plots(choice)
 

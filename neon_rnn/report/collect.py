@@ -50,8 +50,8 @@ class Collection:
     duplicates: list[tuple[str, str]] = field(default_factory=list)
 
 
-def collect(folder: Path) -> Collection:
-    """Read the records of all runs below a folder.
+def collect(folder: Path, *others: Path) -> Collection:
+    """Read the records of all runs below a folder, and below other ones.
 
     If several records have one run id, the one in the folder of that name counts, or else the first
     by folder name.
@@ -60,19 +60,17 @@ def collect(folder: Path) -> Collection:
     ----------
     folder
         Such as ``results/runs``. Hidden folders and plain files in it are not runs.
+    others
+        More folders of runs. Their runs are named by the way from `folder` to them.
 
     Raises
     ------
     UsageError
         There is no such folder, or it cannot be listed.
     """
-    try:
-        names = sorted(name for name in os.listdir(folder) if not name.startswith('.'))
-    except OSError as error:
-        raise UsageError(
-            f'{folder}: there is no such folder of runs ({error.strerror}). Train a network first, '
-            'or name another folder with --runs.'
-        )
+    names = _names(folder)
+    for other in others:
+        names += [os.path.relpath(other / name, folder) for name in _names(other)]
     collection = Collection()
     by_id: dict[str, list[Run]] = {}
     for name in names:
@@ -94,6 +92,17 @@ def collect(folder: Path) -> Collection:
     collection.runs.sort(key=lambda run: run.folder)
     collection.duplicates.sort()
     return collection
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the names in a folder of runs, sorted; hidden ones are left out."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith('.'))
+    except OSError as error:
+        raise UsageError(
+            f'{folder}: there is no such folder of runs ({error.strerror}). Train a network first, '
+            'or name another folder with --runs.'
+        )
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -50,8 +50,8 @@ class Project:
 
     def trains(self, *words, **options):
         """Train one epoch on the demo portraits; the new run folder."""
-        runs = self.tree / 'results/runs'
-        before = set(runs.iterdir())  # the repository comes with records
+        runs = self.tree / 'results/own/runs'
+        before = set(runs.iterdir()) if runs.is_dir() else set()
         done = self.run(
             'train',
             '--model',

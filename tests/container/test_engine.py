@@ -36,9 +36,9 @@ def test_everything_written_belongs_to_the_caller(project, trained):
 def test_evaluation_repeats_the_final_accuracy(project, trained):
     done = project.run(
         'evaluate',
-        f'results/runs/{trained.name}',
+        f'results/own/runs/{trained.name}',
         '--json',
-        f'results/runs/{trained.name}/figures.json',
+        f'results/own/runs/{trained.name}/figures.json',
     )
     assert done.returncode == 0, done.stderr
     final = json.loads((trained / 'record.json').read_text())['final']

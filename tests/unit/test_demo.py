@@ -20,7 +20,9 @@ def test_the_steps(tmp_path, monkeypatch, capsys, engine, backend):
     monkeypatch.setattr(
         evaluate, 'measure', lambda run, **files: called.append(('evaluate', files))
     )
-    monkeypatch.setattr(table, 'write', lambda *folders: called.append(('table', folders)))
+    monkeypatch.setattr(
+        table, 'write_beside_published', lambda *folders: called.append(('table', folders))
+    )
     out, data = str(tmp_path / 'results'), str(tmp_path / 'data')
     assert main(['demo', '--engine', engine, '--data', data, '--out', out, '-e', '1']) == 0
 

@@ -73,15 +73,15 @@ def demo(neon_rnn):
     """Run the main job on tiny data; return the folder of its run."""
     neon_rnn('data', 'demo', '--out', 'data/demo', '--train', '128', '--test', '16', '--size', '32')
     neon_rnn('demo', '-e', '1')
-    (folder,) = (neon_rnn.here / 'results' / 'demo' / 'runs').iterdir()
+    (folder,) = (neon_rnn.here / 'results' / 'own' / 'runs').iterdir()
     return folder
 
 
 def test_the_demo_writes_into_the_working_directory(neon_rnn, demo):
     assert sorted(path.name for path in neon_rnn.here.iterdir()) == ['data', 'results']
     assert (neon_rnn.here / 'data' / 'demo' / 'train.h5').is_file()
-    assert '81.9' in (neon_rnn.here / 'results' / 'demo' / 'TABLE.md').read_text('utf-8')
-    assert (neon_rnn.here / 'results' / 'demo' / 'report.html').is_file()
+    assert '81.9' in (neon_rnn.here / 'results' / 'own' / 'TABLE.md').read_text('utf-8')
+    assert (neon_rnn.here / 'results' / 'own' / 'report.html').is_file()
     assert (demo / 'confusion.png').is_file()
     record = json.loads((demo / 'record.json').read_text('utf-8'))
     assert (record['status'], record['dataset']['folder']) == ('finished', 'data/demo')
@@ -90,13 +90,13 @@ def test_the_demo_writes_into_the_working_directory(neon_rnn, demo):
 
 def test_train_resume_evaluate_and_predict(neon_rnn, demo):
     neon_rnn('train', '--model', 'fcnn-1', '--data', 'data/demo', '-e', '1', '--run_id', 'mine')
-    assert 'epoch 2/2' in neon_rnn('resume', 'results/runs/mine', '-e', '2')
-    assert 'accuracy' in neon_rnn('evaluate', 'results/runs/mine')
+    assert 'epoch 2/2' in neon_rnn('resume', 'results/own/runs/mine', '-e', '2')
+    assert 'accuracy' in neon_rnn('evaluate', 'results/own/runs/mine')
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(neon_rnn.here / 'photo.png')
     assert 'photo.png: ' in neon_rnn('predict', str(demo), 'photo.png')
     (neon_rnn.here / 'photo.png').unlink()
     neon_rnn('table')
-    neon_rnn('table', '--check')
+    neon_rnn('table', '--check', '--runs', 'results/own/runs', '--out', 'results/own')
 
 
 def test_verify_replays_the_recorded_layers(neon_rnn):
