@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential
+from neon_rnn.engines.torch.layers.convolution import Convolution
 from neon_rnn.engines.torch.layers.depthwise import DepthwiseConvolution
-from neon_rnn.engines.torch.layers.feedforward import Convolution, Linear
+from neon_rnn.engines.torch.layers.feedforward import Linear
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
 from neon_rnn.engines.torch.recurrent.lecture_cells import (
     BiDeepOutput,

@@ -9,6 +9,7 @@ from neon_rnn.engines.torch.cost import CrossEntropyMulti, GeneralizedCost
 from neon_rnn.engines.torch.feeding import feed
 from neon_rnn.engines.torch.layers.compound import Affine, Conv
 from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, SkipNode
+from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.layers.depthwise import (
     ClippedRectlin,
     DepthwiseConvolution,
@@ -19,7 +20,6 @@ from neon_rnn.engines.torch.layers.feedforward import (
     BatchNorm,
     DataTransform,
     Dropout,
-    Pooling,
 )
 from neon_rnn.engines.torch.layers.initializers import (
     Constant,

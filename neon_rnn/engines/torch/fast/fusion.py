@@ -11,13 +11,8 @@ from collections.abc import Sequence
 from neon_rnn.engines.torch.fast.stage import Stage
 from neon_rnn.engines.torch.layers.base import Layer
 from neon_rnn.engines.torch.layers.containers import Sequential, Step
-from neon_rnn.engines.torch.layers.feedforward import (
-    Activation,
-    BatchNorm,
-    Convolution,
-    DataTransform,
-    Pooling,
-)
+from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
+from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm, DataTransform
 from neon_rnn.engines.torch.layers.transforms import Normalizer, Rectlin
 
 

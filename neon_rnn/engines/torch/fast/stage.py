@@ -25,7 +25,8 @@ import torch
 from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.fast.pixels import NormalisedPixels
 from neon_rnn.engines.torch.layers.base import features
-from neon_rnn.engines.torch.layers.feedforward import DataTransform, Pooling
+from neon_rnn.engines.torch.layers.convolution import Pooling
+from neon_rnn.engines.torch.layers.feedforward import DataTransform
 from neon_rnn.engines.torch.ops.matmul import convolution_relu, matrix_dtype
 from neon_rnn.engines.torch.ops.normalisation import per_map, scale_and_join, statistics
 

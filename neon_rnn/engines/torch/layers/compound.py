@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from neon_rnn.engines.torch.layers.base import Layer
-from neon_rnn.engines.torch.layers.feedforward import (
-    Activation,
-    BatchNorm,
-    Bias,
-    Convolution,
-    Linear,
-)
+from neon_rnn.engines.torch.layers.convolution import Convolution
+from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm, Bias, Linear
 from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Transform
 from neon_rnn.support.errors import UsageError

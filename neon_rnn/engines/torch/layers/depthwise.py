@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from neon_rnn.engines.torch.layers.base import Layer, Shape, Weight, filters, parameter
-from neon_rnn.engines.torch.layers.feedforward import output_size
+from neon_rnn.engines.torch.layers.convolution import output_size
 from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Transform
 
