@@ -19,7 +19,9 @@ TOLERANCE = 0.01
 
 
 def costs(nn, backend, steps):
-    """The costs of `steps` training steps on the same random minibatch, and what `start` says."""
+    """Return the costs of `steps` training steps on the same random minibatch, and what `start`
+    says.
+    """
     device = nn.start(backend, batch_size=BATCH_SIZE, rng_seed=1)
     model, cost = models.build('rnn', nn, input_shape=SHAPE)
     model.initialize(SHAPE, cost)

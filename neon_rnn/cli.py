@@ -43,8 +43,8 @@ def _parser():
     parser = argparse.ArgumentParser(
         prog='neon_rnn',
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        description='The recurrent gender classifier of 2018 on Intel neon 2.6, and on PyTorch with '
-        'its arithmetic.',
+        description='The recurrent gender classifier of 2018 on Intel neon 2.6, and on PyTorch '
+        'with its arithmetic.',
         epilog="commands:\n{}\n\n'neon_rnn COMMAND --help' explains a command.".format(listing),
     )
     parser.add_argument('--version', action='version', version='neon_rnn ' + __version__)

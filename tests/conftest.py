@@ -2,7 +2,8 @@
 
 import os
 
-# Small problems on shared machines: several OpenMP threads only make them slower. Set before numpy and torch are imported.
+# Small problems on shared machines: several OpenMP threads only make them slower. Set before numpy
+# and torch are imported.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import pytest
@@ -23,7 +24,9 @@ def _started(precision, batch_size=4):
 
 @pytest.fixture
 def nn():
-    """The torch engine in float64, for comparisons to rounding error: seed 0, minibatches of 4, one thread."""
+    """The torch engine in float64, for comparisons to rounding error: seed 0, minibatches of 4, one
+    thread.
+    """
     return _started('float64')
 
 

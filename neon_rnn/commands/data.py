@@ -28,7 +28,7 @@ TOOLS = {'verify': 'soundness', 'show': 'show'}
 
 
 def add_arguments(parser):
-    """The first word chooses; what follows belongs to it, and only its module is imported."""
+    """Add the source or tool; what follows it is parsed by its own module."""
     width = max(map(len, SOURCES))
     parser.epilog = 'sources and tools:\n' + '\n'.join(
         '  {}  {}'.format(name.ljust(width), text) for name, text in SOURCES.items()
@@ -42,7 +42,7 @@ def add_arguments(parser):
 
 
 def run(arguments):
-    """Hand over to the chosen source."""
+    """Hand over to the chosen source or tool."""
     name = TOOLS.get(arguments.source) or 'sources.' + arguments.source.replace('-', '_')
     module = importlib.import_module('neon_rnn.ingest.' + name)
     parser = argparse.ArgumentParser(

@@ -4,8 +4,8 @@
     neon_rnn table --published    the published runs alone: the files in results that git tracks
     neon_rnn table --check        compare these files with what their records give; write nothing
 
-Writes TABLE.md, table.csv, table.json, report.html and plots/. The same records always give the same
-files.
+Writes TABLE.md, table.csv, table.json, report.html and plots/. The same records always give the
+same files.
 """
 
 import os

@@ -24,7 +24,8 @@ RULES = (
     'test images; engine neon before torch; the latest start.',
     'Accuracy and time are means over the finished seeds, and the spread is the sample standard '
     'deviation. The 95% interval is the Wilson interval of the mean accuracy for the number of '
-    'test images. It does not include the spread over seeds. Majority is the accuracy of always naming '
+    'test images. It does not include the spread over seeds. Majority is the accuracy of always '
+    'naming '
     'the most frequent class. Balanced is the mean of the accuracies of the classes.',
     'The difference to the published accuracy is given on photographs only. The published data set '
     'and split are not known, so even a complete protocol compares different test images.',

@@ -1,4 +1,4 @@
-"""Train the jobs of a plan: one process after another, with progress; a failure stops only its job."""
+"""Train the jobs of a plan, one process after another; a failure stops only its job."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def _record(job: Job) -> dict[str, Any] | None:
 
 
 def _progress(job: Job, seconds: float, later: Sequence[Job]) -> str:
-    """Return the last epoch of a training in progress, and the estimated time of all that is left."""
+    """Return the last epoch of a training in progress, and the time left of all jobs."""
     record = _record(job)
     text = f'{job.name}: '
     if record is None or not record['epochs']:

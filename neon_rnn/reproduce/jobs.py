@@ -137,7 +137,7 @@ def plan(settings: Settings) -> list[Job]:
 
 
 def _pretrained_sha256(settings: Settings) -> str | None:
-    """Read the pretrained weights once, so that a wrong file is refused before hours of training."""
+    """Read the pretrained weights once: a wrong file is refused before hours of training."""
     row = next((row for row in settings.rows if pretrained.takes(row)), None)
     if row is None or settings.pretrained is None:
         return None

@@ -14,9 +14,9 @@ A training uses it like this::
     with run.lock():
         run.rewind(3, device)
 
-The tables are written before the checkpoint of their epoch. So a process killed at any moment leaves
-tables that reach at least as far as its checkpoint. `Run.rewind` cuts what lies beyond it, and a
-line that was torn in writing.
+The tables are written before the checkpoint of their epoch. So a process killed at any moment
+leaves tables that reach at least as far as its checkpoint. `Run.rewind` cuts what lies beyond it,
+and a line that was torn in writing.
 """
 
 import datetime

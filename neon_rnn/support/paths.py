@@ -11,7 +11,8 @@ PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = os.path.dirname(PACKAGE)
 
 
-#: Below `home`: the runs of this machine, which git ignores, and the published ones, which it tracks.
+#: Below `home`: the runs of this machine, which git ignores, and the published ones, which it
+#: tracks.
 OWN_RUNS = os.path.join('results', 'own', 'runs')
 PUBLISHED_RUNS = os.path.join('results', 'runs')
 

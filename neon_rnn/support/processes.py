@@ -38,7 +38,7 @@ def package_command(python=sys.executable):
 
 
 def child_environment():
-    """Return the environment in which a child process finds the package in any working directory."""
+    """Return an environment in which a child process finds the package from any folder."""
     search = [paths.ROOT, os.environ.get('PYTHONPATH')]
     return dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, search)))
 

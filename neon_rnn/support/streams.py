@@ -12,8 +12,8 @@ from neon_rnn.support.errors import NeonRnnError
 def guarded():
     """Within the block, both streams take any text, and standard output is an `Output`.
 
-    A closed stream (``command >&-``) is replaced by one that discards. A character that the encoding
-    of a stream lacks is written as an escape, such as ``\\u2212``.
+    A closed stream (``command >&-``) is replaced by one that discards. A character that the
+    encoding of a stream lacks is written as an escape, such as ``\\u2212``.
     """
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = Output(_usable(sys.stdout)), _usable(sys.stderr)

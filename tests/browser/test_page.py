@@ -30,7 +30,7 @@ FRAME = Path(__file__).with_name('frame.html').read_text(encoding='utf-8')
 
 @pytest.fixture(scope='module')
 def address(tmp_path_factory):
-    """Serve a report with long names and every kind of row, to this machine only; return its URL."""
+    """Serve a report with long names and every kind of row on the loopback; return its URL."""
     out = tmp_path_factory.mktemp('results')
     runs = out / 'runs'
     demo = dict(synthetic.FIELDS['dataset'], kind='synthetic', name='demo')

@@ -206,7 +206,8 @@ def test_ctrl_c_ends_a_process_with_130(tmp_path):
         'import sys, time, types; from neon_rnn import cli\n'
         'def run(arguments):\n'
         '    print("waiting", flush=True); time.sleep(60)\n'
-        'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; module.run = run\n'
+        'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; '
+        'module.run = run\n'
         'sys.modules["neon_rnn.commands.doctor"] = module\n'
         'sys.exit(cli.main(["doctor"]))'
     )
@@ -231,7 +232,8 @@ def test_a_reader_that_leaves_early_is_no_error():
         'import sys, types; from neon_rnn import cli\n'
         'def run(arguments):\n'
         '    while True: print("x" * 1000, flush=True)\n'
-        'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; module.run = run\n'
+        'module = types.ModuleType("doctor", "x"); module.add_arguments = lambda parser: None; '
+        'module.run = run\n'
         'sys.modules["neon_rnn.commands.doctor"] = module\n'
         'sys.exit(cli.main(["doctor"]))'
     )

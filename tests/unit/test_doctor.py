@@ -60,7 +60,8 @@ def faulty(monkeypatch):
             raise UsageError('-b gpu: no CUDA for Python here')
         if backend == 'mkl':
             raise NeonRnnError(
-                'this MKL computes 1x1 convolutions wrongly under neon: the largest deviation is 9.9e-01.'
+                'this MKL computes 1x1 convolutions wrongly under neon: the largest deviation is '
+                '9.9e-01.'
             )
         return {'backend': backend, 'device': 'a processor'}
 

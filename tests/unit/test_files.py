@@ -25,7 +25,8 @@ def failing(number):
     return call
 
 
-# Atomic writes -------------------------------------------------------------------------------------------------------
+# Atomic writes
+# ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(('mode', 'content'), [('wb', b'\x00new\n'), ('w', 'new \u00e9\r\n')])
@@ -78,7 +79,9 @@ def test_files_get_the_permissions_of_the_umask(tmp_path, mask, mode):
 
 
 def test_the_umask_of_the_process_is_left_alone(tmp_path, monkeypatch):
-    """A checkpoint's thread that sets it, even for a moment, decides the permissions of what other threads make."""
+    """A checkpoint's thread that sets it, even for a moment, decides the permissions of what other
+    threads make.
+    """
     monkeypatch.setattr(files.os, 'umask', lambda mask: pytest.fail('the umask was set'))
     files.write_text(tmp_path / 'a', 'x')
     assert (tmp_path / 'a').read_text() == 'x'
@@ -159,7 +162,8 @@ def test_make_folder(tmp_path):
         files.make_folder(tmp_path / 'file')
 
 
-# JSON and hashes -----------------------------------------------------------------------------------------------------
+# JSON and hashes
+# ----------------------------------------------------------------------
 
 
 def test_json_is_sorted_readable_and_ends_with_a_line(tmp_path):
@@ -201,7 +205,8 @@ def test_sha256_of_more_than_one_block(tmp_path):
     )
 
 
-# The lock ------------------------------------------------------------------------------------------------------------
+# The lock
+# ----------------------------------------------------------------------
 
 HOLD = textwrap.dedent("""
     import sys, time

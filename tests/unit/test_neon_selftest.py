@@ -1,6 +1,8 @@
-"""The self-test of neon's mkl backend, on a backend made of NumPy: right results pass, each wrong one is refused.
+"""The self-test of neon's mkl backend, on a backend made of NumPy: right results pass, each wrong
+one is refused.
 
-On real neon: tests/parity/neon_model_checks.py; on a real MKL that computes wrongly: tests/parity/test_live_mkl.py.
+On real neon: tests/parity/neon_model_checks.py; on a real MKL that computes wrongly:
+tests/parity/test_live_mkl.py.
 """
 
 import importlib.util

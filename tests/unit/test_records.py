@@ -206,7 +206,8 @@ def test_a_killed_process_leaves_a_run_that_can_be_resumed(tmp_path):
             run.add_minibatches([(epoch, each, 0.5) for each in range(1, 9)])
             if epoch == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
-            run.add_epoch(dict(epoch=epoch, cost=0.5, accuracy=None, seconds=1.0, images_per_second=1.0))
+            row = dict(epoch=epoch, cost=0.5, accuracy=None, seconds=1.0, images_per_second=1.0)
+            run.add_epoch(row)
     """).format(folder=str(tmp_path))
     done = subprocess.run(
         [sys.executable, '-c', code],

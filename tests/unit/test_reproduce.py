@@ -1,4 +1,6 @@
-"""`reproduce`: the plan and its estimates, skipping and resuming, and a row that fails, on a tiny data set."""
+"""`reproduce`: the plan and its estimates, skipping and resuming, and a row that fails, on a tiny
+data set.
+"""
 
 import os
 import shutil
@@ -266,7 +268,9 @@ def test_a_training_without_a_result_counts_as_missing(data, runs, tmp_path):
 
 @pytest.mark.slow
 def test_a_row_that_fails_does_not_stop_the_next(data, tmp_path, capfd):
-    """The images are too small for the recurrent network; fcnn-1 is trained all the same and the table is made."""
+    """The images are too small for the recurrent network; fcnn-1 is trained all the same and the
+    table is made.
+    """
     out = tmp_path / 'results'
     assert cli.main(command(data, str(out), '-e', '1', rows=('rnn', 'fcnn-1'))) == 1
     shown = capfd.readouterr()

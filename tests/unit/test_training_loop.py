@@ -1,4 +1,4 @@
-"""The training loop on the torch engine: records, checkpoints, interruption, resumption, bad input."""
+"""The training loop on the torch engine: records, checkpoints, resumption, bad input."""
 
 import csv
 import os
@@ -228,7 +228,9 @@ def test_a_weight_that_is_not_a_number_ends_the_run(data, tmp_path, monkeypatch)
 
 
 def test_a_full_disk_at_the_checkpoint(data, tmp_path, monkeypatch):
-    """The run is marked failed, its earlier checkpoint stays whole, and it resumes once there is space."""
+    """The run is marked failed, its earlier checkpoint stays whole, and it resumes once there is
+    space.
+    """
     whole = training.train(settings(data), tmp_path / 'whole')
     save = checkpoint.save
 

@@ -1,8 +1,9 @@
-"""A numeric test of the 1x1 convolution: the MKL of the wheel 2018.0.0 computes it wrongly under neon's mkl backend.
+"""A numeric test of the 1x1 convolution: the MKL of the wheel 2018.0.0 computes it wrongly under
+neon's mkl backend.
 
-Measured on an AMD EPYC: with MKL's AVX2 kernels the wheel 2018.0.0 gets the second of `CASES` wrong in all three results
-(none of the 1,152 values of the output is finite) and the first one right; with its default kernels both are wrong. The wheel
-2018.0.3 deviates by 7e-7 at most.
+Measured on an AMD EPYC: with MKL's AVX2 kernels the wheel 2018.0.0 gets the second of `CASES` wrong
+in all three results (none of the 1,152 values of the output is finite) and the first one right;
+with its default kernels both are wrong. The wheel 2018.0.3 deviates by 7e-7 at most.
 """
 
 import numpy as np
@@ -10,12 +11,14 @@ import numpy as np
 from neon_rnn.support.errors import NeonRnnError
 
 TOLERANCE = 1e-3
-#: (channels, side, filters, padding, images); the second is the last convolution of the published network.
+#: (channels, side, filters, padding, images); the second is the last convolution of the published
+#: network.
 CASES = ((64, 8, 32, 0, 16), (1024, 4, 2, 1, 16))
 
 
 def convolution_error(be):
-    """The largest deviation of the backend's 1x1 convolution from NumPy's in float64, relative to the largest value.
+    """Return the largest deviation of the backend's 1x1 convolution from NumPy's in float64,
+    relative to the largest value.
 
     Nothing is drawn from the backend's own random numbers.
 
@@ -26,7 +29,8 @@ def convolution_error(be):
     Returns
     -------
     float
-        Over the output, the error of the input and the gradient of the weights, for each of `CASES`.
+        Over the output, the error of the input and the gradient of the weights, for each of
+        `CASES`.
     """
     return max(_case(be, *case) for case in CASES)
 
@@ -84,7 +88,7 @@ def _rows(values):
 
 
 def _product(matrix, values):
-    """A matrix times the first axis of `values`."""
+    """Multiply a matrix with the first axis of `values`."""
     return matrix.astype(np.float64).dot(_rows(values)).reshape((len(matrix),) + values.shape[1:])
 
 
@@ -97,7 +101,9 @@ def _deviation(be, tensor, expected):
 
 
 def check_convolution(be, version):
-    """Raise `NeonRnnError` where the 1x1 convolution is wrong; `version` names the library in the message."""
+    """Raise `NeonRnnError` where the 1x1 convolution is wrong; `version` names the library in the
+    message.
+    """
     deviation = convolution_error(be)
     if not deviation < TOLERANCE:
         found = (
@@ -106,6 +112,7 @@ def check_convolution(be, version):
             else 'some results are not finite'
         )
         raise NeonRnnError(
-            'this MKL computes 1x1 convolutions wrongly under neon: {} ({}). The wheel mkl 2018.0.0 is known '
+            'this MKL computes 1x1 convolutions wrongly under neon: {} ({}). The wheel mkl '
+            '2018.0.0 is known '
             'for it; install mkl 2018.0.3.'.format(found, version)
         )

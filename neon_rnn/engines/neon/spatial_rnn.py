@@ -1,7 +1,7 @@
 """SpatialRNN, a custom layer of Intel neon: two recurrent sweeps over the blocks of a feature map.
 
-After the recurrent layer of ReSeg (Visin et al., arXiv 1511.07053). Everything here uses public calls of neon's
-backends and tensors only, so that the gpu, mkl and cpu backends run the same code.
+After the recurrent layer of ReSeg (Visin et al., arXiv 1511.07053). Everything here uses public
+calls of neon's backends and tensors only, so that the gpu, mkl and cpu backends run the same code.
 """
 
 from neon import NervanaObject
@@ -18,15 +18,17 @@ DIRECTIONS = ('vertical', 'horizontal')
 
 
 class SpatialRNN(Layer):
-    """Sweep the columns of a map of blocks with one recurrent layer, then the rows of its output with another.
+    """Sweep the columns of a map of blocks with one recurrent layer, then the rows of its output
+    with another.
 
-    The (C, H, W) map is cut into blocks of (C, I, J). The vertical layer reads each column of blocks as a sequence of
-    H/I steps, every column with the same weights: the columns are folded into the batch. The horizontal layer reads
-    the rows of its output, W/J steps. With a bidirectional RNN of U units the output is (2U, H/I, W/J), with a
-    one-directional one (U, H/I, W/J).
+    The (C, H, W) map is cut into blocks of (C, I, J). The vertical layer reads each column of
+    blocks as a sequence of H/I steps, every column with the same weights: the columns are folded
+    into the batch. The horizontal layer reads the rows of its output, W/J steps. With a
+    bidirectional RNN of U units the output is (2U, H/I, W/J), with a one-directional one (U, H/I,
+    W/J).
 
-    Tensors are neon's, (features, batch) with the batch fastest. Block features are ordered (C, row in the block,
-    column in the block); the columns of a sequence are ordered (step, line, image).
+    Tensors are neon's, (features, batch) with the batch fastest. Block features are ordered (C, row
+    in the block, column in the block); the columns of a sequence are ordered (step, line, image).
 
     Parameters
     ----------
@@ -37,9 +39,9 @@ class SpatialRNN(Layer):
     RNN : type
         A recurrent layer of neon: BiRNN, BiLSTM, BiBNRNN, Recurrent, LSTM or GRU.
     RNN_params : dict
-        What `RNN` is called with, for the vertical and the horizontal layer alike. ``reset_cells`` is True unless
-        given: neon's own default, False, would start an image from the last state of the minibatch before. Asking
-        for False is refused.
+        What `RNN` is called with, for the vertical and the horizontal layer alike. ``reset_cells``
+        is True unless given: neon's own default, False, would start an image from the last state of
+        the minibatch before. Asking for False is refused.
     name : str, optional
 
     Attributes
@@ -68,7 +70,8 @@ class SpatialRNN(Layer):
         arguments = dict(self.RNN_params)
         if not arguments.setdefault('reset_cells', True):
             raise UsageError(
-                'SpatialRNN: reset_cells=False would carry the state of one minibatch into the next, so '
+                'SpatialRNN: reset_cells=False would carry the state of one minibatch into the '
+                'next, so '
                 "that an image's result depends on other images. Leave it out or give True."
             )
         self.has_params = True
@@ -88,7 +91,8 @@ class SpatialRNN(Layer):
         sweeps = ', '.join(
             '{} {}'.format(direction, sweep) for direction, sweep in zip(DIRECTIONS, self._sweeps)
         )
-        return "SpatialRNN Layer '{}': {} x ({}x{}) inputs, {} x ({}x{}) outputs, {}x{} blocks; {}".format(
+        text = "SpatialRNN Layer '{}': {} x ({}x{}) inputs, {} x ({}x{}) outputs, {}x{} blocks; {}"
+        return text.format(
             self.name, channels, height, width, *(self.out_shape + sizes + (sweeps,))
         )
 
@@ -132,7 +136,7 @@ class SpatialRNN(Layer):
             sweep.allocate()
 
     def set_deltas(self, delta_buffers):
-        """Take the shared buffer for the error of the layer before, and allocate the sweeps' own."""
+        """Take the shared buffer for the error of the layer before; allocate the sweeps' own."""
         shared = delta_buffers.buffers[0]
         channels, height, width = self.input_shape
         if shared is not None and shared.size < channels * height * width * self.be.bsz:
@@ -159,7 +163,8 @@ class SpatialRNN(Layer):
         Tensor
             (features*(H/I)*(W/J), batch).
         """
-        # a container converts mkl layouts for a layer whose is_mklop is False; a direct caller may not have
+        # a container converts mkl layouts for a layer whose is_mklop is False; a direct caller may
+        # not have
         self.be.convert_data(inputs, False)
         vertical, horizontal = self._sweeps
         # (C, row, I, column, J, image) -> (C, I, J, row, column, image)
@@ -219,13 +224,13 @@ class SpatialRNN(Layer):
         return self.deltas
 
     def _map_view(self):
-        """The input as (C, row, I, column, J, image)."""
+        """Return the input's shape as (C, row, I, column, J, image)."""
         channels, block_height, block_width = self.block_shape
         _, rows, columns = self.out_shape
         return (channels, rows, block_height, columns, block_width, self._images)
 
     def _block_view(self):
-        """The vertical sequences as (C, I, J, row, column, image)."""
+        """Return the vertical sequences' shape as (C, I, J, row, column, image)."""
         channels, block_height, block_width = self.block_shape
         _, rows, columns = self.out_shape
         return (channels, block_height, block_width, rows, columns, self._images)
@@ -247,15 +252,19 @@ class SpatialRNN(Layer):
         )
 
     def get_params(self):
-        """The parameters, gradients and states of both layers, as neon's optimisers take them."""
+        """Return the parameters, gradients and states of both layers, as neon's optimisers take
+        them.
+        """
         return get_param_list([self.vertical, self.horizontal])
 
     def get_params_serialize(self, keep_states=True):
-        """As `get_description` with the weights."""
+        """Return `get_description` with the weights."""
         return self.get_description(get_weights=True, keep_states=keep_states)
 
     def get_description(self, get_weights=False, keep_states=True):
-        """What `Model.serialize` writes: plain types and arrays, ``params`` and ``states`` by direction."""
+        """Return what `Model.serialize` writes: plain types and arrays, ``params`` and ``states``
+        by direction.
+        """
         parameters = {
             key: value.get_description() if isinstance(value, NervanaObject) else value
             for key, value in self.RNN_params.items()
@@ -309,7 +318,7 @@ class SpatialRNN(Layer):
             sweep.load_params(params)
 
     def set_states(self, pdict):
-        """Load the optimiser's states of a description; without any, the optimiser starts afresh."""
+        """Load the optimiser's states of a description; without any, it starts afresh."""
         states = pdict.get('states') or {}
         for direction, sweep in zip(DIRECTIONS, self._sweeps):
             sweep.load_states(states.get(direction))
@@ -319,7 +328,8 @@ def _check_blocks(input_shape, block_shape):
     """Refuse blocks that do not tile the map, naming the numbers."""
     if len(input_shape) != 3 or len(block_shape) != 3:
         raise UsageError(
-            'SpatialRNN: input_shape and block_shape have three sizes (channels, height, width), not '
+            'SpatialRNN: input_shape and block_shape have three sizes (channels, height, width), '
+            'not '
             '{} and {}.'.format(input_shape, block_shape)
         )
     if min(input_shape + block_shape) < 1:
@@ -328,7 +338,8 @@ def _check_blocks(input_shape, block_shape):
         )
     if block_shape[0] != input_shape[0]:
         raise UsageError(
-            'SpatialRNN: a block takes all channels: block_shape {} has {} of the {} of input_shape '
+            'SpatialRNN: a block takes all channels: block_shape {} has {} of the {} of '
+            'input_shape '
             '{}.'.format(block_shape, block_shape[0], input_shape[0], input_shape)
         )
     for axis, size, block in zip(('height', 'width'), input_shape[1:], block_shape[1:]):

@@ -14,9 +14,11 @@ def feed(minibatches):
 
 
 def _input_buffer(model):
-    """The model's one input tensor, (C*H*W, batch): neon's layers keep views of the tensor they saw first.
+    """Return the model's one input tensor, (C*H*W, batch): neon's layers keep views of the tensor
+    they saw first.
 
-    Made on first use, with the one of the targets, (classes, batch); a model that mkl trains wrongly is refused then.
+    Made on first use, with the one of the targets, (classes, batch); a model that mkl trains
+    wrongly is refused then.
     """
     if getattr(model, 'input_buffer', None) is None:
         if active().is_mkl():
@@ -31,7 +33,8 @@ def _load(model, inputs):
     be, buffer = active(), _input_buffer(model)
     if inputs.shape != buffer.shape[::-1]:
         raise UsageError(
-            'a minibatch of shape {} does not fit the model, which takes {} (images, values); the batch '
+            'a minibatch of shape {} does not fit the model, which takes {} (images, values); the '
+            'batch '
             'size is fixed when the backend is started.'.format(inputs.shape, buffer.shape[::-1])
         )
     be.clean_data(buffer, True)
@@ -74,7 +77,8 @@ def train_step(model, inputs, labels, optimizer, epoch):
 def predict(model, inputs):
     """Probabilities of any number of images, in inference mode.
 
-    neon computes whole minibatches only: the last one is filled up with black images, whose results are cut off.
+    neon computes whole minibatches only: the last one is filled up with black images, whose results
+    are cut off.
 
     Parameters
     ----------

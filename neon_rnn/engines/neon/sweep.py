@@ -13,8 +13,8 @@ LEFT_OUT = ('beta', 'gamma')
 class Sweep(NervanaObject):
     """One recurrent layer run along all lines (columns or rows) of a map at once.
 
-    neon's recurrent layers slice their buffers by the backend's batch size. Here the batch is lines x images, so
-    that size is set for as long as the layer's own code runs.
+    neon's recurrent layers slice their buffers by the backend's batch size. Here the batch is lines
+    x images, so that size is set for as long as the layer's own code runs.
 
     Parameters
     ----------
@@ -26,7 +26,8 @@ class Sweep(NervanaObject):
     steps, lines, features : int
         Blocks along a line, lines swept at once, features that come out.
     inputs, errors : Tensor
-        What `fprop` and `bprop` read: (features in, steps * lines * images), (features, steps * lines * images).
+        What `fprop` and `bprop` read: (features in, steps * lines * images), (features, steps *
+        lines * images).
     """
 
     def __init__(self, layer):
@@ -67,7 +68,8 @@ class Sweep(NervanaObject):
     def set_deltas(self):
         """Allocate `errors` and what the layer needs to propagate them back."""
         with self._lines_as_batch():
-            # the layer keeps views of the first error it is given and writes into it: always this buffer
+            # the layer keeps views of the first error it is given and writes into it: always this
+            # buffer
             self.errors = self.be.iobuf(self.layer.out_shape)
             tree = DeltasTree()
             self.layer.allocate_deltas(tree)
@@ -80,17 +82,21 @@ class Sweep(NervanaObject):
             return self.layer.fprop(self.inputs, inference)
 
     def bprop(self):
-        """The error of `inputs`, computed from `errors`; alpha and beta stay at each layer's own defaults.
+        """Compute and return the error of `inputs` from `errors`; alpha and beta stay at each
+        layer's own defaults.
 
-        BiRNN adds up its two directions only with its default beta of 1 and BiLSTM only with its default of 0.
+        BiRNN adds up its two directions only with its default beta of 1 and BiLSTM only with its
+        default of 0.
         """
         with self._lines_as_batch():
             return self.layer.bprop(self.errors)
 
     def describe(self, keep_states):
-        """What the layer serialises, ``params`` and perhaps ``states``, with what neon leaves out.
+        """Return what the layer serialises, ``params`` and perhaps ``states``, with what neon
+        leaves out.
 
-        ``states`` is a list of arrays as for any layer of neon with one parameter, a list of lists with several.
+        ``states`` is a list of arrays as for any layer of neon with one parameter, a list of lists
+        with several.
         """
         params = dict(self.layer.get_description(get_weights=True, keep_states=False)['params'])
         for name in LEFT_OUT:

@@ -1,4 +1,6 @@
-"""Weights and optimiser state, in and out, in neon's parameter structure (``docs/architecture.md``)."""
+"""Weights and optimiser state, in and out, in neon's parameter structure
+(``docs/architecture.md``).
+"""
 
 import collections
 
@@ -11,12 +13,13 @@ from neon_rnn.engines.neon.spatial_rnn import DIRECTIONS, SpatialRNN
 from neon_rnn.engines.parameters import STATISTICS, TRAINED, check_fit
 from neon_rnn.support.errors import NeonRnnError
 
-#: A named tensor of a model; `gradient` and `states` (neon's list of the optimiser's tensors) are None for statistics.
+#: A named tensor of a model; `gradient` and `states` (neon's list of the optimiser's tensors) are
+#: None for statistics.
 Parameter = collections.namedtuple('Parameter', 'name tensor gradient states')
 
 
 def parameters(model):
-    """Every parameter and running statistic of an initialised model, in neon's order.
+    """Return every parameter and running statistic of an initialised model, in neon's order.
 
     Returns
     -------
@@ -53,7 +56,8 @@ def _layer_parameters(layer, prefix):
     if not layer.has_params:
         return
     for (tensor, gradient), states in get_param_list([layer]):
-        # with a default: on CPython 3.5 and 3.6 a StopIteration here would end the generator, and lose the rest in silence
+        # with a default: on CPython 3.5 and 3.6 a StopIteration here would end the generator, and
+        # lose the rest in silence
         name = next((name for name in TRAINED if getattr(layer, name, None) is tensor), None)
         if name is None:
             raise NeonRnnError(
@@ -69,14 +73,14 @@ def _layer_parameters(layer, prefix):
 
 
 def _set(tensor, values):
-    """Write an array into a tensor; a layout of MKL's that the tensor may still carry is dropped."""
+    """Write an array into a tensor; drop a layout of MKL's that it may still carry."""
     be = active()
     be.clean_data(tensor, True)
     tensor.set(np.ascontiguousarray(values, dtype=tensor.dtype).reshape(tensor.shape))
 
 
 def get_weights(model):
-    """Every parameter and running statistic, name -> float32 array in neon's shape."""
+    """Return every parameter and running statistic, name -> float32 array in neon's shape."""
     return collections.OrderedDict(
         (parameter.name, np.asarray(parameter.tensor.get(), dtype=np.float32))
         for parameter in parameters(model)
@@ -103,7 +107,9 @@ def set_weights(model, weights):
 
 
 def get_optimizer_state(model, optimizer):
-    """Name -> the state arrays (the velocity) of every trained parameter; empty before the first step."""
+    """Return name -> the state arrays (the velocity) of every trained parameter; empty before the
+    first step.
+    """
     return collections.OrderedDict(
         (parameter.name, [state.get() for state in parameter.states])
         for parameter in parameters(model)
