@@ -2,10 +2,10 @@
 #
 #   torch      the PyTorch engine, on a CPU or (TORCH_BACKEND=gpu) a GPU; data, tables, reports and tests
 #   neon-cpu   Intel neon 2.6.0 with its mkl and cpu backends, on Ubuntu 16.04 and Python 3.5
-#   neon-gpu   the same with CUDA 8.0: the published environment; what `docker build .` makes
+#   neon-gpu   the same with CUDA 8.0: the published environment; what `docker build .` makes. CUDA=11.3: for Volta and later
 #
 # Every source is a build argument with the real default. Base images are pinned by digest, neon by commit, packages by
-# hash, CUDA by its key and version. The file needs no BuildKit; the builder without it builds every stage above the target.
+# hash, CUDA by its key and version (docker/cuda-*.txt). The file needs no BuildKit; the builder without it builds every stage above the target.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 ARG UBUNTU_IMAGE=ubuntu:16.04@sha256:1f1a2d56de1d604801a9671f301190704c25d604a416f59e03c04f5c6ffee0d6
@@ -15,6 +15,7 @@ ARG UBUNTU_IMAGE=ubuntu:16.04@sha256:1f1a2d56de1d604801a9671f301190704c25d604a41
 # ends here where the machine could not run them.
 FROM ${PYTHON_IMAGE} AS scripts
 ARG NVIDIA_DRIVER=optional
+ARG CUDA=8.0
 COPY docker/*.sh /scripts/
 RUN /scripts/require-nvidia-driver.sh
 
@@ -142,28 +143,20 @@ USER 0:0
 ARG CUDA_REPOSITORY=https://developer.download.nvidia.com/compute/cuda/repos/ubuntu1604/x86_64
 ARG CUDA_KEY=3bf863cc.pub
 ARG CUDA_KEY_FINGERPRINT=EB693B3035CD5710E231E123A4B469963BF863CC
-ARG CUDA_VERSION=8.0.61-1
-ARG CUBLAS_VERSION=8.0.61.2-1
-COPY docker/add-cuda-repository.sh /usr/local/sbin/add-cuda-repository
+# 8.0 as published, or 11.3 for the GPUs after Pascal.
+ARG CUDA=8.0
+# Empty: those of docker/cuda-${CUDA}.txt; else their names and versions.
+ARG CUDA_PACKAGES=
+COPY docker/cuda-*.txt /tmp/cuda/
+COPY docker/add-cuda-repository.sh docker/install-cuda.sh /usr/local/sbin/
 RUN apt-install apt-transport-https binutils curl g++ gnupg perl \
-    && add-cuda-repository \
-    && apt-install \
-        cuda-core-8-0=${CUDA_VERSION} \
-        cuda-misc-headers-8-0=${CUDA_VERSION} \
-        cuda-cudart-dev-8-0=${CUDA_VERSION} \
-        cuda-driver-dev-8-0=${CUDA_VERSION} \
-        cuda-curand-dev-8-0=${CUDA_VERSION} \
-        cuda-nvrtc-dev-8-0=${CUDA_VERSION} \
-        cuda-cublas-dev-8-0=${CUBLAS_VERSION} \
-    && ln -s cuda-8.0 /usr/local/cuda \
-    && echo /usr/local/cuda/lib64 > /etc/ld.so.conf.d/cuda.conf \
-    && ldconfig
+    && install-cuda.sh /tmp/cuda
 # The stubs are for the linker only: in LD_LIBRARY_PATH they would hide the driver's libcuda.
 ENV PATH=/usr/local/cuda/bin:${PATH} \
     LIBRARY_PATH=/usr/local/cuda/lib64/stubs \
     NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility \
-    NVIDIA_REQUIRE_CUDA="cuda>=8.0"
+    NEON_RNN_CUDA=${CUDA}
 
 
 FROM cuda AS pycuda
@@ -178,7 +171,7 @@ RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /wheels -r /
 FROM cuda AS neon-gpu
 COPY --from=pycuda /wheels /tmp/wheels
 RUN pip install --no-cache-dir --no-deps --no-index /tmp/wheels/*.whl
-COPY docker/prove-cuda.sh /usr/local/share/neon_rnn/
+COPY docker/prove-cuda.sh docker/gpu.sh /usr/local/share/neon_rnn/
 ARG NEON_RNN_UID=1000
 ARG NEON_RNN_GID=1000
 USER ${NEON_RNN_UID}:${NEON_RNN_GID}
@@ -186,4 +179,4 @@ USER ${NEON_RNN_UID}:${NEON_RNN_GID}
 RUN /usr/local/share/neon_rnn/prove-cuda.sh \
     && python /usr/local/share/neon_rnn/prove.py neon mkl && rm -rf "${NEON_CACHE_DIR}"
 LABEL org.opencontainers.image.title="neon_rnn, engine neon, GPU" \
-      org.opencontainers.image.description="Gender from a photograph with a recurrent network, on Intel neon 2.6.0 with CUDA 8.0"
+      org.opencontainers.image.description="Gender from a photograph with a recurrent network, on Intel neon 2.6.0 with CUDA"

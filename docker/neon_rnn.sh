@@ -19,4 +19,29 @@ if [ -n "$folder" ] && [ ! -w "/app/$folder" ]; then
 Run './run.sh', which starts the container as you, or put NEON_RNN_UID=${owner%:*} and NEON_RNN_GID=${owner#*:} \
 into the environment or the file .env."
 fi
+# The image for GPUs: the GPU, its driver and this CUDA have to fit, before anything long begins.
+share=${NEON_RNN_SHARE:-/usr/local/share/neon_rnn}
+case "${1:-}" in
+    train | evaluate | predict | verify)
+        backend=gpu previous=''
+        for word in "$@"; do
+            case $word in
+                --backend=*) backend=${word#--backend=} ;;
+                -b?*) backend=${word#-b} ;;
+            esac
+            case $previous in
+                -b | --backend) backend=$word ;;
+            esac
+            previous=$word
+        done
+        if [ -n "${NEON_RNN_CUDA:-}" ] && [ "$backend" = gpu ]; then
+            # shellcheck source=docker/gpu.sh
+            . "$share/gpu.sh"
+            if ask_for_gpu; then
+                problem=$(why_cuda_does_not_fit "$NEON_RNN_CUDA")
+                [ -z "$problem" ] || fail "$1" "$problem"
+            fi
+        fi
+        ;;
+esac
 exec python -m neon_rnn "$@"

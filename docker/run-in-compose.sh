@@ -2,7 +2,8 @@
 # run-in-compose.sh COMMAND ARGUMENT...: run a command of neon_rnn with the neon engine in its container, as the calling user.
 #
 # run.sh hands over to this where --engine neon is asked for and neon is not installed. The backend is the one on the command
-# line, else BACKEND, else gpu as published. Files and folders outside the repository are mounted where they are on the host,
+# line, else BACKEND, else gpu as published. For gpu, CUDA in the environment names the CUDA of the image; without it the GPU
+# decides (gpu.sh). Files and folders outside the repository are mounted where they are on the host,
 # read-only but for what follows --out, --json or --png.
 set -euo pipefail
 
@@ -60,6 +61,30 @@ check_gpu() {
     command -v nvidia-container-runtime-hook >/dev/null && return
     fail "the backend is gpu, but this Docker has no NVIDIA runtime. Install the NVIDIA Container Toolkit and a driver" \
         "(docs/container.md says which GPUs), or add '--backend cpu' (Intel neon with MKL on the processor)."
+}
+
+# Choose the CUDA of the image by the GPU, unless CUDA says which; fail where GPU, driver and CUDA do not fit.
+choose_cuda() {
+    local problem
+    # shellcheck source=docker/gpu.sh
+    . "$root/docker/gpu.sh"
+    case ${CUDA:-} in
+        '' | 8.0 | 11.3) ;;
+        *) fail "CUDA is 8.0 (Kepler to Pascal) or 11.3 (Volta and later), not '$CUDA'." ;;
+    esac
+    if ! ask_for_gpu; then
+        # Docker may have a GPU that this host's PATH does not show; the container looks again.
+        export CUDA=${CUDA:-8.0}
+        return
+    fi
+    if [ -z "${CUDA:-}" ]; then
+        CUDA=$(cuda_for_gpu) || fail "which CUDA '$gpu_name' needs is not known here: its driver, $gpu_driver, does not tell." \
+            "Put CUDA=8.0 (Kepler to Pascal) or CUDA=11.3 (Volta and later) before the command, or install driver 510 or newer."
+    fi
+    problem=$(why_cuda_does_not_fit "$CUDA")
+    [ -z "$problem" ] || fail "$problem"
+    export CUDA
+    printf '== CUDA %s for %s, driver %s\n' "$CUDA" "$gpu_name" "$gpu_driver" >&2
 }
 
 # The user to run as: the caller; under rootless Docker the container's root is the caller.
@@ -124,7 +149,10 @@ command=$1
 shift
 suffix=$(service_suffix "$(asked_backend "$@")")
 find_compose
-[ "$suffix" = cpu ] || check_gpu
+if [ "$suffix" = gpu ]; then
+    check_gpu
+    choose_cuda
+fi
 set_user
 for folder in data results; do
     [ -d "$root/$folder" ] || fail "$root/$folder does not exist. Make it, or restore it with 'git checkout -- $folder'."

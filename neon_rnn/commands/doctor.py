@@ -14,7 +14,7 @@ import shutil
 import sys
 
 from neon_rnn import engines
-from neon_rnn.support import machine
+from neon_rnn.support import machine, nvidia_gpu
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.wording import counted
 
@@ -60,7 +60,7 @@ def examine():
     -------
     dict
         ``machine``, ``versions`` and ``git`` as in a run record, ``python``, ``docker`` (path or
-        None), and ``engines``: name -> ``state``, ``problem`` (None or a sentence) and
+        None), ``gpus`` (`nvidia_gpu.seen`), and ``engines``: name -> ``state``, ``problem`` (None or a sentence) and
         ``backends``: name -> ``state``, ``problem``, ``device`` (the answer of `start`, or None).
         A state is `USABLE`, `MISSING` or `WRONG`. An engine is usable with one usable backend, and
         wrong if its library is there but does not load or has another version.
@@ -71,6 +71,7 @@ def examine():
         'git': machine.git_state(),
         'python': sys.executable,
         'docker': shutil.which('docker'),
+        'gpus': nvidia_gpu.seen(),
         'engines': {name: _engine(name) for name in engines.ENGINES},
     }
 
@@ -152,6 +153,7 @@ def describe(report):
         ),
         'container ' + (report['docker'] or 'no docker here; only the container needs it'),
     ]
+    lines += ['gpu       ' + nvidia_gpu.describe(gpu) for gpu in report['gpus']]
     for name in engines.ENGINES:
         engine = report['engines'][name]
         lines += ['', 'engine {}: {}'.format(name, _STATE_WORDS[engine['state']])]

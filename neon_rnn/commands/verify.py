@@ -91,8 +91,9 @@ def _replay_case(nn, engine, case, arguments):
     if engine == 'neon' and arguments.backend != 'numpy':
         case = cases.on_fast_neon(case)
     recorded, _ = compare.load(compare.path_of(case))
+    copies = cases.copies_on(engine, arguments.backend, case)
     try:
-        found, device = compare.observe(nn, case, arguments.backend)
+        found, device = compare.observe(nn, case, arguments.backend, copies)
     except UsageError:
         if case.precision == 'float32':
             raise

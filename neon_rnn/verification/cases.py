@@ -12,6 +12,9 @@ import numpy as np
 from neon_rnn.models.rnn import generate_rnn_cls_model
 from neon_rnn.verification.tolerances import AMPLIFIED, EXACT, OTHER_MAXIMA, ROUNDED, UNDECIDED
 
+#: neon's gpu backend takes multiples of so many images.
+NEON_GPU_IMAGES = 32
+
 
 class Case(
     collections.namedtuple(
@@ -62,6 +65,17 @@ def is_network(case):
 def on_fast_neon(case):
     """Return a case as it is judged on neon's mkl and gpu backends."""
     return case._replace(tolerances=OTHER_MAXIMA, left_out=UNDECIDED) if is_network(case) else case
+
+
+def copies_on(engine, backend, case):
+    """Return how often each minibatch of a case is repeated on an engine's backend.
+
+    neon's convolutions in CUDA C take batch sizes that divide by 32. A minibatch with every image
+    repeated has the cost, the gradients and the statistics of the minibatch itself.
+    """
+    if engine != 'neon' or backend != 'gpu':
+        return 1
+    return -(-NEON_GPU_IMAGES // case.batch_size)
 
 
 def _network(nn):

@@ -42,7 +42,7 @@ class Deviation(collections.namedtuple('Deviation', 'case kind name value')):
     """
 
 
-def observe(nn, case, backend):
+def observe(nn, case, backend, copies=1):
     """Run a case on a loaded engine.
 
     Parameters
@@ -52,6 +52,8 @@ def observe(nn, case, backend):
     case : Case
     backend : str
         As ``-b``.
+    copies : int
+        How often each minibatch is repeated to fill the batch size (`cases.copies_on`).
 
     Returns
     -------
@@ -63,7 +65,7 @@ def observe(nn, case, backend):
     device : dict
         The description of the machine that ``start`` returned.
     """
-    device = nn.start(backend, case.batch_size, SEED, precision=case.precision)
+    device = nn.start(backend, copies * case.batch_size, SEED, precision=case.precision)
     model, cost = case.build(nn)
     model.initialize(case.shape, cost)
     optimizer = nn.GradientDescentMomentum(
@@ -75,7 +77,8 @@ def observe(nn, case, backend):
     costs = []
     for step in range(case.minibatches):
         part = slice(step * case.batch_size, (step + 1) * case.batch_size)
-        costs.append(float(nn.train_step(model, inputs[part], labels[part], optimizer, 0)))
+        images, classes = np.tile(inputs[part], (copies, 1)), np.tile(labels[part], copies)
+        costs.append(float(nn.train_step(model, images, classes, optimizer, 0)))
         if step == 0:
             # After the first step the velocity is -learning_rate * (gradient + wdecay * W).
             _keep(

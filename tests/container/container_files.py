@@ -15,6 +15,7 @@ NEON_2_6_0 = 'f9d771bbb5f5fa3ae129748596d0ced5389c7f88'
 VARIABLES = (
     'ENGINE',
     'BACKEND',
+    'CUDA',
     'NVIDIA_DRIVER',
     'NEON_RNN_UID',
     'NEON_RNN_GID',
@@ -64,3 +65,17 @@ def instructions():
     return [
         ' '.join(line.split()) for line in re.sub(r'\\\n', ' ', text).splitlines() if line.strip()
     ]
+
+
+def stub_nvidia_smi(folder):
+    """Put an nvidia-smi into a folder that answers NVIDIA_SMI or, as before driver 510, OLD_NVIDIA_SMI."""
+    binary = Path(folder) / 'nvidia-smi'
+    binary.write_text(
+        '#!/bin/sh\n'
+        'case $1 in\n'
+        '*compute_cap*) [ -n "$NVIDIA_SMI" ] || { echo "compute_cap is not a valid field"; exit 2; }; '
+        'echo "$NVIDIA_SMI" ;;\n'
+        '*) [ -n "$OLD_NVIDIA_SMI" ] || exit 9; echo "$OLD_NVIDIA_SMI" ;;\n'
+        'esac\n'
+    )
+    binary.chmod(0o755)

@@ -6,7 +6,15 @@ import stat
 import subprocess
 
 import pytest
-from container_files import DOCKER, ROOT, clean_environment, compose_1_29, compose_binary, run
+from container_files import (
+    DOCKER,
+    ROOT,
+    clean_environment,
+    compose_1_29,
+    compose_binary,
+    run,
+    stub_nvidia_smi,
+)
 
 
 def config(*words, **variables):
@@ -35,15 +43,15 @@ def services(**variables):
 @pytest.mark.parametrize(
     ('variables', 'image', 'gpu'),
     [
-        ({}, 'neon-gpu', True),
-        ({'BACKEND': 'gpu'}, 'neon-gpu', True),
+        ({}, 'neon-gpu-cuda8.0', True),
+        ({'BACKEND': 'gpu', 'CUDA': '11.3'}, 'neon-gpu-cuda11.3', True),
         ({'BACKEND': 'cpu'}, 'neon-cpu', False),
         ({'ENGINE': 'torch', 'BACKEND': 'cpu'}, 'torch-cpu', False),
         ({'ENGINE': 'torch'}, 'torch-gpu', True),
     ],
 )
 def test_engine_and_backend_choose_image_command_and_gpu(variables, image, gpu):
-    engine, backend = image.split('-')
+    engine, backend = image.split('-')[:2]
     for name in ('train', 'evaluate', 'predict'):
         service = services(**variables)[name]
         assert service['image'] == f'neon_rnn:{image}'
@@ -100,11 +108,17 @@ def test_no_build_argument_hides_a_default():
         if name.startswith(('neon', 'torch'))
     }
     assert targets == {
-        'neon-gpu': ('neon-gpu', {'NVIDIA_DRIVER': 'required'}),
+        'neon-gpu': ('neon-gpu', {'CUDA': '8.0', 'NVIDIA_DRIVER': 'required'}),
         'neon-cpu': ('neon-cpu', None),
         'torch-gpu': ('torch', {'TORCH_BACKEND': 'gpu', 'NVIDIA_DRIVER': 'required'}),
         'torch-cpu': ('torch', None),
     }
+
+
+def test_the_cuda_of_the_environment_is_built():
+    found = services(CUDA='11.3')
+    for name in ('neon-gpu', 'train'):
+        assert found[name]['build']['args']['CUDA'] == '11.3'
 
 
 def test_an_image_for_gpus_can_be_built_for_another_machine():
@@ -164,6 +178,11 @@ def test_docker_compose_1_29_reads_the_same():
             assert essentials(old[name]) == essentials(new[name]), name
 
 
+#: A Docker that hands over GPUs, and two answers of nvidia-smi.
+GPU = {'INFO': '{"nvidia":{}}'}
+K40, H100 = '3.5, 450.80.02, Tesla K40m', '9.0, 550.54.15, NVIDIA H100 80GB HBM3'
+
+
 @pytest.fixture
 def hand_over(tmp_path):
     """Call run-in-compose.sh with a docker that notes what it is asked; returns (result, words, environment)."""
@@ -173,11 +192,13 @@ def hand_over(tmp_path):
     docker.write_text(
         '#!/bin/sh\n'
         'case "$1 $2" in\n'
-        '"compose run") printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED" ;;\n'
+        '"compose run") printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED"; '
+        'echo "$CUDA" > "$ASKED.cuda" ;;\n'
         '"info --format") [ -z "$NO_ENGINE" ] || { echo "no engine" >&2; exit 1; }; echo "$INFO" ;;\n'
         'esac\n'
     )
     docker.chmod(docker.stat().st_mode | stat.S_IXUSR)
+    stub_nvidia_smi(binaries)
 
     def call(*words, cwd=ROOT, **variables):
         asked = tmp_path / 'asked'
@@ -212,6 +233,34 @@ def test_the_flag_chooses_the_backend(hand_over, backend):
 def test_gpu_is_the_default_where_docker_has_the_runtime(hand_over):
     _, asked = hand_over('train', INFO='{"nvidia":{}}')
     assert asked[:2] == ['neon', 'gpu']
+
+
+@pytest.mark.parametrize(
+    ('answer', 'cuda'),
+    [
+        ({'NVIDIA_SMI': K40}, '8.0'),
+        ({'NVIDIA_SMI': '6.1, 580.65.06, NVIDIA GeForce GTX 1080 Ti'}, '8.0'),
+        ({'NVIDIA_SMI': '7.0, 470.82.01, Tesla V100-SXM2-16GB'}, '11.3'),
+        ({'NVIDIA_SMI': H100 + '\n' + K40}, '11.3'),
+        ({'NVIDIA_SMI': '12.0, 570.124.06, NVIDIA GeForce RTX 5090'}, '11.3'),
+        ({'NVIDIA_SMI': K40.replace('450.80.02', '470.82.01'), 'CUDA': '11.3'}, '11.3'),
+        ({'OLD_NVIDIA_SMI': '390.48, Tesla P100-PCIE-16GB'}, '8.0'),
+        ({'OLD_NVIDIA_SMI': '470.82.01, NVIDIA A100-SXM4-40GB'}, '11.3'),
+        ({'OLD_NVIDIA_SMI': '470.82.01, GeForce RTX 2080 Ti'}, '11.3'),
+        ({'OLD_NVIDIA_SMI': '418.87.00, Tesla T4'}, None),
+        ({'OLD_NVIDIA_SMI': '440.33.01, Tesla K80'}, '8.0'),
+        ({}, '8.0'),
+    ],
+)
+def test_the_gpu_chooses_cuda_unless_the_environment_does(hand_over, tmp_path, answer, cuda):
+    done, asked = hand_over('train', **GPU, **answer)
+    if cuda is None:  # the driver is too old
+        assert (done.returncode, asked) == (2, None)
+        assert 'needs 465.19.01 or newer' in done.stderr
+        return
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'asked.cuda').read_text() == cuda + '\n'
+    assert not answer or done.stderr.startswith('== CUDA {} for '.format(cuda))
 
 
 def test_other_commands_run_in_the_image_of_the_backend(hand_over):
@@ -258,6 +307,29 @@ def test_paths_are_those_of_the_container(hand_over, tmp_path):
         ({}, ['train', '-b', 'gpu'], 'no NVIDIA runtime'),
         ({'NO_ENGINE': 'yes'}, ['train', '-b', 'cpu'], 'its engine does not answer (no engine)'),
         ({}, [], 'no command'),
+        ({**GPU, 'CUDA': '12'}, ['train'], "11.3 (Volta and later), not '12'"),
+        ({**GPU, 'NVIDIA_SMI': K40, 'CUDA': '11.3'}, ['train'], 'put CUDA=8.0 before the command'),
+        (
+            {**GPU, 'NVIDIA_SMI': H100, 'CUDA': '8.0'},
+            ['train'],
+            'cannot compile for this GPU (NVIDIA H100',
+        ),
+        (
+            {**GPU, 'NVIDIA_SMI': '7.0, 450.80.02, Tesla V100'},
+            ['train'],
+            'needs 465.19.01 or newer',
+        ),
+        (
+            {**GPU, 'NVIDIA_SMI': '3.0, 470.1, GTX 680', 'CUDA': '11.3'},
+            ['train'],
+            'no longer compiles',
+        ),
+        ({**GPU, 'NVIDIA_SMI': '2.1, 390.1, GTX 460'}, ['train'], 'too old: neon needs 3.0'),
+        (
+            {**GPU, 'OLD_NVIDIA_SMI': '390.48, Something New'},
+            ['train'],
+            "which CUDA 'Something New' needs",
+        ),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_runs(hand_over, variables, words, message):

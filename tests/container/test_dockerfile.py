@@ -4,7 +4,16 @@ import os
 import re
 
 import pytest
-from container_files import DOCKER, NEON_2_6_0, ROOT, clean_environment, instructions, pins, run
+from container_files import (
+    DOCKER,
+    NEON_2_6_0,
+    ROOT,
+    clean_environment,
+    instructions,
+    pins,
+    run,
+    stub_nvidia_smi,
+)
 
 REQUIREMENTS = [
     'requirements.txt',
@@ -120,6 +129,66 @@ def test_the_torch_image_has_the_versions_of_pyproject():
     assert wanted <= common | cpu
 
 
+@pytest.mark.parametrize('cuda', ['8.0', '11.3'])
+def test_every_package_of_cuda_is_pinned(cuda):
+    lines = (DOCKER / f'cuda-{cuda}.txt').read_text().splitlines()
+    packages = [line for line in lines if not line.startswith('#')]
+    assert packages
+    for package in packages:
+        assert re.fullmatch(r'[a-z-]+-{}=\d[\d.]+-1'.format(cuda.replace('.', '-')), package)
+    assert any('cublas-dev' in package for package in packages)
+
+
+def test_another_cuda_is_refused(tmp_path):
+    done = run(
+        DOCKER / 'install-cuda.sh', DOCKER, env=clean_environment(CUDA='12.1', CUDA_PACKAGES='')
+    )
+    assert done.returncode == 2
+    assert "8.0 (Kepler to Pascal) or 11.3 (Volta and later), not '12.1'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('words', 'variables', 'problem'),
+    [
+        (
+            ['train'],
+            {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'},
+            'Put CUDA=11.3 before the command',
+        ),
+        (['train', '-b', 'cpu'], {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'}, None),
+        (['doctor'], {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'}, None),
+        (['train'], {'NVIDIA_SMI': '3.5, 367.1, Tesla K40m'}, 'needs 375.26 or newer'),
+        (['train'], {'NVIDIA_SMI': '3.5, 470.1, Tesla K40m'}, None),
+        (['verify'], {'OLD_NVIDIA_SMI': '460.1, Tesla V100'}, 'Put CUDA=11.3'),
+        (['train'], {'NEON_RNN_CUDA': ''}, None),
+    ],
+)
+def test_the_container_first_says_that_gpu_driver_and_cuda_do_not_fit(
+    tmp_path, words, variables, problem
+):
+    stub_nvidia_smi(tmp_path)
+    for tool, text in (('python', 'echo ran'), ('stat', 'echo 0:0')):
+        (tmp_path / tool).write_text(f'#!/bin/sh\n{text}\n')
+        (tmp_path / tool).chmod(0o755)
+    script = tmp_path / 'neon_rnn'
+    script.write_text((DOCKER / 'neon_rnn.sh').read_text().replace('/app/', f'{tmp_path}/'))
+    script.chmod(0o755)
+    (tmp_path / 'results').mkdir()
+    environment = {
+        'NEON_RNN_CUDA': '8.0',
+        'NEON_RNN_SHARE': str(DOCKER),
+        'PATH': f'{tmp_path}:{os.environ["PATH"]}',
+        **variables,
+    }
+    done = run(script, *words, env=clean_environment(**environment))
+    if problem is None:
+        assert (done.returncode, done.stdout, done.stderr) == (0, 'ran\n', '')
+    else:
+        assert (done.returncode, done.stdout) == (2, '')
+        assert problem in done.stderr
+        assert done.stderr.count('\n') == 1
+
+
 @pytest.fixture
 def neon_repository(tmp_path):
     """A git repository with one commit, which is not neon 2.6.0."""
@@ -174,14 +243,16 @@ def test_a_repository_that_has_vanished_is_named(tmp_path):
     assert 'NEON_REPOSITORY' in done.stderr
 
 
-def require_nvidia_driver(tmp_path, mark, driver='required', kernel='6.1.0-amd64'):
+def require_nvidia_driver(tmp_path, mark, driver='required', kernel='6.1.0-amd64', **more):
     uname = tmp_path / 'uname'
     uname.write_text(f'#!/bin/sh\necho {kernel}\n')
     uname.chmod(0o755)
     return run(
         DOCKER / 'require-nvidia-driver.sh',
         mark,
-        env=clean_environment(NVIDIA_DRIVER=driver, PATH=f'{tmp_path}:{os.environ["PATH"]}'),
+        env=clean_environment(
+            NVIDIA_DRIVER=driver, PATH=f'{tmp_path}:{os.environ["PATH"]}', **more
+        ),
     )
 
 
@@ -195,6 +266,22 @@ def test_an_image_for_gpus_is_refused_where_it_could_not_run(tmp_path):
         'NVIDIA_DRIVER=optional docker compose build',
     ):
         assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ('version', 'fits'),
+    [
+        ('Kernel Module  450.80.02  Wed Sep 23 01:13:39 UTC 2020', False),
+        ('Open Kernel Module for x86_64  570.124.06  Release Build', True),
+        ('of another form', True),
+    ],
+)
+def test_the_build_ends_where_the_driver_is_too_old(tmp_path, version, fits):
+    mark = tmp_path / 'version'
+    mark.write_text(f'NVRM version: NVIDIA UNIX x86_64 {version}\nGCC version: 12.2.0\n')
+    done = require_nvidia_driver(tmp_path, mark, CUDA='11.3')
+    assert done.returncode == (0 if fits else 2), done.stderr
+    assert fits or 'driver 450.80.02 is too old for CUDA 11.3, which needs 465.19.01' in done.stderr
 
 
 @pytest.mark.parametrize('case', ['driver', 'optional', 'wsl'])

@@ -83,5 +83,6 @@ def test_the_files_of_checks():
         'gpu_layer_checks',
         'gpu_model_checks',
         'gpu_network_checks',
+        'gpu_refusal_checks',
         'gpu_spatial_rnn_checks',
     ]

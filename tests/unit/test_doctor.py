@@ -12,6 +12,7 @@ import pytest
 from neon_rnn import engines
 from neon_rnn.cli import main
 from neon_rnn.commands import doctor
+from neon_rnn.support import nvidia_gpu
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
@@ -128,3 +129,41 @@ def test_an_engine_without_its_library_says_how_to_get_it(monkeypatch):
     assert [report['engines'][name]['state'] for name in engines.ENGINES] == ['missing', 'missing']
     assert './run.sh' in report['engines']['torch']['problem']
     assert 'container' in report['engines']['neon']['problem']
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Put an nvidia-smi on PATH that answers as told; `knows_capability` is false before driver 510."""
+
+    def make(answer, knows_capability=True):
+        refusal = '' if knows_capability else 'case $1 in *compute_cap*) exit 2;; esac\n'
+        binary = tmp_path / 'nvidia-smi'
+        binary.write_text('#!/bin/sh\n{}printf "{}"\n'.format(refusal, answer))
+        binary.chmod(0o755)
+        monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+
+    return make
+
+
+def test_each_gpu_is_shown_with_the_kernels_that_neon_would_take(nvidia_smi, capsys):
+    nvidia_smi('Tesla K40m, 470.82.01, 3.5\\nTesla P100, 550.1, 6.0\\nNVIDIA H100, 550.1, 9.0\\n')
+    assert main(['doctor']) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('gpu ')]
+    assert lines == [
+        "gpu       Tesla K40m, driver 470.82.01, compute capability 3.5; in engine neon: neon's CUDA C as published",
+        "gpu       Tesla P100, driver 550.1, compute capability 6.0; in engine neon: neon's machine code for Maxwell and Pascal",
+        "gpu       NVIDIA H100, driver 550.1, compute capability 9.0; in engine neon: neon's CUDA C adapted to Volta and later",
+    ]
+
+
+def test_a_driver_that_does_not_tell_the_capability(nvidia_smi):
+    nvidia_smi('Tesla K40m, 450.80.02\\n', knows_capability=False)
+    (gpu,) = nvidia_gpu.seen()
+    assert gpu == {'name': 'Tesla K40m', 'driver': '450.80.02', 'capability': None}
+    assert 'does not tell its compute capability' in nvidia_gpu.describe(gpu)
+
+
+def test_a_machine_without_a_driver_has_no_gpus(nvidia_smi):
+    nvidia_smi('NVIDIA-SMI has failed because it could not communicate with the driver\\n')
+    assert nvidia_gpu.seen() == []
+    assert nvidia_gpu.neon_path((2, 1)).startswith('none')

@@ -5,11 +5,12 @@ import os
 
 import numpy as np
 
-from neon_rnn.engines.neon import gpu_convolution, library, modern_gpu
+from neon_rnn.engines.neon import gpu_convolution, library, modern_gpu, present_cuda
 from neon_rnn.engines.neon.merge_sum import refuse_undone_sums
 from neon_rnn.engines.neon.selftest import check_convolution
 from neon_rnn.support import machine
-from neon_rnn.support.errors import UsageError
+from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.nvidia_gpu import neon_path
 
 #: What ``-b`` accepts -> neon's own name. cpu is the fast CPU path, as neon itself chooses it without a GPU.
 BACKENDS = {'gpu': 'gpu', 'mkl': 'mkl', 'cpu': 'mkl', 'numpy': 'cpu'}
@@ -37,7 +38,7 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
     Parameters
     ----------
     backend : str
-        ``'gpu'`` (CUDA 8), ``'mkl'``, ``'cpu'`` (the same as mkl) or ``'numpy'`` (neon's plain cpu backend).
+        ``'gpu'`` (CUDA), ``'mkl'``, ``'cpu'`` (the same as mkl) or ``'numpy'`` (neon's plain cpu backend).
     batch_size : int
         Fixed for every model made afterwards.
     rng_seed : int
@@ -84,6 +85,8 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
         raise UsageError('-b {}: {}'.format(backend, why_not))
     if name == 'mkl':
         _avoid_slow_path_on_amd()
+    if name == 'gpu':
+        present_cuda.prepare()
     be = _generate(backend, name, batch_size, rng_seed, np.dtype(precision).type)
     if name == 'mkl':
         if threads is not None:
@@ -101,7 +104,9 @@ def _generate(backend, name, batch_size, rng_seed, dtype):
         return library.neon.backends.gen_backend(
             backend=name, batch_size=batch_size, rng_seed=rng_seed, datatype=dtype
         )
-    except (OSError, AssertionError, RuntimeError, SystemExit) as error:
+    except NeonRnnError:
+        raise
+    except (Exception, SystemExit) as error:  # the errors of CUDA have types of their own
         hint = (
             "Is MKL's folder where the engine was linked to find it (its RUNPATH), or in LD_LIBRARY_PATH?"
             if name == 'mkl'
@@ -159,6 +164,7 @@ def _describe(be, name, precision, deterministic):
             cuda='.'.join(str(part) for part in driver.get_version()),
             driver=driver.get_driver_version(),
             compute_capability='{}.{}'.format(*device.compute_capability()),
+            kernels=neon_path(device.compute_capability()),
         )
     return description
 

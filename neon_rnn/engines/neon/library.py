@@ -2,6 +2,7 @@
 
 import os
 
+from neon_rnn.engines.neon import present_cuda
 from neon_rnn.support.errors import UsageError
 
 #: The version that was published with, and its commit in github.com/NervanaSystems/neon.
@@ -22,6 +23,7 @@ def import_neon():
     UsageError
         neon is not there, is another version, or its import fails on a library.
     """
+    present_cuda.before_neon()
     try:
         import neon
     except ImportError as error:
@@ -39,11 +41,12 @@ def import_neon():
         )
     try:
         import neon.backends
-    except (ImportError, OSError) as error:
-        # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304)
+    except Exception as error:
+        # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304), or in an error of its own
         raise UsageError(
-            'neon {} is installed but its backends do not load ({}). Where pycuda or scikit-cuda is installed '
-            'without CUDA, uninstall both: the mkl and cpu backends do not need them.'.format(
+            'neon {} is installed but its backends do not load ({}). On a machine with a GPU, put the folder of '
+            'libcublas.so and libcudart.so (those names, without a version) into LD_LIBRARY_PATH. Without one, '
+            'uninstall pycuda and scikit-cuda: the mkl and cpu backends do not need them.'.format(
                 found, error
             )
         )
@@ -87,10 +90,8 @@ def why_no_gpu():
         import pycuda.driver as driver
     except (ImportError, OSError) as error:
         return (
-            'no CUDA for Python here: pycuda cannot be imported ({}). The GPU image of the container has it; it needs '
-            'CUDA 8 and a GPU of the Kepler, Maxwell or Pascal generation (docs/container.md).'.format(
-                error
-            )
+            'no CUDA for Python here: pycuda cannot be imported ({}). The GPU image of the container has it '
+            '(docs/container.md says for which GPU which CUDA).'.format(error)
         )
     try:
         driver.init()
@@ -101,6 +102,9 @@ def why_no_gpu():
         )
     if not count:
         return 'CUDA finds no GPU.'
+    misfit = present_cuda.why_not(driver)
+    if misfit:
+        return misfit
     if 'gpu' not in registered_backends():
         return "neon's gpu backend cannot be imported ({}).".format(_import_error('nervanagpu'))
     return None

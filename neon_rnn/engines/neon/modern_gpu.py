@@ -14,8 +14,7 @@ stand-in of docs/gpu-on-cpu.md, which holds each mask to the lanes that really t
 
 import re
 
-#: The first compute capability without neon's machine code and with masks.
-VOLTA = (7, 0)
+from neon_rnn.support.nvidia_gpu import VOLTA
 
 #: Goes before every kernel.
 PRELUDE = """

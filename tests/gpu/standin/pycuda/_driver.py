@@ -9,6 +9,10 @@ class RuntimeError(Error):
     """CUDA does not start."""
 
 
+class MemoryError(Error):
+    """The memory of the device is used up."""
+
+
 class device_attribute(object):
     """Names of a device's properties."""
 

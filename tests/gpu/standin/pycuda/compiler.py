@@ -4,6 +4,11 @@ from cuda_on_cpu import NotSupported
 from cuda_on_cpu.compiler import Module
 
 
+def compile(source, *arguments, **options):
+    """Refuse what nvcc would make: `SourceModule` compiles by g++ itself."""
+    raise NotSupported('pycuda.compiler.compile')
+
+
 class SourceModule(Module):
     """A module of kernels in CUDA C; arguments as in pycuda."""
 

@@ -5,7 +5,7 @@ import time
 import numpy as np
 from cuda_on_cpu import compiler, memory
 
-from pycuda._driver import Error, RuntimeError, device_attribute  # noqa: F401
+from pycuda._driver import Error, MemoryError, RuntimeError, device_attribute  # noqa: F401
 
 mem_alloc = memory.DeviceAllocation
 
@@ -20,13 +20,14 @@ def init(flags=0):
 
 
 def get_version():
-    """Return the version of CUDA that is stood in for."""
-    return (8, 0, 0)
+    """Return the version of CUDA that is stood in for; the first one does not know Volta."""
+    return (8, 0, 0) if CAPABILITY < (7, 0) else (11, 3, 0)
 
 
 def get_driver_version():
-    """Return the driver's version, as CUDA counts."""
-    return 8000
+    """Return the version of CUDA that the driver supports, as CUDA counts."""
+    major, minor, _ = get_version()
+    return 1000 * major + 10 * minor
 
 
 def mem_get_info():
