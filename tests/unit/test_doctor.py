@@ -133,7 +133,9 @@ def test_an_engine_without_its_library_says_how_to_get_it(monkeypatch):
 
 @pytest.fixture
 def nvidia_smi(tmp_path, monkeypatch):
-    """Put an nvidia-smi on PATH that answers as told; `knows_capability` is false before driver 510."""
+    """Put an nvidia-smi on PATH that answers as told; `knows_capability` is false before driver
+    510.
+    """
 
     def make(answer, knows_capability=True):
         refusal = '' if knows_capability else 'case $1 in *compute_cap*) exit 2;; esac\n'
@@ -150,9 +152,12 @@ def test_each_gpu_is_shown_with_the_kernels_that_neon_would_take(nvidia_smi, cap
     assert main(['doctor']) == 0
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith('gpu ')]
     assert lines == [
-        "gpu       Tesla K40m, driver 470.82.01, compute capability 3.5; in engine neon: neon's CUDA C as published",
-        "gpu       Tesla P100, driver 550.1, compute capability 6.0; in engine neon: neon's machine code for Maxwell and Pascal",
-        "gpu       NVIDIA H100, driver 550.1, compute capability 9.0; in engine neon: neon's CUDA C adapted to Volta and later",
+        "gpu       Tesla K40m, driver 470.82.01, compute capability 3.5; in engine neon: neon's "
+        'CUDA C as published',
+        "gpu       Tesla P100, driver 550.1, compute capability 6.0; in engine neon: neon's "
+        'machine code for Maxwell and Pascal',
+        "gpu       NVIDIA H100, driver 550.1, compute capability 9.0; in engine neon: neon's CUDA "
+        'C adapted to Volta and later',
     ]
 
 
