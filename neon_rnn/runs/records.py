@@ -19,84 +19,31 @@ leaves tables that reach at least as far as its checkpoint. `Run.rewind` cuts wh
 and a line that was torn in writing.
 """
 
-import datetime
-import errno
 import json
 import math
 import os
 import re
 
 from neon_rnn.runs import schema, tables
+from neon_rnn.runs.intact import EPOCHS, MINIBATCHES, check_tables, epoch_rows
+from neon_rnn.runs.run_id import check_run_id, new_folder, new_run_id, now
 from neon_rnn.runs.schema import EPOCH_FIELDS, MINIBATCH_FIELDS
 from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError, UsageError
-from neon_rnn.support.files import folder_lock, make_folder, read_json, write_error, write_json
+from neon_rnn.support.files import folder_lock, make_folder, read_json, write_json
 
-RECORD, EPOCHS, MINIBATCHES = 'record.json', 'epochs.csv', 'minibatches.csv'
+RECORD = 'record.json'
 TABLES = ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS))
 
 #: A temporary file of `support.files` in a run folder.
 _LEFTOVER = re.compile(r'\.[a-z_]+\.(json|csv|npz|png)\.[0-9a-f]{12}$')
-_CHANGED = '{}: {}; it was changed after the training wrote it, and the run cannot be resumed.'
 
 #: What `Run.create` has to be given; it fills in the rest.
 _GIVEN = (
-    'model',
-    'row',
-    'options',
-    'engine',
-    'backend',
-    'device',
-    'precision',
-    'seed',
-    'hyperparameters',
-    'protocol',
-    'dataset',
-    'argv',
-    'parameters',
-)
+    'model row options engine backend device precision seed hyperparameters protocol dataset argv '
+    'parameters'
+).split()
 _NAMES = schema.NAMES
-
-
-def now():
-    """Return the time in UTC as records hold it, such as ``'2026-11-23T10:15:00Z'``."""
-    return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
-
-
-def new_run_id(model, engine, backend, seed, started=None):
-    """Return a name for a run, such as ``'rnn-torch-cpu-s0-20261123-101500'``.
-
-    Parameters
-    ----------
-    model, engine, backend : str
-        As the record names them.
-    seed : int
-    started : str, optional
-        As `now` returns it; default: now.
-    """
-    time = (started or now()).replace('-', '').replace(':', '').replace('T', '-').rstrip('Z')
-    return '{}-{}-{}-s{}-{}'.format(model, engine, backend, seed, time)
-
-
-def check_run_id(parent, run_id):
-    """Check that a run of this name can be made.
-
-    Raises
-    ------
-    UsageError
-        The name is not one of a folder below `parent`, or it is taken.
-    """
-    plain = run_id == os.path.basename(run_id) and run_id.isprintable()
-    if not run_id or not plain or run_id.startswith('.'):
-        raise UsageError(
-            '{!r} cannot name a run: use letters, digits, and - _ . inside.'.format(run_id)
-        )
-    if os.path.lexists(os.path.join(str(parent), run_id)):
-        raise UsageError(
-            '{}: there is a run of this name already; resume it or choose another name.'.format(
-                os.path.join(str(parent), run_id)
-            )
-        )
 
 
 def read_record(path):
@@ -204,7 +151,7 @@ class Run:
         record = _checked(record, os.path.join(str(parent), name))
         if run_id is not None:
             check_run_id(parent, run_id)
-        folder = _new_folder(make_folder(parent), name, counted=run_id is None)
+        folder = new_folder(make_folder(parent), name, counted=run_id is None)
         record['run_id'] = os.path.basename(folder)
         run = cls(folder, record)
         for name, columns in TABLES:
@@ -320,11 +267,11 @@ class Run:
                     '{}: ends at epoch {}, before the checkpoint of epoch {}; the run cannot be '
                     'resumed.'.format(self._path(name), rows[-1][0] if rows else 0, epoch)
                 )
-        self._check_tables(reached[EPOCHS], reached[MINIBATCHES], epoch)
+        check_tables(self.folder, self.record, reached[EPOCHS], reached[MINIBATCHES], epoch)
         self.remove_leftovers()
         for name, columns in TABLES:
             tables.write(self._path(name), columns, reached[name])
-        epochs = _epoch_rows(reached[EPOCHS])
+        epochs = epoch_rows(reached[EPOCHS])
         self.update(
             epochs=epochs,
             status='running',
@@ -335,30 +282,6 @@ class Run:
             resumed=self.record['resumed']
             + [dict(_circumstances(), at_epoch=epoch, when=now(), device=device)],
         )
-
-    def _check_tables(self, epochs, minibatches, last):
-        """Check that the tables hold every epoch and minibatch once, as they were written.
-
-        Raises
-        ------
-        NeonRnnError
-            A row is missing, doubled, not finite, or differs from the record; names the table.
-        """
-        if [row[0] for row in epochs] != list(range(1, last + 1)):
-            raise NeonRnnError(_CHANGED.format(self._path(EPOCHS), 'epochs are missing or doubled'))
-        known = min(last, len(self.record['epochs']))
-        if _epoch_rows(epochs)[:known] != self.record['epochs'][:known]:
-            raise NeonRnnError(_CHANGED.format(self._path(EPOCHS), 'differs from record.json'))
-        each = sum(1 for row in minibatches if row[0] == 1)
-        expected = [(epoch, index) for epoch in range(1, last + 1) for index in range(1, each + 1)]
-        if [row[:2] for row in minibatches] != expected:
-            raise NeonRnnError(
-                _CHANGED.format(self._path(MINIBATCHES), 'minibatches are missing or doubled')
-            )
-        if not all(math.isfinite(row[2]) for row in minibatches):
-            raise NeonRnnError(
-                _CHANGED.format(self._path(MINIBATCHES), 'a cost is not a finite number')
-            )
 
     def remove_leftovers(self):
         """Remove the temporary files that killed processes left in the folder; hold the lock."""
@@ -382,12 +305,6 @@ class Run:
 
     def _path(self, name):
         return os.path.join(self.folder, name)
-
-
-def _epoch_rows(rows):
-    """Return rows of epochs.csv as records hold them."""
-    names = [name for name, _ in EPOCH_FIELDS]
-    return [dict(zip(names, row)) for row in rows]
 
 
 def _circumstances():
@@ -419,16 +336,3 @@ def _plain(value):
     if hasattr(value, 'item'):
         return value.item()
     raise TypeError('{!r} cannot be part of a run record'.format(value))
-
-
-def _new_folder(parent, name, counted):
-    """Make a new folder; if `counted`, add a number to a name that is taken."""
-    for attempt in range(1, 1000):
-        folder = os.path.join(parent, name if attempt == 1 else '{}-{}'.format(name, attempt))
-        try:
-            os.mkdir(folder)  # fails for one of two processes that take the same name
-            return folder
-        except OSError as error:
-            if error.errno != errno.EEXIST or not counted:
-                raise write_error(folder, error)
-    raise NeonRnnError('{}: holds a thousand runs named {}.'.format(parent, name))
