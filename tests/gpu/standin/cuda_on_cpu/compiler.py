@@ -11,7 +11,9 @@ import tempfile
 
 from cuda_on_cpu import NotSupported, divergence, ptx
 
-HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cuda_on_cpu.h')
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+HEADER = os.path.join(FOLDER, 'cuda_on_cpu.h')
+HEADERS = sorted(os.path.join(FOLDER, name) for name in os.listdir(FOLDER) if name.endswith('.h'))
 #: -fwrapv: CUDA's integers wrap around. -ffp-contract=fast: nvcc fuses a multiplication and an addition as well.
 FLAGS = (
     '-std=c++14 -O2 -march=native -ffp-contract=fast -fwrapv -fno-strict-aliasing -fno-exceptions -fPIC -shared -w '
@@ -45,7 +47,7 @@ def capability():
 
 
 class Launch(ctypes.Structure):
-    """How a kernel is launched; the same layout in cuda_on_cpu.h."""
+    """How a kernel is launched; the same layout in fibers.h."""
 
     _fields_ = [
         ('grid', ctypes.c_uint * 3),
@@ -88,8 +90,11 @@ def build(source, folder=None):
     """
     text = translate(source)
     folder = folder or os.path.join(tempfile.gettempdir(), 'cuda_on_cpu-{}'.format(os.getuid()))
-    with open(HEADER) as file:
-        key = hashlib.sha256('\0'.join([text, file.read()] + FLAGS).encode()).hexdigest()[:32]
+    key = hashlib.sha256('\0'.join([text] + FLAGS).encode())
+    for header in HEADERS:
+        with open(header, 'rb') as file:
+            key.update(file.read())
+    key = key.hexdigest()[:32]
     library = os.path.join(folder, key + '.so')
     if not os.path.exists(library):
         os.makedirs(folder, exist_ok=True)
