@@ -43,7 +43,8 @@ def test_a_sum_across_warps_and_blocks(launch, order):
         """__global__ void k(const float *x, float *out, int n) {
             __shared__ float partial[4];
             float sum = 0;
-            for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) sum += x[i];
+            for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x)
+                sum += x[i];
             for (int i = 16; i > 0; i >>= 1) sum += __shfl_xor(sum, i);
             if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = sum;
             __syncthreads();
@@ -109,7 +110,7 @@ def test_votes_of_lanes_that_went_different_ways(launch, order):
 
 @ORDERS
 def test_lanes_come_together_behind_what_parted_them(launch, order):
-    """Votes under a condition inside a loop, and in a loop of different length inside another one."""
+    """Votes under a condition in a loop, and in a loop of different length in another one."""
     conditional, nested = np.zeros((32, 3), np.uint32), np.zeros((32, 2, 2), np.uint32)
     launch(
         """__global__ void k(unsigned *conditional, unsigned *nested) {
@@ -118,7 +119,8 @@ def test_lanes_come_together_behind_what_parted_them(launch, order):
                 if (j == 1 || (lane + j) % 2) conditional[3 * lane + j] = __ballot(1);
                 else conditional[3 * lane + j] = 7;
             for (int j = 0; j < 2; j++) {
-                for (int l = 0; l <= (lane + j) % 2; l++) nested[4 * lane + 2 * j + l] = __ballot(1);
+                for (int l = 0; l <= (lane + j) % 2; l++)
+                    nested[4 * lane + 2 * j + l] = __ballot(1);
             }
         }""",
         [conditional, nested],
@@ -137,7 +139,10 @@ def test_a_vote_in_the_first_warp_only(launch, order):
     launch(
         """__global__ void k(unsigned *out) {
             __shared__ unsigned vote;
-            if (threadIdx.x < 32) { unsigned found = __ballot(threadIdx.x & 1); if (threadIdx.x == 7) vote = found; }
+            if (threadIdx.x < 32) {
+                unsigned found = __ballot(threadIdx.x & 1);
+                if (threadIdx.x == 7) vote = found;
+            }
             __syncthreads();
             out[threadIdx.x] = vote + __popc(vote);
         }""",
@@ -176,7 +181,7 @@ def test_barriers_in_a_loop(launch, order):
 
 
 def test_lanes_read_before_one_of_them_writes(launch):
-    """The GPUs before Volta run a warp in lockstep; neon's second reduction in a kernel relies on it."""
+    """The GPUs before Volta run a warp in lockstep; neon's second reduction relies on it."""
     out = np.zeros((2, 32), np.int32)
     launch(
         """__global__ void k(int *out) {

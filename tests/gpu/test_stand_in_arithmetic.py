@@ -31,7 +31,7 @@ def test_atomics_return_what_was_there(launch):
 
 
 def test_shifts_by_the_width_and_more(launch):
-    """They shift everything out, as the hardware does; the processor under the stand-in would not."""
+    """They shift everything out, as the GPU does; the processor would not."""
     by, out = np.array([0, 1, 31, 32, 33, 64], np.int32), np.zeros((6, 4), np.int64)
     launch(
         """__global__ void k(int *by, long long *out) {
@@ -55,20 +55,25 @@ def test_shifts_by_the_width_and_more(launch):
 
 
 def test_assembly_of_integers(launch):
-    """vmad in the four forms of neon's pooling, absolute value, maximum, and a division by a magic number."""
+    """vmad in the four forms of neon's pooling, absolute value, maximum, division by a constant."""
     values = np.array([70000, 3, -9, 1431655766], np.int32)
     out = np.zeros(8, np.int32)
     launch(
         r"""__global__ void k(int *v, int *out) {
             int a = v[0], b = v[1], c = v[2], magic = v[3], shift = 0, r, high = 4;
             asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, 0;" : "=r"(r) : "r"(a), "r"(b)); out[0] = r;
-            asm("vmad.s32.u32.u32 %0, -%1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[1] = r;
-            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[2] = r;
-            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, -%3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[3] = r;
-            asm("{\n\t" ".reg .s32 part;\n\t" "abs.s32 part, %1;\n\t" "max.s32 %0, %0, part;\n\t" "}"
+            asm("vmad.s32.u32.u32 %0, -%1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+            out[1] = r;
+            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+            out[2] = r;
+            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, -%3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
+            out[3] = r;
+            asm("{\n\t" ".reg .s32 part;\n\t" "abs.s32 part, %1;\n\t"
+                "max.s32 %0, %0, part;\n\t" "}"
                 : "+r"(high) : "r"(c)); out[4] = high;
             asm("{\n\t" ".reg .pred p;\n\t" ".reg .u64 wide;\n\t" ".reg .u32 low, upper;\n\t"
-                "setp.ne.s32 p, %2, 1;\n\t" "mul.wide.u32 wide, %1, %2;\n\t" "mov.b64 {low, upper}, wide;\n\t"
+                "setp.ne.s32 p, %2, 1;\n\t" "mul.wide.u32 wide, %1, %2;\n\t"
+                "mov.b64 {low, upper}, wide;\n\t"
                 "selp.u32 upper, upper, %1, p;\n\t" "shr.u32 %0, upper, %3;\n\t" "}"
                 : "=r"(r) : "r"(a), "r"(magic), "r"(shift)); out[5] = r;
             asm("min.s32 %0, %1, %2;" : "=r"(r) : "r"(b), "r"(c)); out[6] = r;
@@ -89,7 +94,7 @@ def test_assembly_of_integers(launch):
 
 
 def test_assembly_of_floats(launch):
-    """A random integer as a float from 0 to 1, rounding with saturation, and the test for finite numbers."""
+    """A random integer as a float from 0 to 1, rounding with saturation, finite numbers."""
     x = np.array([0.5, 1.5, -2.5, 300.7, -1e20, np.nan, np.inf], np.float32)
     out, rounded = np.zeros((2, 7), np.float32), np.zeros((3, 7), np.int32)
     launch(
@@ -97,9 +102,11 @@ def test_assembly_of_floats(launch):
             int i = threadIdx.x, r;
             unsigned bits = 0x80000000u + i;
             float f;
-            asm("cvt.rn.f32.u32 %0, %1;\n\t" "mul.f32 %0, %0, 0F2f800000;" : "=f"(f) : "r"(bits)); out[i] = f;
+            asm("cvt.rn.f32.u32 %0, %1;\n\t" "mul.f32 %0, %0, 0F2f800000;" : "=f"(f) : "r"(bits));
+            out[i] = f;
             asm("{\n\t" ".reg .pred fine;\n\t" "testp.finite.f32 fine, %1;\n\t"
-                "selp.f32 %0, 0F3f800000, 0F00000000, fine;\n\t" "}" : "=f"(f) : "f"(x[i])); out[7 + i] = f;
+                "selp.f32 %0, 0F3f800000, 0F00000000, fine;\n\t" "}" : "=f"(f) : "f"(x[i]));
+            out[7 + i] = f;
             asm("cvt.rni.s32.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[i] = r;
             asm("cvt.rni.u8.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[7 + i] = r;
             asm("cvt.rni.s8.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[14 + i] = r;
