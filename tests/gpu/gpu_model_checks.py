@@ -10,6 +10,7 @@ from gpu_models import IMAGES, SEED, deviation, nn, run_checks, start
 
 from neon_rnn import models, published
 from neon_rnn.engines.neon import library
+from neon_rnn.verification import cases, compare
 
 SIDE = 32
 SHAPE = (3, SIDE, SIDE)
@@ -218,6 +219,18 @@ def test_prediction_of_any_number_of_images():
             np.testing.assert_allclose(part, found[backend][:count], atol=1e-6)
     assert np.ptp(found['numpy'][:, 0]) > 1e-3
     np.testing.assert_allclose(found['gpu'], found['numpy'], atol=1e-5)
+
+
+def test_results_recorded_from_neon_are_met():
+    """As ``verify -b gpu`` does, for two of its cases: minibatches of 8, repeated to fill 32."""
+    for case in cases.cases():
+        if case.name not in ('Conv, stride 2', 'SpatialRNN, BiRNN'):
+            continue
+        copies = cases.copies_on('neon', 'gpu', case)
+        assert copies * case.batch_size == IMAGES
+        recorded, _ = compare.load(compare.path_of(case))
+        found, _ = compare.observe(nn, case, 'gpu', copies)
+        assert compare.beyond(compare.compare(case, recorded, found)) == []
 
 
 if __name__ == '__main__':
