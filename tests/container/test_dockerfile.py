@@ -308,7 +308,7 @@ def test_a_misspelt_requirement_is_named(tmp_path):
 
 
 def test_every_image_stands_behind_the_check_for_a_driver():
-    """Each stage that starts from outside copies from the stage of the check, so BuildKit waits for it too."""
+    """Each stage from outside copies from the stage of the check, so BuildKit waits for it."""
     assert arguments()['NVIDIA_DRIVER'] == 'optional'
     stages = {}
     for line in instructions():
