@@ -5,7 +5,7 @@ set -eu
 key=$(mktemp)
 curl --fail --silent --show-error --location --output "$key" "$CUDA_REPOSITORY/$CUDA_KEY" || {
     echo "add-cuda-repository: $CUDA_REPOSITORY/$CUDA_KEY cannot be fetched;" \
-         "docs/container.md, 'When a source has vanished', names other sources of CUDA 8.0." >&2
+         "docs/container.md, 'When a source has vanished', names other sources of CUDA." >&2
     exit 1
 }
 fingerprints=$(gpg --with-colons --with-fingerprint "$key" | awk -F: '$1 == "fpr" { print $10 }')

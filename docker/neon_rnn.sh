@@ -23,7 +23,7 @@ fi
 share=${NEON_RNN_SHARE:-/usr/local/share/neon_rnn}
 case "${1:-}" in
     train | evaluate | predict | verify)
-        backend=gpu previous=''
+        backend=cpu previous=''  # the default of the command line
         for word in "$@"; do
             case $word in
                 --backend=*) backend=${word#--backend=} ;;

@@ -24,8 +24,15 @@ PERL5LIB=$maxas perl -c "$maxas/maxas.pl"
 # The driver's library comes from the host; for this one import the linker's stub stands in.
 ln -s /usr/local/cuda/lib64/stubs/libcuda.so "$work/libcuda.so.1"
 ln -s /usr/local/cuda/lib64/stubs/libcuda.so "$work/libcuda.so"
-LD_LIBRARY_PATH=$work python -c 'import pycuda.driver
-from neon_rnn.engines.neon import present_cuda
+# neon itself is not imported: it would start the stub.
+LD_LIBRARY_PATH=$work python -c '
+import importlib.util
+import neon_rnn
+import pycuda.driver
+path = neon_rnn.__path__[0] + "/engines/neon/present_cuda.py"
+spec = importlib.util.spec_from_file_location("present_cuda", path)
+present_cuda = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(present_cuda)
 present_cuda.name_cublas()
 from scikits.cuda import cublas
 print("cuBLAS", cublas._cublas_version)'

@@ -60,10 +60,10 @@ def examine():
     -------
     dict
         ``machine``, ``versions`` and ``git`` as in a run record, ``python``, ``docker`` (path or
-        None), ``gpus`` (`nvidia_gpu.seen`), and ``engines``: name -> ``state``, ``problem`` (None or a sentence) and
-        ``backends``: name -> ``state``, ``problem``, ``device`` (the answer of `start`, or None).
-        A state is `USABLE`, `MISSING` or `WRONG`. An engine is usable with one usable backend, and
-        wrong if its library is there but does not load or has another version.
+        None), ``gpus`` (`nvidia_gpu.seen`), and ``engines``: name -> ``state``, ``problem`` (None
+        or a sentence) and ``backends``: name -> ``state``, ``problem``, ``device`` (the answer of
+        `start`, or None). A state is `USABLE`, `MISSING` or `WRONG`. An engine is usable with one
+        usable backend, and wrong if its library is there but does not load or has another version.
     """
     return {
         'machine': machine.describe(),

@@ -39,7 +39,7 @@ def compose_binary():
 
 
 def compose_1_29():
-    """The docker-compose 1.29 on PATH, which Debian and Ubuntu package as docker-compose, or None."""
+    """The docker-compose 1.29 on PATH, as Debian and Ubuntu package it, or None."""
     for folder in os.get_exec_path():
         binary = Path(folder) / 'docker-compose'
         if binary.exists() and run(binary, 'version', '--short').stdout.startswith('1.29.'):
@@ -68,13 +68,12 @@ def instructions():
 
 
 def stub_nvidia_smi(folder):
-    """Put an nvidia-smi into a folder that answers NVIDIA_SMI or, as before driver 510, OLD_NVIDIA_SMI."""
+    """Put an nvidia-smi into a folder: it answers NVIDIA_SMI or, as before 510, OLD_NVIDIA_SMI."""
     binary = Path(folder) / 'nvidia-smi'
     binary.write_text(
         '#!/bin/sh\n'
         'case $1 in\n'
-        '*compute_cap*) [ -n "$NVIDIA_SMI" ] || { echo "compute_cap is not a valid field"; exit 2; }; '
-        'echo "$NVIDIA_SMI" ;;\n'
+        '*compute_cap*) [ -n "$NVIDIA_SMI" ] || exit 2; echo "$NVIDIA_SMI" ;;\n'
         '*) [ -n "$OLD_NVIDIA_SMI" ] || exit 9; echo "$OLD_NVIDIA_SMI" ;;\n'
         'esac\n'
     )

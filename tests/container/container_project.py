@@ -7,10 +7,10 @@ USER = 1234
 
 
 class Project:
-    """A copy of the working tree, owned by `USER`, on a running engine with the base image ``base:torch``.
+    """A copy of the working tree, owned by `USER`, on an engine with the image ``base:torch``.
 
-    `torch_index` is the URL of an index that has PyTorch's build without CUDA, `build_log` what the build of the torch image
-    said.
+    `torch_index` is the URL of an index that has PyTorch's build without CUDA, `build_log` what the
+    build of the torch image said.
     """
 
     def __init__(self, tree, environment, torch_index):

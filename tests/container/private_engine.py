@@ -36,7 +36,7 @@ def missing():
 
 
 def _unmount_below(folder):
-    """Take away what a stopped dockerd leaves mounted (its network namespace); the folder could not be removed else."""
+    """Unmount what a stopped dockerd leaves (its network namespace), to remove the folder."""
     mounted = [line.split()[1] for line in Path('/proc/mounts').read_text().splitlines()]
     for path in reversed([path for path in mounted if path.startswith(f'{folder}/')]):
         run('umount', '-l', path)
@@ -84,7 +84,7 @@ def engine(folder):
 
 
 def make_base(folder, environment, name):
-    """Make a Debian base image with Python from the distribution's packages, in place of the one from a registry."""
+    """Make a Debian base image with its own Python, in place of the one from a registry."""
     tree = folder / 'base'
     mirror = debian_mirror()
     done = run(
@@ -132,7 +132,7 @@ def debian_mirror():
 
 @contextlib.contextmanager
 def torch_index(folder, wheel):
-    """Serve PyTorch's CPU wheel, as this machine's pip finds it, on the loopback address; yields the URL of the index."""
+    """Serve PyTorch's CPU wheel on the loopback address; yield the URL of the index."""
     packages = folder / 'index' / 'torch'
     done = run(
         sys.executable,

@@ -101,7 +101,7 @@ def test_a_misspelt_backend_is_named():
 
 
 def test_no_build_argument_hides_a_default():
-    """docker-compose 1.29 hands over an argument that is not set as an empty one, so none without a value is listed."""
+    """docker-compose 1.29 hands over an argument that is not set as an empty one."""
     targets = {
         name: (service['build']['target'], service['build'].get('args'))
         for name, service in services().items()
@@ -150,7 +150,8 @@ def test_docker_compose_1_29_reads_the_same():
     binary = compose_1_29()
     if binary is None:
         pytest.skip(
-            'NOT TRIED WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)'
+            'NOT TRIED WITH docker-compose 1.29: there is none on PATH '
+            '(apt-get install docker-compose)'
         )
     for backend in ('gpu', 'cpu'):
         done = run(
@@ -185,16 +186,18 @@ K40, H100 = '3.5, 450.80.02, Tesla K40m', '9.0, 550.54.15, NVIDIA H100 80GB HBM3
 
 @pytest.fixture
 def hand_over(tmp_path):
-    """Call run-in-compose.sh with a docker that notes what it is asked; returns (result, words, environment)."""
+    """Call run-in-compose.sh with a docker that notes what it is asked; returns (result, words)."""
     binaries = tmp_path / 'bin'
     binaries.mkdir()
     docker = binaries / 'docker'
     docker.write_text(
         '#!/bin/sh\n'
         'case "$1 $2" in\n'
-        '"compose run") printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED"; '
+        '"compose run") '
+        'printf "%s\\n" "$ENGINE" "$BACKEND" "$NEON_RNN_UID" "$PWD" "$@" > "$ASKED"; '
         'echo "$CUDA" > "$ASKED.cuda" ;;\n'
-        '"info --format") [ -z "$NO_ENGINE" ] || { echo "no engine" >&2; exit 1; }; echo "$INFO" ;;\n'
+        '"info --format") '
+        '[ -z "$NO_ENGINE" ] || { echo "no engine" >&2; exit 1; }; echo "$INFO" ;;\n'
         'esac\n'
     )
     docker.chmod(docker.stat().st_mode | stat.S_IXUSR)

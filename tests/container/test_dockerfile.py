@@ -151,16 +151,21 @@ def test_another_cuda_is_refused(tmp_path):
     ('words', 'variables', 'problem'),
     [
         (
-            ['train'],
+            ['train', '--backend', 'gpu'],
             {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'},
             'Put CUDA=11.3 before the command',
         ),
+        (['train'], {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'}, None),
         (['train', '-b', 'cpu'], {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'}, None),
         (['doctor'], {'NVIDIA_SMI': '9.0, 550.54.15, NVIDIA H100'}, None),
-        (['train'], {'NVIDIA_SMI': '3.5, 367.1, Tesla K40m'}, 'needs 375.26 or newer'),
-        (['train'], {'NVIDIA_SMI': '3.5, 470.1, Tesla K40m'}, None),
-        (['verify'], {'OLD_NVIDIA_SMI': '460.1, Tesla V100'}, 'Put CUDA=11.3'),
-        (['train'], {'NEON_RNN_CUDA': ''}, None),
+        (
+            ['train', '--backend', 'gpu'],
+            {'NVIDIA_SMI': '3.5, 367.1, Tesla K40m'},
+            'needs 375.26 or newer',
+        ),
+        (['train', '--backend', 'gpu'], {'NVIDIA_SMI': '3.5, 470.1, Tesla K40m'}, None),
+        (['verify', '-b', 'gpu'], {'OLD_NVIDIA_SMI': '460.1, Tesla V100'}, 'Put CUDA=11.3'),
+        (['train', '--backend', 'gpu'], {'NEON_RNN_CUDA': ''}, None),
     ],
 )
 def test_the_container_first_says_that_gpu_driver_and_cuda_do_not_fit(
@@ -303,7 +308,7 @@ def test_a_misspelt_requirement_is_named(tmp_path):
 
 
 def test_every_image_stands_behind_the_check_for_a_driver():
-    """Each stage that starts from outside copies from the stage of the check, so BuildKit waits for it too."""
+    """Each stage from outside copies from the stage of the check, so BuildKit waits for it."""
     assert arguments()['NVIDIA_DRIVER'] == 'optional'
     stages = {}
     for line in instructions():

@@ -1,4 +1,4 @@
-"""The torch image built and used through the real Compose binaries, on a Docker engine of the test's own."""
+"""The torch image, built and used through the real Compose, on a Docker engine of its own."""
 
 import json
 import os
@@ -66,7 +66,7 @@ def test_what_only_computes_has_no_network(project):
 
 
 def test_the_flag_agrees_with_a_backend_in_env(project, trained):
-    """BACKEND=cpu once in the file .env, and `--backend cpu` works as the only word on the command line."""
+    """With BACKEND=cpu in the file .env, `--backend cpu` works alone on the command line."""
     (project.tree / '.env').write_text('ENGINE=torch\nBACKEND=cpu\n')
     try:
         folder = project.trains('--backend', 'cpu', ENGINE=None, BACKEND=None)
@@ -102,7 +102,8 @@ def test_docker_compose_1_29_runs_the_same(project, trained):
     binary = compose_1_29()
     if binary is None:
         pytest.skip(
-            'NOT RUN WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)'
+            'NOT RUN WITH docker-compose 1.29: there is none on PATH '
+            '(apt-get install docker-compose)'
         )
     done = project.run(
         'data',

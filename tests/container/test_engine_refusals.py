@@ -16,7 +16,8 @@ def binary(request):
     found = COMPOSES[request.param]()
     if found is None:
         pytest.skip(
-            'NOT TRIED WITH docker-compose 1.29: there is none on PATH (apt-get install docker-compose)'
+            'NOT TRIED WITH docker-compose 1.29: there is none on PATH '
+            '(apt-get install docker-compose)'
         )
     return found
 
@@ -79,7 +80,7 @@ def test_a_misspelt_backend_is_named(project, binary):
 
 
 def test_without_a_data_folder_it_is_named(project, binary):
-    """The present Compose makes the missing folder, empty and root's; 1.29 leaves it to Docker, which refuses."""
+    """The present Compose makes the folder, empty and root's; with 1.29 Docker refuses."""
     data, elsewhere = project.tree / 'data', project.tree / 'elsewhere'
     os.rename(data, elsewhere)
     try:

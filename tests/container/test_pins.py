@@ -1,6 +1,7 @@
 """Every pin exists on the package index for the Python of its image; nothing is installed.
 
-pip looks a wheel up where the index offers its metadata, and fetches it where not: for the packages of 2018, 300 MB with MKL.
+pip looks a wheel up where the index offers its metadata, and fetches it where not: for the packages
+of 2018, 300 MB with MKL.
 """
 
 import json
@@ -29,7 +30,8 @@ NO_METADATA = 'pycuda==2017.1.1'
 def resolve(tmp_path, requirements, python, *options):
     """What pip would install: package -> (version, hash as the index states it).
 
-    The test compares the hashes: pip would download every wheel, 3 GB for torch with CUDA, to check them itself.
+    The test compares the hashes: pip would download every wheel, 3 GB for torch with CUDA, to check
+    them itself.
     """
     tags = [f'--platform={platform}_x86_64' for platform in PLATFORMS[python]] + ['--platform=any']
     abi = 'cp' + python.replace('.', '') + ('m' if python in ('3.5', '3.6') else '')
@@ -115,7 +117,7 @@ def test_every_pin_resolves(tmp_path, index, name, python):
         options.append(
             '--extra-index-url=' + re.search(r'ARG TORCH_INDEX_URL=(\S+)', DOCKERFILE)[1]
         )
-    # ===, since this machine's pip may know another build of the same version, such as torch 2.13.0+cpu.
+    # ===, since this machine's pip may know another build of the version, such as torch 2.13.0+cpu.
     found = resolve(
         tmp_path, [requirement.replace('==', '===') for requirement in wanted], python, *options
     )

@@ -14,7 +14,7 @@ def convolution(fshape, **more):
 
 
 def test_convolutions():
-    """Padded, strided and dilated, with maps that divide by 4 and that do not, with and without a bias."""
+    """Padded, strided, dilated; maps that divide by 4 and others; with and without a bias."""
     for fshape, shape, more in (
         ((3, 3, 8), (4, 7, 6), {}),
         ((3, 3, 8), (4, 7, 6), {'padding': 2, 'dilation': 2}),
@@ -112,7 +112,7 @@ def test_data_transform():
 
 
 def test_sums_of_pathways():
-    """Residual blocks, with the identity and with a convolution beside the body, and two in a row."""
+    """Residual blocks: the identity or a convolution beside the body, and two in a row."""
 
     def block(maps, shortcut):
         more = dict(init=nn.Kaiming(), padding=1)
@@ -134,7 +134,7 @@ def test_sums_of_pathways():
 
 
 def test_dropout():
-    """A mask with the right share of ones, another one each time, the same one backward, none in inference mode."""
+    """The right share of ones, a new mask each time, the same backward, none in inference."""
     be = start('gpu')
     model = nn.Model(before() + [nn.Dropout(keep=0.7)])
     model.initialize((4, 8, 8), nn.GeneralizedCost(nn.CrossEntropyMulti()))

@@ -1,4 +1,4 @@
-"""Training, checkpoints, random numbers and prediction on neon's gpu backend, against its cpu backend.
+"""Training, checkpoints, random numbers and prediction: neon's gpu backend against its cpu one.
 
 PYTHONPATH=tests/gpu/standin:tests/parity:. /path/to/neon/python tests/gpu/gpu_model_checks.py
 """
@@ -10,6 +10,7 @@ from gpu_models import IMAGES, SEED, deviation, nn, run_checks, start
 
 from neon_rnn import models, published
 from neon_rnn.engines.neon import library
+from neon_rnn.verification import cases, compare
 
 SIDE = 32
 SHAPE = (3, SIDE, SIDE)
@@ -56,7 +57,7 @@ class Training(object):
         return self.costs[len(self.costs) - steps :]
 
     def everything(self):
-        """Return what a checkpoint holds, through the bytes of an .npz file as a checkpoint does."""
+        """Return what a checkpoint holds, through the bytes of an .npz file."""
         file = io.BytesIO()
         arrays = dict(
             [('w ' + name, values) for name, values in nn.get_weights(self.model).items()]
@@ -102,7 +103,7 @@ def test_gradients_of_the_networks():
 
 
 def test_a_checkpoint_of_one_backend_goes_on_with_the_other():
-    """One step, saved, loaded by the other backend: the next cost is that of the first one going on."""
+    """One step, saved, loaded by the other backend: both have the same next cost."""
     for first, other in (('numpy', 'gpu'), ('gpu', 'numpy')):
         training = Training('fcnn-3', first, 1)
         saved = training.everything()
@@ -126,7 +127,7 @@ def with_dropout():
 
 
 def test_the_random_numbers_of_the_device_are_saved_and_restored():
-    """The masks after restoring are those that came after saving, in a new backend and of another seed too."""
+    """The masks after restoring are those after saving, in a backend of another seed too."""
     be = start('gpu')
     mask = be.empty((100, IMAGES))
 
@@ -177,7 +178,7 @@ def test_dropout_in_training_goes_on_as_it_was():
 
 
 def test_a_state_of_another_backend_is_taken():
-    """Without the device's part, which the CPU backends do not have: the host's numbers are taken."""
+    """The CPU backends have no device's part: the host's numbers are taken."""
     start('numpy', 'float32')
     state = nn.get_random_state()
     expected = library.neon.NervanaObject.be.rng.rand(4)
@@ -203,7 +204,7 @@ def small():
 
 
 def test_prediction_of_any_number_of_images():
-    """Fewer than a minibatch, a minibatch, more; each image as it is alone, and as on the cpu backend."""
+    """Fewer than a minibatch, one, more; each image as alone, and as on the cpu backend."""
     images = (
         np.random.RandomState(7).randint(0, 256, (IMAGES + 5, int(np.prod(SHAPE)))).astype(np.uint8)
     )
@@ -218,6 +219,18 @@ def test_prediction_of_any_number_of_images():
             np.testing.assert_allclose(part, found[backend][:count], atol=1e-6)
     assert np.ptp(found['numpy'][:, 0]) > 1e-3
     np.testing.assert_allclose(found['gpu'], found['numpy'], atol=1e-5)
+
+
+def test_results_recorded_from_neon_are_met():
+    """As ``verify -b gpu`` does, for two of its cases: minibatches of 8, repeated to fill 32."""
+    for case in cases.cases():
+        if case.name not in ('Conv, stride 2', 'SpatialRNN, BiRNN'):
+            continue
+        copies = cases.copies_on('neon', 'gpu', case)
+        assert copies * case.batch_size == IMAGES
+        recorded, _ = compare.load(compare.path_of(case))
+        found, _ = compare.observe(nn, case, 'gpu', copies)
+        assert compare.beyond(compare.compare(case, recorded, found)) == []
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
-"""What the checks of neon's gpu backend share: the same layers on it and on the cpu backend (Python 3.5 or 3.6).
+"""What the checks of neon's gpu backend share: the same layers on it and on the cpu backend.
 
-The reference is neon's cpu backend in float64; a deviation is a share of the largest value of the reference.
+The reference is neon's cpu backend in float64; a deviation is a share of the largest value of the
+reference. Runs on Python 3.5 or 3.6.
 """
 
 import collections
@@ -73,9 +74,10 @@ def observe(backend, layers, shape, error_of=None):
 
 
 def deviation(found, expected, least=0.0):
-    """Return the largest difference as a share of the largest expected value; infinite where a number is not finite.
+    """Return the largest difference as a share of the largest expected value.
 
-    `least` takes the place of the largest expected value where that is smaller: some gradients are 0 but for rounding.
+    It is infinite where a number is not finite. `least` takes the place of the largest expected
+    value where that is smaller: some gradients are 0 but for rounding.
     """
     found = np.asarray(found, dtype=np.float64)
     if not np.all(np.isfinite(found)):
@@ -84,7 +86,7 @@ def deviation(found, expected, least=0.0):
 
 
 def compare(layers, shape, tolerance=TOLERANCE, error_of=None):
-    """Hold the gpu backend to the cpu backend in outputs, deltas and every gradient; return the largest deviation."""
+    """Hold outputs, deltas and every gradient to the cpu backend; return the largest deviation."""
     expected = observe('numpy', layers, shape, error_of)
     found = observe('gpu', layers, shape, error_of)
     deviations = collections.OrderedDict(

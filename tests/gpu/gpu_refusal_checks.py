@@ -1,4 +1,4 @@
-"""What keeps neon's gpu backend from starting, or from going on: each case ends in a sentence that says what to do.
+"""What keeps neon's gpu backend from starting or going on: each ends in a sentence that helps.
 
 PYTHONPATH=tests/gpu/standin:tests/parity:. /path/to/neon/python tests/gpu/gpu_refusal_checks.py
 """

@@ -65,7 +65,7 @@ def test_in_models():
 
 
 def test_as_the_first_layer():
-    """The first layer of a model has no error to hand back; three steps of training agree in their costs."""
+    """The first layer hands back no error; three steps of training agree in their costs."""
     costs = {}
     for backend in ('numpy', 'gpu'):
         start(backend)

@@ -1,6 +1,6 @@
 """NVIDIA's compiler for kernels, NVRTC, from the wheels of PyPI; no GPU is needed.
 
-PYTHONPATH=. python tests/gpu/nvidia_compilers.py FOLDER    compiles every .cu file of a folder and prints a table
+PYTHONPATH=. python tests/gpu/nvidia_compilers.py FOLDER    compiles every .cu file; a table
 """
 
 import ctypes
@@ -50,7 +50,7 @@ class Compiler:
         self._nvrtc = ctypes.CDLL(str(main))
 
     def log_of(self, source: str, target: str) -> str | None:
-        """Compile a source to machine code; return the compiler's messages, None where it succeeds."""
+        """Compile a source; return the compiler's messages, None where it succeeds."""
         program = ctypes.c_void_p()
         # as pycuda hands them over: without C++'s names
         text = 'extern "C" {\n' + source + '\n}\n'

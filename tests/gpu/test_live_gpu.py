@@ -1,6 +1,7 @@
-"""neon's gpu backend, its own kernels run by the stand-in: the files ``gpu_*_checks.py``, each by neon's own Python.
+"""neon's gpu backend, its own kernels run by the stand-in: the files ``gpu_*_checks.py``.
 
-Needs g++ and a Python with Intel neon, which `test_live_neon.neon_python` looks for (``./run.sh neon`` makes one).
+Needs g++ and a Python with Intel neon, which `test_live_neon.neon_python` looks for
+(``./run.sh neon`` makes one).
 """
 
 import functools
@@ -15,13 +16,13 @@ from test_live_neon import ROOT, names, neon_python
 
 HERE = Path(__file__).resolve().parent
 CHECKS = sorted(HERE.glob('gpu_*_checks.py'))
-#: What is stood in for -> its environment, and which files are run on it. On Volta each warp runs as far as it can at once,
-#: which shows races (docs/gpu-on-cpu.md).
+#: What is stood in for -> its environment, and which files are run on it. On Volta each warp runs
+#: as far as it can at once, which shows races (docs/gpu-on-cpu.md).
 GPUS = {
     'kepler': ({}, [checks.stem for checks in CHECKS]),
     'volta': (
         {'CUDA_ON_CPU_CAPABILITY': '7.0', 'CUDA_ON_CPU_ORDER': 'greedy'},
-        ['gpu_layer_checks', 'gpu_spatial_rnn_checks'],
+        ['gpu_layer_checks', 'gpu_refusal_checks', 'gpu_spatial_rnn_checks'],
     ),
 }
 
@@ -54,7 +55,8 @@ def python():
     found = neon_python()
     if found is None:
         pytest.skip(
-            'Intel neon 2.6 is not installed here: ./run.sh neon makes a Python that has it; set NEON_PYTHON to it'
+            'Intel neon 2.6 is not installed here: ./run.sh neon makes a Python that has it; '
+            'set NEON_PYTHON to it'
         )
     if shutil.which('g++') is None:
         pytest.skip("neon's kernels are compiled by g++, which is not here: install g++")

@@ -1,6 +1,7 @@
-"""neon's kernels, recorded while the layer checks run, compiled by NVIDIA's own compilers for every generation of GPU.
+"""neon's kernels, compiled by NVIDIA's own compilers for every generation of GPU.
 
-Needs what `test_live_gpu` needs, and the package index for the compilers; no GPU. The sources are recorded anew each time.
+The sources are recorded anew while the layer checks run. Needs what `test_live_gpu` needs, and the
+package index for the compilers; no GPU.
 """
 
 import os
@@ -11,7 +12,7 @@ import pytest
 from nvidia_compilers import WHEELS, Compiler
 from test_live_gpu import HERE, environment, python  # noqa: F401
 
-#: Compute capability that neon is told -> the targets of its kernels. It takes the same kernels for all of them.
+#: Compute capability that neon is told -> the targets of its kernels, the same for all of them.
 TARGETS = {'3.5': ('sm_35', 'sm_60'), '7.0': ('sm_70', 'sm_80', 'sm_90', 'sm_100', 'sm_120')}
 
 pytestmark = pytest.mark.slow

@@ -1,41 +1,19 @@
-"""The stand-in for a GPU itself: small kernels of our own against what CUDA says they compute."""
+"""The stand-in for a GPU itself: small kernels of our own against what CUDA says they compute.
+
+Threads, warps, barriers and shared memory; arithmetic is in test_stand_in_arithmetic.py.
+"""
 
 import shutil
 
 import numpy as np
 import pytest
-from cuda_on_cpu import compiler, memory
+from cuda_on_cpu import compiler
 
 pytestmark = pytest.mark.skipif(
     shutil.which('g++') is None,
     reason='kernels are compiled by g++, which is not here: install g++',
 )
 ORDERS = pytest.mark.parametrize('order', compiler.ORDERS)
-
-
-@pytest.fixture
-def launch(tmp_path_factory, monkeypatch):
-    """Return a function that compiles a kernel ``k`` and runs it on arrays, which it changes."""
-    folder = tmp_path_factory.getbasetemp() / 'kernels'
-
-    def run(source, arrays, grid=(1,), block=(32,), shared=0, more=(), order=None):
-        if order is not None:
-            monkeypatch.setenv(compiler.ORDER, order)
-        function = compiler.Module(source, folder=str(folder)).get_function('k')
-        function.prepare('P' * len(arrays) + 'i' * len(more))
-        allocations = []
-        for array in arrays:
-            allocation = memory.DeviceAllocation(array.nbytes)
-            memory.view(allocation, array.nbytes)[:] = np.frombuffer(array.data, np.uint8)
-            allocations.append(allocation)
-        function.prepared_call(grid, block, *allocations, *more, shared_size=shared)
-        for array, allocation in zip(arrays, allocations, strict=True):
-            array[...] = (
-                memory.view(allocation, array.nbytes).view(array.dtype).reshape(array.shape)
-            )
-            allocation.free()
-
-    return run
 
 
 @ORDERS
@@ -65,7 +43,8 @@ def test_a_sum_across_warps_and_blocks(launch, order):
         """__global__ void k(const float *x, float *out, int n) {
             __shared__ float partial[4];
             float sum = 0;
-            for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x) sum += x[i];
+            for (int i = blockIdx.x * blockDim.x + threadIdx.x; i < n; i += blockDim.x * gridDim.x)
+                sum += x[i];
             for (int i = 16; i > 0; i >>= 1) sum += __shfl_xor(sum, i);
             if (threadIdx.x % 32 == 0) partial[threadIdx.x / 32] = sum;
             __syncthreads();
@@ -131,7 +110,7 @@ def test_votes_of_lanes_that_went_different_ways(launch, order):
 
 @ORDERS
 def test_lanes_come_together_behind_what_parted_them(launch, order):
-    """Votes under a condition inside a loop, and in a loop of different length inside another one."""
+    """Votes under a condition in a loop, and in a loop of different length in another one."""
     conditional, nested = np.zeros((32, 3), np.uint32), np.zeros((32, 2, 2), np.uint32)
     launch(
         """__global__ void k(unsigned *conditional, unsigned *nested) {
@@ -140,7 +119,8 @@ def test_lanes_come_together_behind_what_parted_them(launch, order):
                 if (j == 1 || (lane + j) % 2) conditional[3 * lane + j] = __ballot(1);
                 else conditional[3 * lane + j] = 7;
             for (int j = 0; j < 2; j++) {
-                for (int l = 0; l <= (lane + j) % 2; l++) nested[4 * lane + 2 * j + l] = __ballot(1);
+                for (int l = 0; l <= (lane + j) % 2; l++)
+                    nested[4 * lane + 2 * j + l] = __ballot(1);
             }
         }""",
         [conditional, nested],
@@ -159,7 +139,10 @@ def test_a_vote_in_the_first_warp_only(launch, order):
     launch(
         """__global__ void k(unsigned *out) {
             __shared__ unsigned vote;
-            if (threadIdx.x < 32) { unsigned found = __ballot(threadIdx.x & 1); if (threadIdx.x == 7) vote = found; }
+            if (threadIdx.x < 32) {
+                unsigned found = __ballot(threadIdx.x & 1);
+                if (threadIdx.x == 7) vote = found;
+            }
             __syncthreads();
             out[threadIdx.x] = vote + __popc(vote);
         }""",
@@ -198,7 +181,7 @@ def test_barriers_in_a_loop(launch, order):
 
 
 def test_lanes_read_before_one_of_them_writes(launch):
-    """The GPUs before Volta run a warp in lockstep; neon's second reduction in a kernel relies on it."""
+    """The GPUs before Volta run a warp in lockstep; neon's second reduction relies on it."""
     out = np.zeros((2, 32), np.int32)
     launch(
         """__global__ void k(int *out) {
@@ -234,106 +217,3 @@ def test_shared_memory_is_unset_in_every_block(launch):
     )
     assert np.isnan(out[:, 2:]).all()
     assert (out[:, :2] == 3).all()
-
-
-def test_atomics_return_what_was_there(launch):
-    counters, out = np.array([5, 5, 5, 9, 0], np.int32), np.zeros((4, 32), np.int32)
-    launch(
-        """__global__ void k(int *counters, int *out) {
-            int i = threadIdx.x;
-            out[i] = atomicAdd(counters, 1);
-            out[32 + i] = atomicMax(counters + 1, i);
-            out[64 + i] = atomicExch(counters + 2, i);
-            out[96 + i] = atomicCAS(counters + 3, 9, i);
-            atomicMin(counters + 4, -i);
-        }""",
-        [counters, out],
-    )
-    assert sorted(out[0].tolist()) == list(range(5, 37))
-    assert sorted([*out[2].tolist(), int(counters[2])]) == sorted([5, *range(32)])
-    assert (out[3] == 9).sum() == 1
-    assert counters[[0, 1, 4]].tolist() == [37, 31, -31]
-
-
-def test_shifts_by_the_width_and_more(launch):
-    """They shift everything out, as the hardware does; the processor under the stand-in would not."""
-    by, out = np.array([0, 1, 31, 32, 33, 64], np.int32), np.zeros((6, 4), np.int64)
-    launch(
-        """__global__ void k(int *by, long long *out) {
-            int s = by[threadIdx.x], value = -12345;
-            unsigned bits = 0xdeadbeef;
-            long long *row = out + 4 * threadIdx.x;
-            row[0] = value >> s;
-            row[1] = bits >> s;
-            row[2] = value << s;
-            bits <<= s;
-            row[3] = bits + (1 << 3);
-        }""",
-        [by, out],
-        block=(6,),
-    )
-    for amount, row in zip(by.tolist(), out.tolist(), strict=True):
-        wrapped = (-12345 << amount) & 0xFFFFFFFF if amount < 32 else 0
-        wrapped -= (wrapped >> 31) << 32
-        left = (0xDEADBEEF << amount) & 0xFFFFFFFF if amount < 32 else 0
-        assert row == [-12345 >> amount, 0xDEADBEEF >> amount, wrapped, (left + 8) & 0xFFFFFFFF]
-
-
-def test_assembly_of_integers(launch):
-    """vmad in the four forms of neon's pooling, absolute value, maximum, and a division by a magic number."""
-    values = np.array([70000, 3, -9, 1431655766], np.int32)
-    out = np.zeros(8, np.int32)
-    launch(
-        r"""__global__ void k(int *v, int *out) {
-            int a = v[0], b = v[1], c = v[2], magic = v[3], shift = 0, r, high = 4;
-            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, 0;" : "=r"(r) : "r"(a), "r"(b)); out[0] = r;
-            asm("vmad.s32.u32.u32 %0, -%1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[1] = r;
-            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[2] = r;
-            asm("vmad.s32.u32.u32 %0, %1.h0, %2.h0, -%3;" : "=r"(r) : "r"(a), "r"(b), "r"(c)); out[3] = r;
-            asm("{\n\t" ".reg .s32 part;\n\t" "abs.s32 part, %1;\n\t" "max.s32 %0, %0, part;\n\t" "}"
-                : "+r"(high) : "r"(c)); out[4] = high;
-            asm("{\n\t" ".reg .pred p;\n\t" ".reg .u64 wide;\n\t" ".reg .u32 low, upper;\n\t"
-                "setp.ne.s32 p, %2, 1;\n\t" "mul.wide.u32 wide, %1, %2;\n\t" "mov.b64 {low, upper}, wide;\n\t"
-                "selp.u32 upper, upper, %1, p;\n\t" "shr.u32 %0, upper, %3;\n\t" "}"
-                : "=r"(r) : "r"(a), "r"(magic), "r"(shift)); out[5] = r;
-            asm("min.s32 %0, %1, %2;" : "=r"(r) : "r"(b), "r"(c)); out[6] = r;
-        }""",
-        [values, out],
-        block=(1,),
-    )
-    half = 70000 & 0xFFFF
-    assert out[:7].tolist() == [
-        half * 3,
-        -half * 3 - 9,
-        half * 3 - 9,
-        half * 3 + 9,
-        9,
-        70000 // 3,
-        -9,
-    ]
-
-
-def test_assembly_of_floats(launch):
-    """A random integer as a float from 0 to 1, rounding with saturation, and the test for finite numbers."""
-    x = np.array([0.5, 1.5, -2.5, 300.7, -1e20, np.nan, np.inf], np.float32)
-    out, rounded = np.zeros((2, 7), np.float32), np.zeros((3, 7), np.int32)
-    launch(
-        r"""__global__ void k(float *x, float *out, int *rounded) {
-            int i = threadIdx.x, r;
-            unsigned bits = 0x80000000u + i;
-            float f;
-            asm("cvt.rn.f32.u32 %0, %1;\n\t" "mul.f32 %0, %0, 0F2f800000;" : "=f"(f) : "r"(bits)); out[i] = f;
-            asm("{\n\t" ".reg .pred fine;\n\t" "testp.finite.f32 fine, %1;\n\t"
-                "selp.f32 %0, 0F3f800000, 0F00000000, fine;\n\t" "}" : "=f"(f) : "f"(x[i])); out[7 + i] = f;
-            asm("cvt.rni.s32.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[i] = r;
-            asm("cvt.rni.u8.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[7 + i] = r;
-            asm("cvt.rni.s8.f32 %0, %1;" : "=r"(r) : "f"(x[i])); rounded[14 + i] = r;
-        }""",
-        [x, out, rounded],
-        block=(7,),
-    )
-    assert (out[0] == 0.5).all()
-    assert out[1].tolist() == [1, 1, 1, 1, 1, 0, 0]
-    assert rounded[0].tolist() == [0, 2, -2, 301, -(2**31), 0, 2**31 - 1]
-    assert rounded[1].tolist() == [0, 2, 0, 255, 0, 0, 255]
-    assert rounded[2].tolist() == [0, 2, -2, 127, -128, 0, 127]

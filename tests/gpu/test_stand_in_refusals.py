@@ -29,7 +29,7 @@ def run(source, block=(32,), grid=(1,), size=1024, types='P'):
 
 
 def _overwritten(allocation):
-    """Give memory with a spoilt guard back without the check, so that other tests do not meet it."""
+    """Give memory with a spoilt guard back without the check, for the sake of other tests."""
     try:
         memory.check()
     except NotSupported:
@@ -59,7 +59,10 @@ def test_what_is_undefined_in_cuda(body, block, words):
 
 
 def test_a_message_says_where():
-    source = '__global__ void k(int *o) { if (threadIdx.x == 3) { if (blockIdx.y) o[0] = __shfl(1, 2); } }'
+    source = (
+        '__global__ void k(int *o) '
+        '{ if (threadIdx.x == 3) { if (blockIdx.y) o[0] = __shfl(1, 2); } }'
+    )
     with pytest.raises(NotSupported, match=r'kernel k: block \(0, 1, 0\), thread \(3, 0, 0\)'):
         run(source, grid=(1, 2))
 
@@ -126,7 +129,7 @@ def test_options_that_change_what_is_compiled():
 
 
 def test_a_race_shows_in_another_order(monkeypatch):
-    """A warp that writes what another one still reads: each of the orders is allowed, and they differ."""
+    """A warp writes what another one still reads: each order is allowed, and they differ."""
     source = """__global__ void k(int *out) {
         __shared__ int last;
         last = threadIdx.x / 32;
@@ -145,7 +148,7 @@ def test_a_race_shows_in_another_order(monkeypatch):
 
 
 def test_products_of_matrices_as_cublas_has_them():
-    """Column by column, each operand transposed or not, parts of larger matrices, beta 0 not reading the target."""
+    """Column by column; transposed or not; parts of matrices; beta 0 does not read the target."""
     rng = np.random.RandomState(1)
     for transa in 'nt':
         for transb in 'nt':

@@ -1,4 +1,4 @@
-"""The backend in use: made by `start` with neon's ``gen_backend``, its random numbers, and what computes."""
+"""The backend in use, made by `start` with neon's ``gen_backend``, and its random numbers."""
 
 import ctypes
 import os
@@ -12,7 +12,8 @@ from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.nvidia_gpu import neon_path
 
-#: What ``-b`` accepts -> neon's own name. cpu is the fast CPU path, as neon itself chooses it without a GPU.
+#: What ``-b`` accepts -> neon's own name. cpu is the fast CPU path, as neon itself chooses it
+#: without a GPU.
 BACKENDS = {'gpu': 'gpu', 'mkl': 'mkl', 'cpu': 'mkl', 'numpy': 'cpu'}
 AMD_VARIABLE = 'MKL_DEBUG_CPU_TYPE'
 AMD_VALUE = '5'
@@ -38,7 +39,8 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
     Parameters
     ----------
     backend : str
-        ``'gpu'`` (CUDA), ``'mkl'``, ``'cpu'`` (the same as mkl) or ``'numpy'`` (neon's plain cpu backend).
+        ``'gpu'`` (CUDA), ``'mkl'``, ``'cpu'`` (the same as mkl) or ``'numpy'`` (neon's plain cpu
+        backend).
     batch_size : int
         Fixed for every model made afterwards.
     rng_seed : int
@@ -46,9 +48,11 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
     precision : str
         ``'float32'``; ``'float64'`` with numpy only.
     threads : int, optional
-        Of the mkl backend; default: what MKL chooses, all cores unless ``OMP_NUM_THREADS`` says otherwise.
+        Of the mkl backend; default: what MKL chooses, all cores unless ``OMP_NUM_THREADS`` says
+        otherwise.
     deterministic : bool
-        Asked of the gpu backend by seeding it, which neon takes for "deterministic"; the CPU backends always are.
+        Asked of the gpu backend by seeding it, which neon takes for "deterministic"; the CPU
+        backends always are.
 
     Returns
     -------
@@ -64,16 +68,14 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
     """
     if backend not in BACKENDS:
         raise UsageError(
-            'the neon engine has no backend {!r}; it has gpu, mkl, cpu (the same as mkl) and numpy.'.format(
-                backend
-            )
+            'the neon engine has no backend {!r}; it has gpu, mkl, cpu (the same as mkl) and '
+            'numpy.'.format(backend)
         )
     name = BACKENDS[backend]
     if precision not in ('float32', 'float64') or (precision == 'float64' and name != 'cpu'):
         raise UsageError(
-            'the neon engine has no precision {!r} on backend {}: float32, and float64 on numpy.'.format(
-                precision, backend
-            )
+            'the neon engine has no precision {!r} on backend {}: float32, and float64 on '
+            'numpy.'.format(precision, backend)
         )
     if threads is not None and name != 'mkl':
         raise UsageError(
@@ -108,7 +110,8 @@ def _generate(backend, name, batch_size, rng_seed, dtype):
         raise
     except (Exception, SystemExit) as error:  # the errors of CUDA have types of their own
         hint = (
-            "Is MKL's folder where the engine was linked to find it (its RUNPATH), or in LD_LIBRARY_PATH?"
+            "Is MKL's folder where the engine was linked to find it (its RUNPATH), or in "
+            'LD_LIBRARY_PATH?'
             if name == 'mkl'
             else 'neon_rnn doctor says what is missing.'
         )
@@ -120,8 +123,8 @@ def _generate(backend, name, batch_size, rng_seed, dtype):
 def _avoid_slow_path_on_amd():
     """Have MKL use its AVX2 kernels on AMD processors too; it must be said before MKL is loaded.
 
-    MKL up to 2020.0 recognises only Intel's processors and takes SSE2 kernels on others, about four times slower here.
-    A value that the user has set stays.
+    MKL up to 2020.0 recognises only Intel's processors and takes SSE2 kernels on others, about four
+    times slower here. A value that the user has set stays.
     """
     if 'AMD' in machine.cpu_model():
         os.environ.setdefault(AMD_VARIABLE, AMD_VALUE)
@@ -133,7 +136,7 @@ def _set_threads(be, threads):
 
 
 def mkl_version(be):
-    """MKL's own description of its build, such as 'Intel(R) Math Kernel Library Version 2018.0.3 ...'."""
+    """Return MKL's description of its build, such as 'Intel(R) Math Kernel Library Version ...'."""
     text = ctypes.create_string_buffer(256)
     be.mklEngine.MKL_Get_Version_String(text, ctypes.c_int(len(text)))
     return text.value.decode('ascii', 'replace').strip()

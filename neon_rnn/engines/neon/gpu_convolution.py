@@ -1,12 +1,13 @@
-"""What neon 2.6.0's gpu backend lacks in convolutions, added to a backend without a change to neon's files.
+"""What neon 2.6.0's gpu backend lacks in convolutions; neon's files stay unchanged.
 
 Three things, each found by running neon's own kernels (docs/gpu-on-cpu.md):
 
-- ``NervanaGPU.update_conv`` takes ``grad_bias`` and never writes it. The bias of a convolution is then trained with whatever
-  the memory of the gradient holds. neon's cpu and mkl backends compute the sum of the error, and so does this.
-- On Kepler the kernels read filters by fours: the output maps have to divide by 4, and for the error of the input the
-  input maps too. The published network has convolutions from 3 maps and to 2, so it fails an assertion there. Here the
-  missing maps are added, filled with zeros.
+- ``NervanaGPU.update_conv`` takes ``grad_bias`` and never writes it. The bias of a convolution is
+  then trained with whatever the memory of the gradient holds. neon's cpu and mkl backends compute
+  the sum of the error, and so does this.
+- On Kepler the kernels read filters by fours: the output maps have to divide by 4, and for the
+  error of the input the input maps too. The published network has convolutions from 3 maps and to
+  2, so it fails an assertion there. Here the missing maps are added, filled with zeros.
 - On Kepler the batch size has to divide by 32; neon ends in a bare assertion, this in a sentence.
 """
 
@@ -42,7 +43,8 @@ class PaddedLayer(object):
     Attributes
     ----------
     forward, backward : ConvLayer
-        For outputs and weights, with the input's own maps; for the error of the input, with maps added to it as well.
+        For outputs and weights, with the input's own maps; for the error of the input, with maps
+        added to it as well.
     """
 
     def __init__(self, make, dtype, C, K, shape):
@@ -95,9 +97,8 @@ class _Convolutions(object):
             return self.own['conv_layer'](dtype, N=N, C=C, K=K, **shape)
         if N % IMAGES:
             raise UsageError(
-                "-z {}: on this GPU neon's convolutions take batch sizes that divide by {}. Give another one.".format(
-                    N, IMAGES
-                )
+                "-z {}: on this GPU neon's convolutions take batch sizes that divide by {}. "
+                'Give another one.'.format(N, IMAGES)
             )
         shape['N'] = N
         if C % MAPS or K % MAPS:
@@ -105,7 +106,7 @@ class _Convolutions(object):
         return self.own['conv_layer'](dtype, C=C, K=K, **shape)
 
     def fprop_conv(self, layer, I, F, O, bias=None, bsum=None, alpha=1.0, beta=0.0, **more):  # noqa: E741
-        """Compute ``O = alpha * (F x I + bias) + beta * O``, and ``bsum``, the sum of each map of it."""
+        """Compute ``O = alpha * (F x I + bias) + beta * O``, and ``bsum``, the sum of each map."""
         be = self.be
         if not isinstance(layer, PaddedLayer):
             return self.own['fprop_conv'](
@@ -172,7 +173,7 @@ def _accumulate(target, result, alpha, beta):
 
 
 def _refuse_others(more):
-    """Refuse what neon's layers do not ask for; `layer_op` is for the mkl backend and means nothing here."""
+    """Refuse what neon's layers do not ask for; `layer_op` is for the mkl backend only."""
     others = sorted(name for name, value in more.items() if value and name != 'layer_op')
     if others:
         raise NotImplementedError(

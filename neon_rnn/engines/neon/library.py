@@ -1,4 +1,4 @@
-"""Intel neon itself: imported here first, so that what keeps it from working is said in a sentence."""
+"""Intel neon itself: imported here first, so that a sentence says what keeps it from working."""
 
 import os
 
@@ -28,27 +28,26 @@ def import_neon():
         import neon
     except ImportError as error:
         raise UsageError(
-            'Intel neon cannot be imported ({}). It needs version {} and Python 3.5 or 3.6: docs/container.md '
-            'has the container that holds both.'.format(error, VERSION)
+            'Intel neon cannot be imported ({}). It needs version {} and Python 3.5 or 3.6: '
+            'docs/container.md has the container that holds both.'.format(error, VERSION)
         )
     found = getattr(neon, '__version__', 'unknown')
     if found.split('+')[0] != VERSION:
         raise UsageError(
-            'this is Intel neon {}; the experiment was published with {} (commit {}), and other versions '
-            'compute other numbers. Install that one, or use the container (docs/container.md).'.format(
-                found, VERSION, COMMIT
-            )
+            'this is Intel neon {}; the experiment was published with {} (commit {}), and other '
+            'versions compute other numbers. Install that one, or use the container '
+            '(docs/container.md).'.format(found, VERSION, COMMIT)
         )
     try:
         import neon.backends
     except Exception as error:
-        # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304), or in an error of its own
+        # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304), or in an error
+        # of its own
         raise UsageError(
-            'neon {} is installed but its backends do not load ({}). On a machine with a GPU, put the folder of '
-            'libcublas.so and libcudart.so (those names, without a version) into LD_LIBRARY_PATH. Without one, '
-            'uninstall pycuda and scikit-cuda: the mkl and cpu backends do not need them.'.format(
-                found, error
-            )
+            'neon {} is installed but its backends do not load ({}). On a machine with a GPU, put '
+            'the folder of libcublas.so and libcudart.so (those names, without a version) into '
+            'LD_LIBRARY_PATH. Without one, uninstall pycuda and scikit-cuda: the mkl and cpu '
+            'backends do not need them.'.format(found, error)
         )
     return neon
 
@@ -76,8 +75,8 @@ def why_no_mkl():
     missing = missing_engine_files()
     if missing:
         return (
-            "neon's mkl engine is not built: {} is missing. Build it before neon is installed (make in "
-            'neon/backends/mklEngine, as the Dockerfile does).'.format(missing[0])
+            "neon's mkl engine is not built: {} is missing. Build it before neon is installed "
+            '(make in neon/backends/mklEngine, as the Dockerfile does).'.format(missing[0])
         )
     if 'mkl' not in registered_backends():
         return "neon's mkl backend cannot be imported ({}).".format(_import_error('nervanamkl'))
@@ -90,15 +89,16 @@ def why_no_gpu():
         import pycuda.driver as driver
     except (ImportError, OSError) as error:
         return (
-            'no CUDA for Python here: pycuda cannot be imported ({}). The GPU image of the container has it '
-            '(docs/container.md says for which GPU which CUDA).'.format(error)
+            'no CUDA for Python here: pycuda cannot be imported ({}). The GPU image of the '
+            'container has it (docs/container.md says for which GPU which CUDA).'.format(error)
         )
     try:
         driver.init()
         count = driver.Device.count()
     except Exception as error:  # pycuda's own error types exist only where it could be imported
-        return 'CUDA does not start ({}). Is the driver there, and was the container started with the GPU?'.format(
-            error
+        return (
+            'CUDA does not start ({}). Is the driver there, and was the container started with '
+            'the GPU?'.format(error)
         )
     if not count:
         return 'CUDA finds no GPU.'

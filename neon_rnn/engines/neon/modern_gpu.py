@@ -1,15 +1,19 @@
-"""neon 2.6.0 on GPUs of the Volta generation and later (compute capability 7.0 and up), without a change to its files.
+"""neon 2.6.0 on GPUs of Volta and later (compute capability 7.0 and up); its files stay unchanged.
 
-neon takes machine code for Maxwell on every GPU from 5.0 on; these GPUs cannot run it. What neon has for Kepler is CUDA C.
-It runs on any GPU if two things change in the text of its kernels, which is made while neon runs:
+neon takes machine code for Maxwell on every GPU from 5.0 on; these GPUs cannot run it. What neon
+has for Kepler is CUDA C. It runs on any GPU if two things change in the text of its kernels, which
+is made while neon runs:
 
-- Shuffles and votes need the mask of the lanes that take part. Shuffles are made by whole warps. A vote stands in a loop
-  that lanes leave one after another; `_lanes` writes down which ones are left.
-- The lanes of a warp no longer run in lockstep, so that a barrier is needed where shared memory is read and then
-  written again: behind a reduction, and before the next pixel in the gradient of filters.
+- Shuffles and votes need the mask of the lanes that take part. Shuffles are made by whole warps. A
+  vote stands in a loop that lanes leave one after another; `_lanes` writes down which ones are
+  left.
+- The lanes of a warp no longer run in lockstep, so that a barrier is needed where shared memory is
+  read and then written again: behind a reduction, and before the next pixel in the gradient of
+  filters.
 
-No GPU of these generations has run this: the kernels are compiled by NVIDIA's compilers for each of them, and run by the
-stand-in of docs/gpu-on-cpu.md, which holds each mask to the lanes that really take part.
+No GPU of these generations has run this: the kernels are compiled by NVIDIA's compilers for each of
+them, and run by the stand-in of docs/gpu-on-cpu.md, which holds each mask to the lanes that really
+take part.
 """
 
 import re
@@ -36,7 +40,7 @@ _REDUCED = re.compile(r'\w+ = sPartials\[[^\]]*0\];')
 
 
 def complete(be):
-    """Have a gpu backend take its kernels in CUDA C, fit for such a GPU; older ones are left as they are.
+    """Have a gpu backend take kernels in CUDA C, fit for such a GPU; older GPUs keep neon's choice.
 
     Parameters
     ----------

@@ -1,9 +1,12 @@
-"""A present CUDA under neon 2.6.0, pycuda 2017.1.1 and scikit-cuda 0.5.1, without a change to their files.
+"""What neon 2.6.0, pycuda 2017.1.1 and scikit-cuda 0.5.1 need beside a present CUDA.
 
-- scikit-cuda reads the version of cuBLAS from its file name and expects two numbers. From CUDA 10.1 on there is one. Then it
-  makes a CUDA context while it is imported, and the import fails where there is no GPU.
-- pycuda compiles for the GPU at hand. The compiler of CUDA 11.3 knows compute capabilities up to 8.6. For later GPUs the
-  kernels are compiled to PTX, which the driver translates.
+None of their files is changed.
+
+- scikit-cuda reads the version of cuBLAS from its file name and expects two numbers. From CUDA 10.1
+  on there is one. Then it makes a CUDA context while it is imported, and the import fails where
+  there is no GPU.
+- pycuda compiles for the GPU at hand. The compiler of CUDA 11.3 knows compute capabilities up to
+  8.6. For later GPUs the kernels are compiled to PTX, which the driver translates.
 - A lack of GPU memory ends in a sentence.
 """
 
@@ -14,7 +17,8 @@ import subprocess
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.nvidia_gpu import OLDEST, VOLTA
 
-#: The first CUDA whose compiler knows Volta, and the first that does not know compute capability 3.0.
+#: The first CUDA whose compiler knows Volta, and the first that does not know compute capability
+#: 3.0.
 KNOWS_VOLTA, WITHOUT_OLDEST = (9, 0), (11, 0)
 #: What the compiler knows of Volta and later where it cannot list it, before CUDA 11.
 ALWAYS_KNOWN = [VOLTA]
@@ -22,7 +26,7 @@ CHOOSE = 'CUDA={} ./run.sh ... takes that one; without CUDA=, ./run.sh chooses (
 
 
 def before_neon():
-    """Do what has to be done before neon is imported; nothing where pycuda or scikit-cuda is missing."""
+    """Do what has to be done before neon is imported, where pycuda and scikit-cuda are there."""
     name_cublas()
     try:
         from pycuda import driver
@@ -37,7 +41,8 @@ def before_neon():
 def name_cublas():
     """Let scikit-cuda read the version of a cuBLAS whose file name has one number.
 
-    cuBLAS itself is asked, which needs no GPU: ``libcublas.so.11`` is read as ``libcublas.so.11.000``, version 11000.
+    cuBLAS itself is asked, which needs no GPU: ``libcublas.so.11`` is read as
+    ``libcublas.so.11.000``, version 11000.
     """
     try:
         from scikits.cuda import utils
@@ -78,8 +83,9 @@ def why_not(driver):
     supported = divmod(driver.get_driver_version(), 1000)
     supported = supported[0], supported[1] // 10
     if capability < OLDEST:
-        return "this GPU ({}) is too old: neon needs 3.0, a Kepler. '-b cpu' computes on the processor.".format(
-            gpu
+        return (
+            "this GPU ({}) is too old: neon needs 3.0, a Kepler. '-b cpu' computes on the "
+            'processor.'.format(gpu)
         )
     if capability >= VOLTA and cuda < KNOWS_VOLTA:
         return 'CUDA {}.{} cannot compile for this GPU ({}). It needs CUDA 11.3: {}.'.format(
@@ -91,8 +97,8 @@ def why_not(driver):
         )
     if supported < cuda:
         return (
-            'the driver is too old: it supports CUDA {}.{}, and this is CUDA {}.{}. Install a newer driver '
-            '(docs/container.md has the versions).'.format(*(supported + cuda))
+            'the driver is too old: it supports CUDA {}.{}, and this is CUDA {}.{}. Install a '
+            'newer driver (docs/container.md has the versions).'.format(*(supported + cuda))
         )
     return None
 
@@ -113,8 +119,8 @@ def _mem_alloc(size):
         return driver.mem_alloc_of_pycuda(size)
     except driver.MemoryError as error:
         raise NeonRnnError(
-            'not enough GPU memory: {} MiB more are not there. Choose a smaller -z, or end what else uses the GPU '
-            '(nvidia-smi lists it) ({}).'.format(int(size) >> 20, error)
+            'not enough GPU memory: {} MiB more are not there. Choose a smaller -z, or end what '
+            'else uses the GPU (nvidia-smi lists it) ({}).'.format(int(size) >> 20, error)
         )
 
 
@@ -158,8 +164,8 @@ def known_to(nvcc, _found={}):  # noqa: B006 (asked once a compiler)
             text = subprocess.check_output([nvcc, '--list-gpu-arch'], stderr=subprocess.STDOUT)
         except OSError as error:
             raise UsageError(
-                '-b gpu: {} cannot be run ({}). neon compiles its kernels while it runs: put the bin folder of CUDA '
-                'on PATH.'.format(nvcc, error)
+                '-b gpu: {} cannot be run ({}). neon compiles its kernels while it runs: put the '
+                'bin folder of CUDA on PATH.'.format(nvcc, error)
             )
         except subprocess.CalledProcessError:
             _found[nvcc] = ALWAYS_KNOWN
@@ -175,7 +181,9 @@ def listed(text):
 
 
 def ptx_architecture(capability, known):
-    """Return the newest architecture in `known` for a GPU, such as ``compute_86``; None if the GPU itself is known.
+    """Return the newest architecture in `known` for a GPU, such as ``compute_86``.
+
+    None if the GPU itself is known.
 
     Raises
     ------
@@ -187,8 +195,7 @@ def ptx_architecture(capability, known):
     older = [each for each in known if each < capability]
     if not older:
         raise UsageError(
-            '-b gpu: this CUDA no longer compiles for compute capability {}.{}. Use CUDA 11.3.'.format(
-                *capability
-            )
+            '-b gpu: this CUDA no longer compiles for compute capability {}.{}. '
+            'Use CUDA 11.3.'.format(*capability)
         )
     return 'compute_{}{}'.format(*max(older))

@@ -1,4 +1,4 @@
-"""CUDA C on a CPU: device memory, translation and compilation of kernels, and their launch (docs/gpu-on-cpu.md)."""
+"""CUDA C on a CPU: device memory, kernels and their launch (docs/gpu-on-cpu.md)."""
 
 
 class NotSupported(RuntimeError):

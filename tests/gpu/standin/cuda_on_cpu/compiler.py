@@ -11,22 +11,25 @@ import tempfile
 
 from cuda_on_cpu import NotSupported, divergence, ptx
 
-HEADER = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'cuda_on_cpu.h')
-#: -fwrapv: CUDA's integers wrap around. -ffp-contract=fast: nvcc fuses a multiplication and an addition as well.
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+HEADER = os.path.join(FOLDER, 'cuda_on_cpu.h')
+HEADERS = sorted(os.path.join(FOLDER, name) for name in os.listdir(FOLDER) if name.endswith('.h'))
+#: -fwrapv: CUDA's integers wrap around. -ffp-contract=fast: nvcc as well fuses a multiplication and
+#: an addition.
 FLAGS = (
-    '-std=c++14 -O2 -march=native -ffp-contract=fast -fwrapv -fno-strict-aliasing -fno-exceptions -fPIC -shared -w '
-    '-fvisibility=hidden -fno-gnu-unique'
+    '-std=c++14 -O2 -march=native -ffp-contract=fast -fwrapv -fno-strict-aliasing '
+    '-fno-exceptions -fPIC -shared -w -fvisibility=hidden -fno-gnu-unique'
 ).split()
 #: What nvcc may be told; fast mathematics is less exact, never required.
 OPTIONS = ('--use_fast_math', '-use_fast_math')
 MAX_THREADS, STACK, MAX_SHARED, MESSAGE = 1024, 65536, 49152, 256
-#: A folder that every source is written into, for the test that compiles them with NVIDIA's compilers.
+#: A folder that every source is written into, for the test with NVIDIA's compilers.
 RECORD = 'CUDA_ON_CPU_RECORD'
 #: In what order threads run, one of `ORDERS`; a result that depends on it is a race.
 ORDER = 'CUDA_ON_CPU_ORDER'
 ORDERS = ('in turn', 'backwards', 'greedy')
 
-#: The compute capability, such as 7.0. From 7.0 on, lanes are not in lockstep and name who takes part.
+#: The compute capability, such as 7.0. From 7.0 on, lanes are not in lockstep and name each other.
 CAPABILITY = 'CUDA_ON_CPU_CAPABILITY'
 
 _KERNEL = re.compile(r'__global__\s+void\s+(\w+)\s*\(')
@@ -45,7 +48,7 @@ def capability():
 
 
 class Launch(ctypes.Structure):
-    """How a kernel is launched; the same layout in cuda_on_cpu.h."""
+    """How a kernel is launched; the same layout in fibers.h."""
 
     _fields_ = [
         ('grid', ctypes.c_uint * 3),
@@ -66,9 +69,8 @@ def translate(source):
         text = re.sub(_WRITE.format(name), r'\1CUDA_ON_CPU_TURN, \2', text)
     text = _DYNAMIC.sub(r'\1 *\2 = (\1 *)cuda_on_cpu::dynamic_shared;', ptx.translate(text))
     entries = ''.join('CUDA_ON_CPU_KERNEL({})\n'.format(name) for name in _KERNEL.findall(source))
-    return '#define CUDA_ON_CPU_MAJOR {}\n#include "{}"\nextern "C" {{\n{}\n}}\n{}CUDA_ON_CPU_END\n'.format(
-        capability()[0], HEADER, text, entries
-    )
+    head = '#define CUDA_ON_CPU_MAJOR {}\n#include "{}"\n'.format(capability()[0], HEADER)
+    return head + 'extern "C" {{\n{}\n}}\n{}CUDA_ON_CPU_END\n'.format(text, entries)
 
 
 def build(source, folder=None):
@@ -88,8 +90,11 @@ def build(source, folder=None):
     """
     text = translate(source)
     folder = folder or os.path.join(tempfile.gettempdir(), 'cuda_on_cpu-{}'.format(os.getuid()))
-    with open(HEADER) as file:
-        key = hashlib.sha256('\0'.join([text, file.read()] + FLAGS).encode()).hexdigest()[:32]
+    key = hashlib.sha256('\0'.join([text] + FLAGS).encode())
+    for header in HEADERS:
+        with open(header, 'rb') as file:
+            key.update(file.read())
+    key = key.hexdigest()[:32]
     library = os.path.join(folder, key + '.so')
     if not os.path.exists(library):
         os.makedirs(folder, exist_ok=True)
@@ -185,7 +190,7 @@ class Function(object):
         Raises
         ------
         NotSupported
-            What the kernel does is undefined in CUDA, or the launch is larger than such a GPU allows.
+            The kernel does what CUDA leaves undefined, or the launch is too large for such a GPU.
         """
         shared = more.pop('shared_size', 0)
         if more:
@@ -232,7 +237,7 @@ def _pack(letter, value):
 
 
 def _stack():
-    """Return the address of the fibers' stacks, made on first use; pages that are not touched cost nothing."""
+    """Return the address of the fibers' stacks; pages that are not touched cost nothing."""
     if not _stacks:
         _stacks.append(mmap.mmap(-1, MAX_THREADS * STACK))
         _stacks.append(ctypes.addressof(ctypes.c_char.from_buffer(_stacks[0])))

@@ -1,8 +1,8 @@
 """Where lanes of a warp that went different ways come together again.
 
-On the GPUs before Volta they do so behind the condition or loop that parted them. There a marker is put into the source,
-``CUDA_ON_CPU_JOIN``: a lane waits at it until no lane of its warp is left behind. Only conditions and loops around a warp
-operation need one.
+On the GPUs before Volta they do so behind the condition or loop that parted them. There a marker
+is put into the source, ``CUDA_ON_CPU_JOIN``: a lane waits at it until no lane of its warp is left
+behind. Only conditions and loops around a warp operation need one.
 """
 
 import re
@@ -101,7 +101,7 @@ class _Reader(object):
         return found
 
     def _expression(self):
-        """Read up to a semicolon, or up to the end of a block, which is the body of a function or a list of values."""
+        """Read up to a semicolon or the end of a block: a function's body or a list of values."""
         found, depth, function = False, 0, False
         while self.token and (self.token != '}' or not self._next):
             if self.token == '{':

@@ -89,7 +89,7 @@ def view(address, size):
 
 
 def check():
-    """Raise `NotSupported` where something was written before or after an allocation that is in use."""
+    """Raise `NotSupported` where something was written outside an allocation that is in use."""
     for allocation in _allocations:
         _check_guards(allocation)
 

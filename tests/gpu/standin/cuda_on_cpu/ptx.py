@@ -1,4 +1,4 @@
-"""Inline assembly of kernels: PTX, the assembly language of NVIDIA's GPUs, translated to C++ instruction by instruction.
+"""Inline assembly of kernels: PTX, the assembly language of NVIDIA's GPUs, translated to C++.
 
 Only the instructions of `INSTRUCTIONS` are known; any other is refused by name.
 """
@@ -25,7 +25,7 @@ RANGES = {
     'u8': ('0', 'UINT8_MAX'),
 }
 
-#: Opcode -> C++; {0} is the destination, {1}... the operands, each with the type that stands beside it.
+#: Opcode -> C++; {0} is the destination, {1}... the operands, each with the type beside it.
 INSTRUCTIONS = {
     'cvt.rn.f32.u32': ('f32 u32', '{0} = (float){1};'),
     'mul.f32': ('f32 f32 f32', '{0} = {1} * {2};'),
@@ -69,7 +69,7 @@ def translate(source):
 
 
 def _statement(source, position):
-    """Translate the statement whose strings begin at `position`; return C++ and the place behind its bracket."""
+    """Translate the statement whose strings begin at `position`; return C++ and its end."""
     text = ''
     match = _STRING.match(source, position)
     while match:

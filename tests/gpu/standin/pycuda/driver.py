@@ -9,7 +9,7 @@ from pycuda._driver import Error, MemoryError, RuntimeError, device_attribute  #
 
 mem_alloc = memory.DeviceAllocation
 
-#: A Tesla K40's, with which neon takes its kernels in CUDA C, unless compiler.CAPABILITY names another.
+#: A Tesla K40's, which takes kernels in CUDA C, unless compiler.CAPABILITY names another.
 CAPABILITY = compiler.capability()
 MEMORY = 12 * 2**30  # bytes, the figure that is reported; nothing is reserved
 MULTIPROCESSORS = 15

@@ -8,7 +8,7 @@ from pycuda.driver import Context
 def context_dependent_memoize(function):
     """Remember results for as long as the context is the same one.
 
-    They are kept in pycuda's own place, an attribute of the function that neon deletes to forget them.
+    They are kept in pycuda's own place, an attribute of the function; neon deletes it.
     """
 
     @functools.wraps(function)

@@ -16,7 +16,7 @@ def cublasDestroy(handle):
 
 
 def _matrix(address, rows, columns, leading):
-    """Return a (rows, columns) matrix in device memory whose columns begin `leading` numbers apart."""
+    """Return a (rows, columns) matrix whose columns begin `leading` numbers apart."""
     if leading < max(1, rows):
         raise NotSupported('cuBLAS: a leading dimension of {} for {} rows'.format(leading, rows))
     numbers = leading * (columns - 1) + rows
