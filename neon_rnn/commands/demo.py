@@ -11,7 +11,7 @@ import subprocess
 
 from neon_rnn import engines, published, training
 from neon_rnn.commands import evaluate, options, table
-from neon_rnn.runs import records
+from neon_rnn.runs.run_id import unused_run_id
 from neon_rnn.support import paths, processes, streams
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
@@ -37,7 +37,7 @@ def run(arguments):
     engine = arguments.engine or engines.default()
     container = engine == 'neon' and not engines.installed('neon')
     backend = engines.recorded_backend(engine, arguments.backend)
-    run_id = records.new_run_id('rnn', engine, backend, arguments.rng_seed)
+    run_id = unused_run_id(runs, 'rnn', engine, backend, arguments.rng_seed)
     folder = os.path.join(runs, run_id)
     choice = ['--engine', arguments.engine] if arguments.engine else []
     choice += ['-b', arguments.backend]

@@ -11,8 +11,8 @@ from neon_rnn import engines, published
 from neon_rnn.data.dataset import Dataset, open_dataset
 from neon_rnn.report.collect import Collection, collect
 from neon_rnn.reproduce import estimate
-from neon_rnn.runs import records
 from neon_rnn.runs.identity import configuration
+from neon_rnn.runs.run_id import unused_run_id
 from neon_rnn.runs.trained_run import checkpoint_path
 from neon_rnn.support.errors import UsageError
 from neon_rnn.support.wording import counted
@@ -152,7 +152,7 @@ def _job(
     epochs = settings.epochs_of(row)
     takes_weights = pretrained.takes(row)
     wanted = _configuration(settings, row, epochs, dataset, source if takes_weights else None)
-    run_id = records.new_run_id(row, settings.engine, settings.recorded_backend, seed)
+    run_id = unused_run_id(settings.out, row, settings.engine, settings.recorded_backend, seed)
     job = Job(row, seed, epochs, 'new', [], os.path.join(settings.out, run_id), '', epochs)
     job.argv = _training_command(settings, job)
     if takes_weights and settings.pretrained is None:

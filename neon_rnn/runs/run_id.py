@@ -13,6 +13,13 @@ def now():
     return datetime.datetime.now(datetime.timezone.utc).strftime('%Y-%m-%dT%H:%M:%SZ')
 
 
+def unused_run_id(parent, model, engine, backend, seed):
+    """Return a name of `new_run_id` that no run below `parent` has yet."""
+    name = new_run_id(model, engine, backend, seed)
+    names = (name if number == 1 else '{}-{}'.format(name, number) for number in range(1, 1000))
+    return next(name for name in names if not os.path.lexists(os.path.join(str(parent), name)))
+
+
 def new_run_id(model, engine, backend, seed, started=None):
     """Return a name for a run, such as ``'rnn-torch-cpu-s0-20261123-101500'``.
 

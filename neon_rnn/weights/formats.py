@@ -83,6 +83,8 @@ def _read_pytorch(path):
             # PyTorch warns of unusual pickles; they are read or refused.
             warnings.simplefilter('ignore', UserWarning)
             state = torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
     except Exception as error:  # damaged pickles raise errors of any type
         # Only the first sentence: after it, PyTorch explains how to read files unsafely.
         reason = str(error).strip().split('\n')[0].split('. ')[0]

@@ -81,7 +81,7 @@ def test_neon_is_not_installed(data):
             'import no_such_package',
             ["cannot be imported (No module named 'no_such_package')", 'Python 3.5 or 3.6'],
         ),
-        ('__version__ = "2.6.0"; __path__ = []', ['its backends do not load', 'uninstall both']),
+        ('__version__ = "2.6.0"; __path__ = []', ['its backends do not load', 'uninstall pycuda']),
     ],
 )
 def test_a_neon_that_does_not_do(data, tmp_path, source, words):

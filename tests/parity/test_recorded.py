@@ -167,8 +167,8 @@ def test_verify_fails_on_a_deviation(capsys, monkeypatch):
 
 
 def _spoilt(observe):
-    def spoilt(nn, case, backend):
-        results, device = observe(nn, case, backend)
+    def spoilt(*arguments):
+        results, device = observe(*arguments)
         results['cost'] = results['cost'] * 1.001
         return results, device
 
