@@ -9,6 +9,7 @@
 #   ./run.sh neon [FOLDER]   a Python with Intel neon 2.6.0 outside the container, for the live parity tests
 #
 # PYTHON names the Python (3.10 to 3.13) to build .venv from; for ./run.sh neon, the CPython 3.5 or 3.6 to build from.
+# CUDA (8.0 or 11.3) names the CUDA of the container for --engine neon -b gpu; without it the GPU decides (docker/gpu.sh).
 # Paths in arguments are relative to where you are; the defaults (data/, results/) to this folder.
 set -euo pipefail
 
