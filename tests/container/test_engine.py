@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 from container_files import compose_1_29, run
@@ -47,7 +49,7 @@ def test_evaluation_repeats_the_final_accuracy(project, trained):
 
 
 def check_the_table_is_written(project, **options):
-    table = project.tree / 'results/table.csv'
+    table = project.tree / 'results/own/table.csv'
     table.unlink(missing_ok=True)
     done = project.run('table', **options)
     assert done.returncode == 0, done.stderr
@@ -80,6 +82,33 @@ def test_the_image_without_a_command_is_the_doctor(project):
     assert (done.returncode, done.stderr) == (0, '')
     assert 'engine torch: usable' in done.stdout
     assert '-b cpu    yes: ' in done.stdout
+
+
+def test_the_wheel_works_in_the_container_from_an_empty_folder(project, tmp_path):
+    """Without the project's sources: only the wheel, in a folder of its own."""
+    command = [sys.executable, '-m', 'pip', 'wheel', '--quiet', '--no-deps']
+    subprocess.run([*command, '--wheel-dir', str(tmp_path), str(project.tree)], check=True)
+    tmp_path.chmod(0o755)
+    script = (
+        'pip install --quiet --no-deps --no-index --target /tmp/site /wheels/*.whl && '
+        'mkdir /tmp/empty && cd /tmp/empty && export PYTHONPATH=/tmp/site && '
+        'python -c "import neon_rnn; print(neon_rnn.__file__)" && '
+        'python -m neon_rnn --version && python -m neon_rnn verify --layers --engine torch && ls'
+    )
+    done = project.docker(
+        'run',
+        '--rm',
+        '--network=none',
+        f'--volume={tmp_path}:/wheels:ro',
+        '--entrypoint=sh',
+        'neon_rnn:torch-cpu',
+        '-c',
+        script,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith('/tmp/site/')
+    assert 'within the stated tolerances' in lines[-1], 'nothing is written into the folder'
 
 
 def test_a_failing_doctor_shows(project):
