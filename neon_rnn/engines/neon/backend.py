@@ -20,7 +20,7 @@ AMD_VALUE = '5'
 
 
 def active():
-    """The backend made by the last `start`.
+    """Return the backend made by the last `start`.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _describe(be, name, precision, deterministic):
 
 
 def get_random_state():
-    """The state of the backend's random numbers, as arrays for a checkpoint.
+    """Return the state of the backend's random numbers, as arrays for a checkpoint.
 
     Dropout on the gpu backend draws on the device; its state is there as ``device``.
     """

@@ -53,7 +53,7 @@ def import_neon():
 
 
 def registered_backends():
-    """The names of the backends whose modules neon could import: ``cpu``, ``mkl``, ``gpu``."""
+    """Return the names of the backends whose modules neon could import: ``cpu``, ``mkl``, ``gpu``."""
     import_neon()
     from neon.backends.backend import Backend
 
@@ -61,7 +61,7 @@ def registered_backends():
 
 
 def missing_engine_files():
-    """The paths of the mkl backend's compiled parts that are not there."""
+    """Return the paths of the mkl backend's compiled parts that are not there."""
     folder = os.path.join(os.path.dirname(import_neon().backends.__file__), 'mklEngine')
     return [
         os.path.join(folder, name)
@@ -71,7 +71,7 @@ def missing_engine_files():
 
 
 def why_no_mkl():
-    """What keeps the mkl backend from being made, before trying: a sentence, or None."""
+    """Return a sentence on what keeps the mkl backend from being made, or None; try nothing."""
     missing = missing_engine_files()
     if missing:
         return (
@@ -84,7 +84,7 @@ def why_no_mkl():
 
 
 def why_no_gpu():
-    """What keeps the gpu backend from being made: a sentence, or None."""
+    """Return a sentence on what keeps the gpu backend from being made, or None."""
     try:
         import pycuda.driver as driver
     except (ImportError, OSError) as error:
@@ -111,7 +111,7 @@ def why_no_gpu():
 
 
 def _import_error(module):
-    """The message of the error that importing one of neon's backends ends in."""
+    """Return the message of the error that importing one of neon's backends ends in."""
     try:
         __import__('neon.backends.' + module)
     except Exception as error:  # whatever it is, it is what has to be shown
