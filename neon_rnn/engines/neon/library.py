@@ -71,7 +71,7 @@ def missing_engine_files():
 
 
 def why_no_mkl():
-    """Return a sentence on what keeps the mkl backend from being made, or None; try nothing."""
+    """Return a sentence on what keeps the mkl backend from being made, or None."""
     missing = missing_engine_files()
     if missing:
         return (
