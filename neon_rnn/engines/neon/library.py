@@ -53,7 +53,7 @@ def import_neon():
 
 
 def registered_backends():
-    """Return the names of the backends whose modules neon could import: ``cpu``, ``mkl``, ``gpu``."""
+    """Return the names of the backends that neon could import: ``cpu``, ``mkl``, ``gpu``."""
     import_neon()
     from neon.backends.backend import Backend
 
