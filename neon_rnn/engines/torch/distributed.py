@@ -125,6 +125,6 @@ def lost_rank_reported() -> Iterator[None]:
             raise
         raise NeonRnnError(
             'rank {} of {}: another rank has ended or does not answer ({}). Every run keeps its '
-            "last checkpoint; 'neon_rnn train --resume RUN' goes on, with any number "
+            "last checkpoint; 'neon_rnn resume RUN' goes on, with any number "
             'of ranks.'.format(rank(), ranks(), str(error).splitlines()[0])
         ) from error
