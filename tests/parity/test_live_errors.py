@@ -176,7 +176,7 @@ def test_no_gpu(python, data, tmp_path):
         pytest.skip('this machine has a GPU that neon can use')
     line = refused(python, *TRAIN, data, '-b', 'gpu', '--out', tmp_path, status=2)
     assert '-b gpu: no CUDA for Python here' in line
-    assert 'CUDA 8' in line
+    assert 'which GPU which CUDA' in line
 
 
 def test_no_mkl_engine(python, data, tmp_path):
