@@ -15,6 +15,7 @@ from typing import Any
 from neon_rnn.report.choose import Choice, Configuration
 from neon_rnn.report.experiments import cross_table, data_list, experiments_table
 from neon_rnn.report.order import order_table
+from neon_rnn.report.precision import precision_table
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
     accuracy_text,
@@ -254,4 +255,5 @@ TABLES: dict[str, Callable[[Choice], list[str]]] = {
     'curves': _curves,
     'classes': _classes,
     'experiments': experiments_table,
+    'precision': precision_table,
 }

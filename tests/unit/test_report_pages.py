@@ -195,6 +195,33 @@ def test_experiments_are_networks_trained_in_several_ways(tmp_path):
     ]
 
 
+def test_bfloat16_is_compared_after_the_same_epoch(tmp_path):
+    def run(name, precision, epochs, accuracy, **changes):
+        made = record('cnn-2', 'CNN-2', 150, run_id=name, precision=precision, **changes)
+        made['epochs'] = made['epochs'][:epochs]
+        made['hyperparameters'] = dict(made['hyperparameters'], epochs=epochs)
+        for row in made['epochs']:
+            row['accuracy'] = accuracy if row['epoch'] == 15 else 0.1
+        return made
+
+    lines = table(
+        tmp_path,
+        'precision',
+        choice(
+            tmp_path,
+            run('short', 'float32', 15, 0.8),
+            run('long', 'bf16', 90, 0.79),
+            run('other seed', 'bf16', 20, 0.5, seed=1),
+            record('rnn', 'RNN', 150),
+        ),
+    )
+    half = 98.0 * 2 * ((0.8 * 0.2 + 0.79 * 0.21) / 200) ** 0.5
+    interval = f'−{1 + half:.1f} to +{half - 1:.1f}'
+    expected = ['CNN-2', 'wiki', '0', '15', '80.0', '79.0', '−1.0', interval]
+    assert len(lines) == 3
+    assert cells(lines, 'CNN-2') == expected
+
+
 def test_data_sets_are_described_as_their_records_say(tmp_path):
     described = dict(
         WIKI,
