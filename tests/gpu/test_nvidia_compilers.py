@@ -1,6 +1,7 @@
 """neon's kernels, compiled by NVIDIA's own compilers for every generation of GPU.
 
-The sources are recorded anew while the layer checks run. Needs what `test_live_gpu` needs, and the
+The sources are recorded anew while the layer checks run, and while each of the eleven networks
+is trained on a minibatch of its published size. Needs what `test_live_gpu` needs, and the
 package index for the compilers; no GPU.
 """
 
@@ -11,6 +12,8 @@ import sys
 import pytest
 from nvidia_compilers import WHEELS, Compiler
 from test_live_gpu import HERE, environment, python  # noqa: F401
+
+from neon_rnn import published
 
 #: Compute capability that neon is told -> the targets of its kernels, the same for all of them.
 TARGETS = {'3.5': ('sm_35', 'sm_60'), '7.0': ('sm_70', 'sm_80', 'sm_90', 'sm_100', 'sm_120')}
@@ -39,19 +42,25 @@ def wheels(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def sources(python, tmp_path_factory):  # noqa: F811
-    """Compute capability -> the texts of the kernels that the layers of the networks compile."""
+    """Compute capability -> the texts of the kernels of the layer checks and of all networks."""
     found = {}
     for capability in TARGETS:
         folder = tmp_path_factory.mktemp('kernels')
-        subprocess.run(
-            [python, HERE / 'gpu_layer_checks.py'],
-            env=dict(
-                environment(), CUDA_ON_CPU_RECORD=str(folder), CUDA_ON_CPU_CAPABILITY=capability
-            ),
-            timeout=1800,
-            check=True,
-            capture_output=True,
-        )
+        recorded = dict(CUDA_ON_CPU_RECORD=str(folder), CUDA_ON_CPU_CAPABILITY=capability)
+        for program, more in (
+            ('gpu_layer_checks.py', {}),
+            ('gpu_kernels.py', {'CUDA_ON_CPU_LAUNCH': 'no'}),
+        ):
+            done = subprocess.run(
+                [python, HERE / program],
+                env={**environment(), **recorded, **more},
+                timeout=1800,
+                check=False,
+                capture_output=True,
+                text=True,
+            )
+            assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.split() == list(published.rows())
         found[capability] = {path.name: path.read_text() for path in folder.glob('*.cu')}
     return found
 

@@ -9,7 +9,7 @@ import struct
 import subprocess
 import tempfile
 
-from cuda_on_cpu import NotSupported, divergence, ptx
+from cuda_on_cpu import NotSupported, divergence, ptx, recording
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 HEADER = os.path.join(FOLDER, 'cuda_on_cpu.h')
@@ -23,8 +23,6 @@ FLAGS = (
 #: What nvcc may be told; fast mathematics is less exact, never required.
 OPTIONS = ('--use_fast_math', '-use_fast_math')
 MAX_THREADS, STACK, MAX_SHARED, MESSAGE = 1024, 65536, 49152, 256
-#: A folder that every source is written into, for the test with NVIDIA's compilers.
-RECORD = 'CUDA_ON_CPU_RECORD'
 #: In what order threads run, one of `ORDERS`; a result that depends on it is a race.
 ORDER = 'CUDA_ON_CPU_ORDER'
 ORDERS = ('in turn', 'backwards', 'greedy')
@@ -133,15 +131,15 @@ class Module(object):
         unknown = [option for option in options or () if option not in OPTIONS]
         if unknown:
             raise NotSupported("nvcc's options {}".format(' '.join(unknown)))
-        if os.environ.get(RECORD):
-            name = hashlib.sha256(source.encode()).hexdigest()[:16] + '.cu'
-            with open(os.path.join(os.environ[RECORD], name), 'w') as file:
-                file.write(source)
-        self._library = ctypes.CDLL(build(source, folder))
+        recording.record(source)
+        self._names = _KERNEL.findall(source)
+        self._library = ctypes.CDLL(build(source, folder)) if recording.launches() else None
 
     def get_function(self, name):
         """Return the kernel of that name."""
-        return Function(self._library, name)
+        if name not in self._names:
+            raise NotSupported('a kernel {} of a module that has {}'.format(name, self._names))
+        return recording.Kernel() if self._library is None else Function(self._library, name)
 
 
 class Function(object):

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 
-from cuda_on_cpu import NotSupported
+from cuda_on_cpu import NotSupported, recording
 
 ALIGNMENT = 512  # bytes, what CUDA's allocator gives at least 256 of
 GUARD = 1024  # bytes before and after; a kernel may read a little beyond, but not write
@@ -30,7 +30,8 @@ class DeviceAllocation(object):
         self.size = int(size)
         if self.size < 1:
             raise NotSupported('an allocation of {} bytes'.format(self.size))
-        self._buffer = np.empty(self.size + 2 * GUARD + ALIGNMENT, np.uint8)
+        # pages of zeros that nobody writes cost nothing
+        self._buffer = np.zeros(self.size + 2 * GUARD + ALIGNMENT, np.uint8)
         base = self._buffer.ctypes.data
         self._offset = -(base + GUARD) % ALIGNMENT + GUARD
         self._address = base + self._offset
@@ -41,7 +42,8 @@ class DeviceAllocation(object):
         )
         for guard in self._guards:
             guard[:] = GUARD_BYTE
-        self._buffer[self._offset : end] = UNSET_BYTE
+        if recording.launches():
+            self._buffer[self._offset : end] = UNSET_BYTE
         place = bisect.bisect(_starts, self._address)
         _starts.insert(place, self._address)
         _allocations.insert(place, self._record())

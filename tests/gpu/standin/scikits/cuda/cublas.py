@@ -1,7 +1,7 @@
 """The calls of cuBLAS that neon makes, by NumPy; matrices lie column by column, as in Fortran."""
 
 import numpy as np
-from cuda_on_cpu import NotSupported, memory
+from cuda_on_cpu import NotSupported, memory, recording
 
 TRANSPOSED = {'n': False, 'N': False, 't': True, 'T': True}
 
@@ -37,6 +37,8 @@ def _accumulate(target, product, alpha, beta):
 
 def cublasSgemm(handle, transa, transb, m, n, k, alpha, A, lda, B, ldb, beta, C, ldc):
     """Compute C = alpha * op(A) op(B) + beta * C; op(A) is (m, k), op(B) (k, n), C (m, n)."""
+    if not recording.launches():
+        return
     a = _matrix(A, k, m, lda).T if TRANSPOSED[transa] else _matrix(A, m, k, lda)
     b = _matrix(B, n, k, ldb).T if TRANSPOSED[transb] else _matrix(B, k, n, ldb)
     _accumulate(_matrix(C, m, n, ldc), np.dot(a, b), alpha, beta)
@@ -44,6 +46,8 @@ def cublasSgemm(handle, transa, transb, m, n, k, alpha, A, lda, B, ldb, beta, C,
 
 def cublasSgemv(handle, trans, m, n, alpha, A, lda, x, incx, beta, y, incy):
     """Compute y = alpha * op(A) x + beta * y; A is (m, n)."""
+    if not recording.launches():
+        return
     a = _matrix(A, m, n, lda)
     a = a.T if TRANSPOSED[trans] else a
     product = np.dot(a, _vector(x, a.shape[1], incx))
