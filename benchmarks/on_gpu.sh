@@ -29,6 +29,9 @@ carry() {
     for file in docker/requirements-tools.txt requirements.txt docker/requirements-gpu.txt; do
         "$neon" -m pip download --quiet --no-deps --require-hashes --dest "$1" -r "$root/$file"
     done
+    if compgen -G "$1/torch-*+cpu*.whl" >/dev/null; then
+        echo "on_gpu: the index of this machine's pip gives a torch without CUDA; the -b gpu steps of torch will fail with it." >&2
+    fi
     [ -d "$1/neon.git" ] || git clone --quiet --bare "${NEON_REPOSITORY:-https://github.com/NervanaSystems/neon.git}" "$1/neon.git"
     say "$1 is complete. Copy it and this checkout to the machine, then: benchmarks/on_gpu.sh $1"
 }
