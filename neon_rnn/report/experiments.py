@@ -12,6 +12,7 @@ from neon_rnn.report.texts import (
     interval_text,
     nothing_yet,
     number,
+    place,
     signed,
 )
 from neon_rnn.runs.evaluation import wilson_interval
@@ -39,13 +40,14 @@ def experiments_table(choice: Choice) -> list[str]:
                     number(data['majority']),
                     number(data['balanced_accuracy']),
                     signed(data['difference']),
+                    place(data['published_accuracy'], data['interval']),
                 ]
             )
     return nothing_yet(
         lines,
         '| network | data set | images | pre-processing | training images | epochs | precision '
-        '| ours | 95% interval | majority | balanced | difference |',
-        '|---|---|---|---|--:|--:|---|--:|:-:|--:|--:|--:|',
+        '| ours | 95% interval | majority | balanced | difference | published is |',
+        '|---|---|---|---|--:|--:|---|--:|:-:|--:|--:|--:|---|',
     )
 
 

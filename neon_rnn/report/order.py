@@ -1,25 +1,56 @@
 """The order of the networks, published against ours: Kendall's tau with a bootstrap interval."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
-from neon_rnn.report.choose import Choice
-from neon_rnn.report.texts import markdown_table
+from neon_rnn.published import Published
+from neon_rnn.report.choose import Choice, Configuration
+from neon_rnn.report.texts import cell, markdown_table
 from neon_rnn.support.wording import counted
 
 #: Resamples of the bootstrap, and the fewest networks that it is computed for.
 RESAMPLES, FEWEST = 2000, 4
 
+#: A published row and its finished configuration.
+Finished = tuple[Published, Configuration]
+
 
 def order_table(choice: Choice) -> list[str]:
-    """Return the table of the order on the likely published data, published against ours."""
-    finished = choice.closest_finished
-    if len(finished) < FEWEST:
+    """Return the table of the order on the likely published data, published against ours.
+
+    The first line takes the configuration that each row shows. Every further line takes one data
+    set, with the most epochs of each network on it.
+    """
+    shown = choice.closest_finished
+    if len(shown) < FEWEST:
         return [
-            f'{counted(len(finished), "network")} finished on this data; the order is computed '
+            f'{counted(len(shown), "network")} finished on this data; the order is computed '
             f'from {FEWEST} on.'
         ]
+    lines = [_line('as shown above', shown)]
+    sets: dict[str, list[Finished]] = {}
+    seen = set()
+    for each in [*choice.shown, *choice.others]:
+        dataset = each.first['dataset']['name']
+        if each.row and each.is_row and each.is_close and each.finished:
+            if (dataset, each.row.name) not in seen:
+                seen.add((dataset, each.row.name))
+                sets.setdefault(dataset, []).append((each.row, each))
+    for dataset, finished in sorted(sets.items()):
+        if FEWEST <= len(finished) and len(sets) > 1:
+            lines.append(_line(cell(dataset), finished))
+    return markdown_table(
+        "| data set | networks | Kendall's tau | 95% interval | p, no relation "
+        '| pairs in the published order | in the opposite order | of these, with intervals apart |',
+        '|---|--:|--:|:-:|--:|--:|--:|--:|',
+        lines,
+    )
+
+
+def _line(name: str, finished: Sequence[Finished]) -> list[str]:
+    """Return the line of some networks with their finished configurations."""
     theirs = np.array([row.accuracy for row, _ in finished])
     ours = np.array([each.figures.accuracy for _, each in finished], dtype=float)
     counts = np.array([each.figures.test_images for _, each in finished])
@@ -34,22 +65,16 @@ def order_table(choice: Choice) -> list[str]:
         opposite += product < 0
         a, b = first.figures.interval or [0, 100], second.figures.interval or [0, 100]
         clear += product < 0 and (a[1] < b[0] or b[1] < a[0])
-    return markdown_table(
-        "| networks | Kendall's tau | 95% interval | p, no relation | pairs in the published order "
-        '| in the opposite order | of these, with intervals apart |',
-        '|--:|--:|:-:|--:|--:|--:|--:|',
-        [
-            [
-                str(len(finished)),
-                f'{tau:.2f}',
-                f'{low:.2f} to {high:.2f}',
-                f'{probability:.3f}',
-                str(same),
-                str(opposite),
-                str(clear),
-            ]
-        ],
-    )
+    return [
+        name,
+        str(len(finished)),
+        f'{tau:.2f}'.replace('-', '−'),
+        f'{low:.2f} to {high:.2f}'.replace('-', '−'),
+        f'{probability:.3f}',
+        str(same),
+        str(opposite),
+        str(clear),
+    ]
 
 
 def kendall(theirs: np.ndarray, ours: np.ndarray) -> tuple[float, float]:

@@ -8,7 +8,7 @@ replaces what is between them. The tables are about data sets from the likely pu
 import math
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from neon_rnn.report.texts import (
     markdown_table,
     nothing_yet,
     number,
+    place,
     seconds,
     signed,
 )
@@ -106,7 +107,7 @@ def _rows(choice: Choice) -> list[str]:
                 accuracy_text(data),
                 interval_text(data['interval']),
                 signed(data['difference']),
-                _place(row.accuracy, data['interval']) if finished else '',
+                place(row.accuracy, data['interval']) if finished else '',
                 str(len(data['seeds']) or ''),
                 epochs_text(data) if configuration else '',
                 cell(_trained_on(data)) if configuration else '',
@@ -120,13 +121,6 @@ def _rows(choice: Choice) -> list[str]:
         '|---|--:|--:|:-:|--:|---|--:|--:|---|---|---|',
         lines,
     )
-
-
-def _place(accuracy: float, interval: Sequence[float]) -> str:
-    """Say where the published accuracy lies."""
-    if accuracy < interval[0]:
-        return 'below'
-    return 'above' if accuracy > interval[1] else 'within'
 
 
 def _trained_on(data: dict[str, Any]) -> str:
@@ -144,7 +138,7 @@ def _findings(choice: Choice) -> list[str]:
     places: dict[str, list[str]] = {'below': [], 'within': [], 'above': []}
     minority = []
     for row, each in finished:
-        places[_place(row.accuracy, each.figures.interval or [0, 100])].append(row.row)
+        places[place(row.accuracy, each.figures.interval or [0, 100])].append(row.row)
         if row.accuracy < (each.figures.majority or 0):
             minority.append(row.row)
     missing = [row.row for row, each in choice.closest if not each or not each.finished]

@@ -32,6 +32,13 @@ def interval_text(interval: Sequence[float] | None) -> str:
     return f'{interval[0]:.1f} to {interval[1]:.1f}' if interval else ''
 
 
+def place(accuracy: float, interval: Sequence[float]) -> str:
+    """Say where the published accuracy lies: ``below``, ``within`` or ``above`` our interval."""
+    if accuracy < interval[0]:
+        return 'below'
+    return 'above' if accuracy > interval[1] else 'within'
+
+
 def epochs_text(row: dict[str, Any]) -> str:
     """Return the epochs trained, of those that were published."""
     return f'{row["epochs"] or 0} of {row["published_epochs"] or row["planned_epochs"]}'

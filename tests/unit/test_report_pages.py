@@ -117,11 +117,31 @@ def test_findings_follow_from_the_figures(five):
 
 def test_the_order_against_a_count_by_hand(five):
     """Published: FCNN-1 < FCNN-2 < CNN-1 < RNN < CNN-2; ours has the last two exchanged."""
-    found = cells(table(five[0], 'order', five[1]), '5')
-    assert found[1] == f'{(9 - 1) / 10:.2f}'
-    assert found[4:] == ['9', '1', '0']
-    low, high = map(float, found[2].split(' to '))
+    lines = table(five[0], 'order', five[1])
+    assert len(lines) == 3
+    found = cells(lines, 'as shown above')
+    assert found[1:3] == ['5', f'{(9 - 1) / 10:.2f}']
+    assert found[5:] == ['9', '1', '0']
+    low, high = map(float, found[3].replace('−', '-').split(' to '))
     assert -1 <= low < 0.8 <= high <= 1
+
+
+def test_the_order_on_each_data_set(tmp_path):
+    rows = (('fcnn-1', 'FCNN-1'), ('fcnn-2', 'FCNN-2'), ('cnn-1', 'CNN-1'), ('rnn', 'RNN'))
+    other = dict(WIKI, name='other', sha256={'train.h5': '3' * 64})
+    small = dict(WIKI, name='small', sha256={'train.h5': '4' * 64})
+    made = [
+        record(*names, correct) for names, correct in zip(rows, range(150, 190, 10), strict=True)
+    ]
+    made += [
+        record(*names, correct, run_id=f'other {names[0]}', dataset=other)
+        for names, correct in zip(rows, range(180, 140, -10), strict=True)
+    ]
+    made.append(record('rnn', 'RNN', 150, run_id='small', dataset=small))
+    lines = table(tmp_path, 'order', choice(tmp_path, *made))
+    assert len(lines) == 2 + 3
+    assert cells(lines, 'wiki')[1:3] == ['4', '1.00']
+    assert cells(lines, 'other')[1:3] == ['4', '−1.00']
 
 
 def test_the_order_of_too_few_networks_is_not_computed(tmp_path):
