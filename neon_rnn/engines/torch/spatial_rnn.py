@@ -94,14 +94,40 @@ class SpatialRNN(Layer):
                 yield weight.below(name)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        batch, channels = x.shape[:2]
-        _, rows, columns = self.block_shape
-        down, across = self.out_shape[1:]
-        # (batch, down, rows, across, columns, C): the channels of one place lie together, as in a
-        # channels-last map.
-        blocks = x.permute(0, 2, 3, 1).reshape(batch, down, rows, across, columns, channels)
-        columns_of_blocks = blocks.transpose(0, 1).transpose(2, 3).reshape(down, batch * across, -1)
-        swept = self.vertical.sweep(columns_of_blocks).reshape(down, batch, across, -1)
-        rows_of_blocks = swept.permute(2, 0, 1, 3).reshape(across, down * batch, -1)
-        swept = self.horizontal.sweep(rows_of_blocks).reshape(across, down, batch, -1)
-        return swept.permute(2, 3, 1, 0).contiguous(memory_format=torch.channels_last)
+        swept = sweep_map(x, self.block_shape[1:], self.vertical, self.horizontal)
+        return swept.contiguous(memory_format=torch.channels_last)
+
+
+def sweep_map(
+    x: torch.Tensor, block: Shape, vertical: RecurrentLayer, horizontal: RecurrentLayer
+) -> torch.Tensor:
+    """Sweep the columns of blocks of a map, then the rows of the result.
+
+    Parameters
+    ----------
+    x : torch.Tensor
+        (batch, C, H, W).
+    block : tuple of int
+        (rows, columns) of a block; they divide H and W.
+    vertical, horizontal : RecurrentLayer
+        The two networks. The features of a block come place by place, channels last.
+
+    Returns
+    -------
+    torch.Tensor
+        (batch, F, H / rows, W / columns), a view whose channels do not lie in that order.
+    """
+    batch, channels, height, width = x.shape
+    rows, columns = block
+    down, across = height // rows, width // columns
+    # (batch, down, rows, across, columns, C): the channels of one place lie together, as in a
+    # channels-last map.
+    blocks = x.permute(0, 2, 3, 1).reshape(batch, down, rows, across, columns, channels)
+    columns_of_blocks = blocks.transpose(0, 1).transpose(2, 3)
+    swept = vertical.sweep(
+        columns_of_blocks.reshape(down, batch * across, rows * columns * channels)
+    )
+    features = swept.shape[-1]
+    rows_of_blocks = swept.reshape(down, batch, across, features).permute(2, 0, 1, 3)
+    swept = horizontal.sweep(rows_of_blocks.reshape(across, down * batch, features))
+    return swept.reshape(across, down, batch, swept.shape[-1]).permute(2, 3, 1, 0)

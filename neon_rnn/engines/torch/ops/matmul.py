@@ -11,7 +11,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from neon_rnn.engines.torch.ops.recording import recording
 
 
 def _onednn_types() -> tuple[torch.dtype, ...]:
@@ -33,7 +36,7 @@ _ONEDNN_TYPES = _onednn_types()
 
 
 def _by_onednn(x: torch.Tensor) -> bool:
-    return x.device.type == 'cpu' and x.dtype in _ONEDNN_TYPES
+    return x.device.type == 'cpu' and x.dtype in _ONEDNN_TYPES and not recording()
 
 
 def matrix_dtype(x: torch.Tensor) -> torch.dtype:
@@ -99,6 +102,7 @@ class _Linear(torch.autograd.Function):
         return product(x, weight, bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         gradient = gradient.contiguous()

@@ -86,11 +86,20 @@ class RecurrentLayer(Layer):
         self.out_shape = (self.output_features, in_shape[-1])
         return self.out_shape
 
+    def parameter_shapes(self) -> dict[str, Shape]:
+        """Return the shapes of the parameters that `make_parameters` makes, by their names."""
+        width = self.gates * self.units
+        return {
+            'input': (self.directions, width, self.features),
+            'recurrent': (self.directions, width, self.units),
+            'bias': (self.directions, width),
+        }
+
     def make_parameters(self, rng: numpy.random.RandomState) -> None:
         by_channel = self._sample_gates(rng, self.init, self.features)
         self.input = parameter(self._by_place(by_channel))
         self.recurrent = parameter(self._sample_gates(rng, self.init_inner, self.units))
-        self.bias = parameter(numpy.zeros((self.directions, self.gates * self.units)))
+        self.bias = parameter(numpy.zeros(self.parameter_shapes()['bias']))
 
     def _sample_gates(
         self, rng: numpy.random.RandomState, init: Initializer, size: int

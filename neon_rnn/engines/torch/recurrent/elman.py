@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 import torch
+from torch.autograd.function import once_differentiable
 
 from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.layers.base import Weight, column, parameter, statistic
@@ -18,6 +19,7 @@ from neon_rnn.engines.torch.ops.normalisation import (
     statistics,
     update_running,
 )
+from neon_rnn.engines.torch.ops.recording import recording
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 
 
@@ -53,6 +55,7 @@ class _ElmanSweep(torch.autograd.Function):
         return h
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         h, recurrent = ctx.saved_tensors
         steps, _, directions, _ = h.shape
@@ -81,11 +84,31 @@ class _ElmanSweep(torch.autograd.Function):
         return delta, gradient_recurrent, None, None
 
 
+def _recorded_sweep(
+    x: torch.Tensor, recurrent: torch.Tensor, activation: Transform
+) -> torch.Tensor:
+    """Compute what `_ElmanSweep` computes, in operators that a recorder knows."""
+    swept = []
+    for direction, weight in enumerate(recurrent.unbind()):
+        steps = list(x[:, :, direction].unbind())
+        state: torch.Tensor | None = None
+        for step in visits(len(steps), direction):
+            total = steps[step]
+            if state is not None:
+                total = torch.addmm(total, state, weight.t())
+            state = steps[step] = activation(total)
+        swept.append(torch.stack(steps))
+    return torch.stack(swept, dim=2)
+
+
 class Recurrent(RecurrentLayer):
     """Elman network: h_t = f(W x_t + R h_t-1 + b)."""
 
     def states(self, x: torch.Tensor) -> torch.Tensor:
-        return _ElmanSweep.apply(self.input_products(x), self.recurrent, self.activation)
+        products = self.input_products(x)
+        if recording():
+            return _recorded_sweep(products, self.recurrent, self.activation)
+        return _ElmanSweep.apply(products, self.recurrent, self.activation)
 
 
 class BiRNN(Recurrent):
