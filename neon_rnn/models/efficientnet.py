@@ -23,7 +23,8 @@ _STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-_STEM, _HEAD = 32, 1280
+#: Channels of the first convolution and of the last.
+STEM, HEAD = 32, 1280
 
 
 class Block(
@@ -33,7 +34,7 @@ class Block(
 
 
 def _blocks():
-    channels_in = _STEM
+    channels_in = STEM
     for size, strides, expansion, channels, repetitions in _STAGES:
         for repetition in range(repetitions):
             stride = strides if repetition == 0 else 1
@@ -107,14 +108,14 @@ def generate_efficientnet_lite0_model(input_shape=(3, 224, 224), nn=None):
         nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
         nn.Conv(fshape=(1, 1, 3), init=nn.Kaiming(), bias=nn.Constant(0)),
         nn.SamePadding(3, 2),
-        nn.Conv(fshape=(3, 3, _STEM), strides=2, init=nn.Kaiming()),
+        nn.Conv(fshape=(3, 3, STEM), strides=2, init=nn.Kaiming()),
     ] + _norm(nn)
     for block in BLOCKS:
         layers += (
             [nn.MergeSum([_body(nn, block), nn.SkipNode()])] if block.shortcut else _body(nn, block)
         )
     layers += (
-        [nn.Conv(fshape=(1, 1, _HEAD), init=nn.Kaiming())]
+        [nn.Conv(fshape=(1, 1, HEAD), init=nn.Kaiming())]
         + _norm(nn)
         + [
             nn.Pooling(fshape='all', op='avg'),

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 
 from neon_rnn import published
-from neon_rnn.models.efficientnet import BLOCKS
+from neon_rnn.models.efficientnet import BLOCKS, HEAD, STEM
 from neon_rnn.models.resnet import STAGES_50
 from neon_rnn.support.errors import UsageError
 from neon_rnn.support.wording import first_of
@@ -22,6 +22,20 @@ LITE_MEAN, LITE_DEVIATION = 127.0, 128.0
 _DIVISOR = 128.0
 
 
+class Pair(collections.namedtuple('Pair', 'theirs ours kind shape')):
+    """A layer with weights, in a file and here.
+
+    Attributes
+    ----------
+    theirs, ours : str
+        Its names.
+    kind : str
+        'convolution', 'depthwise' or 'norm'.
+    shape : tuple of int
+        As PyTorch has it: (K, C, R, S) of a convolution's kernel, (K,) of batch norm's vectors.
+    """
+
+
 class Layout(
     collections.namedtuple('Layout', 'title pairs input ignored builder_layout convention')
 ):
@@ -31,8 +45,8 @@ class Layout(
     ----------
     title : str
         Its name for people.
-    pairs : list of tuple
-        (their layer, our layer, kind); the kind is 'convolution', 'depthwise' or 'norm'.
+    pairs : list of Pair
+        The layers with weights.
     input : tuple of numpy.ndarray
         Matrix (3, 3) and bias (3,) of the 1x1 convolution on the pixels.
     ignored : tuple of str
@@ -93,21 +107,24 @@ def layout_of(model, convention):
     return _efficientnet_lite0()
 
 
+def _with_norm(theirs, norm, ours, shape, kind='convolution'):
+    """Return the pairs of a convolution and of the batch norm behind it."""
+    before, _, position = ours.rpartition('.')
+    norm_position = str(int(position) + 1)
+    our_norm = '{}.{}'.format(before, norm_position) if before else norm_position
+    return [Pair(theirs, ours, kind, shape), Pair(norm, our_norm, 'norm', shape[:1])]
+
+
 def _torchvision_resnet50():
-    pairs = [('conv1', '2', 'convolution'), ('bn1', '3', 'norm')]
-    for stage, block, ours in _resnet50_blocks():
+    pairs = _with_norm('conv1', 'bn1', '2', (64, 3, 7, 7))
+    for stage, block, ours, shapes, projection in _resnet50_blocks():
         theirs = 'layer{}.{}.'.format(stage + 1, block)
-        for index in range(3):
-            convolution, norm = ('{}.0.{}'.format(ours, 3 * index + offset) for offset in (0, 1))
-            pairs += [
-                ('{}conv{}'.format(theirs, index + 1), convolution, 'convolution'),
-                ('{}bn{}'.format(theirs, index + 1), norm, 'norm'),
-            ]
-        if block == 0:
-            pairs += [
-                (theirs + 'downsample.0', '{}.1.0'.format(ours), 'convolution'),
-                (theirs + 'downsample.1', '{}.1.1'.format(ours), 'norm'),
-            ]
+        for index, shape in enumerate(shapes):
+            names = ('{}{}{}'.format(theirs, layer, index + 1) for layer in ('conv', 'bn'))
+            pairs += _with_norm(*names, ours='{}.0.{}'.format(ours, 3 * index), shape=shape)
+        if projection:
+            names = ('{}downsample.{}'.format(theirs, index) for index in (0, 1))
+            pairs += _with_norm(*names, ours='{}.1.0'.format(ours), shape=projection)
     deviation = np.array(DEVIATION)
     pixels = np.diag(_DIVISOR / 255.0 / deviation), -np.array(MEAN) / deviation
     return Layout('torchvision ResNet-50', pairs, pixels, ('fc.',), None, PYTORCH)
@@ -119,13 +136,13 @@ def _neon_resnet50():
     Its positions are those here minus 2: two layers before the 7x7 convolution are ours. Its last
     layers belong to ImageNet's classes.
     """
-    pairs = [('0', '2', 'convolution'), ('1', '3', 'norm')]
-    for _, block, ours in _resnet50_blocks():
-        for pathway, convolutions in ((0, 3), (1, 1 if block == 0 else 0)):
-            for index in range(convolutions):
-                for offset, kind in ((3 * index, 'convolution'), (3 * index + 1, 'norm')):
-                    inside = '.{}.{}'.format(pathway, offset)
-                    pairs.append((str(ours - 2) + inside, str(ours) + inside, kind))
+    pairs = _with_norm('0', '1', '2', (64, 3, 7, 7))
+    for _, _, ours, shapes, projection in _resnet50_blocks():
+        for pathway, convolutions in enumerate((shapes, [projection] if projection else [])):
+            for index, shape in enumerate(convolutions):
+                inside = '.{}.{{}}'.format(pathway)
+                names = (str(ours - 2) + inside.format(3 * index + offset) for offset in (0, 1))
+                pairs += _with_norm(*names, ours=str(ours) + inside.format(3 * index), shape=shape)
     pixels = _DIVISOR * np.eye(3)[::-1], -np.array(NEON_MEAN)
     last = 4 + 2 * sum(STAGES_50)
     classes = tuple('{}.'.format(position) for position in range(last, last + 4))
@@ -133,35 +150,45 @@ def _neon_resnet50():
 
 
 def _resnet50_blocks():
-    """Iterate over (stage, block, position of its MergeSum) of the transfer learning networks."""
-    position = 6
+    """Iterate over the bottleneck blocks of the transfer learning networks.
+
+    Yields
+    ------
+    (stage, block, position of its MergeSum, shapes of its three convolutions, shape of the
+    projection or None)
+    """
+    position, channels = 6, 64
     for stage, count in enumerate(STAGES_50):
+        maps = 64 * 2**stage
         for block in range(count):
-            yield stage, block, position
-            position += 2
+            shapes = [(maps, channels, 1, 1), (maps, maps, 3, 3), (4 * maps, maps, 1, 1)]
+            projection = (4 * maps, channels, 1, 1) if block == 0 else None
+            yield stage, block, position, shapes, projection
+            position, channels = position + 2, 4 * maps
 
 
 def _efficientnet_lite0():
-    pairs = [('_conv_stem', '3', 'convolution'), ('_bn0', '4', 'norm')]
+    pairs = _with_norm('_conv_stem', '_bn0', '3', (STEM, 3, 3, 3))
     position = 6
     for number, block in enumerate(BLOCKS):
         theirs = '_blocks.{}.'.format(number)
         prefix, first = ('{}.0.'.format(position), 0) if block.shortcut else ('', position)
+        inner = block.expansion * block.channels_in
+        expand, depthwise, project = (
+            theirs + name for name in ('_expand_conv', '_depthwise_conv', '_project_conv')
+        )
+        norms = [theirs + name for name in ('_bn0', '_bn1', '_bn2')]
         if block.expansion > 1:
-            pairs += [
-                (theirs + '_expand_conv', prefix + str(first), 'convolution'),
-                (theirs + '_bn0', prefix + str(first + 1), 'norm'),
-            ]
+            shape = (inner, block.channels_in, 1, 1)
+            pairs += _with_norm(expand, norms[0], prefix + str(first), shape)
             first += 3
-        pairs += [
-            # The position before it is that of its SamePadding.
-            (theirs + '_depthwise_conv', prefix + str(first + 1), 'depthwise'),
-            (theirs + '_bn1', prefix + str(first + 2), 'norm'),
-            (theirs + '_project_conv', prefix + str(first + 4), 'convolution'),
-            (theirs + '_bn2', prefix + str(first + 5), 'norm'),
-        ]
+        # The position before it is that of its SamePadding.
+        shape = (inner, 1, block.size, block.size)
+        pairs += _with_norm(depthwise, norms[1], prefix + str(first + 1), shape, 'depthwise')
+        shape = (block.channels, inner, 1, 1)
+        pairs += _with_norm(project, norms[2], prefix + str(first + 4), shape)
         position = position + 1 if block.shortcut else first + 6
-    pairs += [('_conv_head', str(position), 'convolution'), ('_bn1', str(position + 1), 'norm')]
+    pairs += _with_norm('_conv_head', '_bn1', str(position), (HEAD, BLOCKS[-1].channels, 1, 1))
     pixels = np.eye(3) * _DIVISOR / LITE_DEVIATION, np.full(3, -LITE_MEAN / LITE_DEVIATION)
     return Layout('EfficientNet-Lite0', pairs, pixels, ('_fc.',), None, PYTORCH)
 
@@ -185,39 +212,44 @@ def rename(tensors, layout, path):
     Raises
     ------
     UsageError
-        A tensor is missing, has another number of axes or is not finite, or has no place in the
-        network.
+        A tensor is missing, has another shape or is not finite, or has no place in the network.
     """
     weights = collections.OrderedDict()
     matrix, bias = layout.input
     weights['1.W'] = np.asarray(matrix, np.float32)
     weights['1.weight_bias'] = np.asarray(bias[:, None], np.float32)
-    taken, missing = set(), []
-    for theirs, ours, kind in layout.pairs:
+    taken, missing, misshapen = set(), [], []
+    for theirs, ours, kind, shape in layout.pairs:
+        expected = shape if layout.convention == PYTORCH else _neon_shape(shape)
         for their_name, our_name in _parameters(kind, layout.convention):
             name = '{}.{}'.format(theirs, their_name)
             if name not in tensors:
-                missing.append(name)
+                missing.append('{} is missing'.format(name))
                 continue
             taken.add(name)
-            weights['{}.{}'.format(ours, our_name)] = _neon_shape(
-                tensors[name], kind, layout.convention, name, path
-            )
+            found = tuple(np.shape(tensors[name]))
+            if found != expected:
+                misshapen.append('{} has the shape {}, not {}'.format(name, found, expected))
+                continue
+            values = np.asarray(tensors[name], dtype=np.float32)
+            if not np.all(np.isfinite(values)):
+                raise UsageError('{}: {} holds values that are not finite.'.format(path, name))
+            weights['{}.{}'.format(ours, our_name)] = np.ascontiguousarray(
+                values if layout.convention == NEON else values.reshape(len(values), -1).T
+            ).reshape(_neon_shape(shape))
     rest = [
         name for name in tensors if name not in taken and not name.endswith('.num_batches_tracked')
     ]
     left_out = [name for name in rest if name.startswith(layout.ignored)]
-    surplus = [name for name in rest if not name.startswith(layout.ignored)]
-    if missing or surplus:
+    surplus = [
+        '{} has no place in it'.format(name) for name in rest if not name.startswith(layout.ignored)
+    ]
+    if missing or surplus or misshapen:
         raise UsageError(
             '{}: holds no {}: {}. Name a file that holds one (docs/models.md).'.format(
                 path,
                 layout.title,
-                first_of(
-                    ['{} is missing'.format(name) for name in missing]
-                    + ['{} has no place in it'.format(name) for name in surplus],
-                    most=3,
-                ),
+                first_of(missing + surplus + misshapen, most=3),
             )
         )
     return weights, left_out
@@ -230,18 +262,6 @@ def _parameters(kind, convention):
     return (('weight' if convention == PYTORCH else 'W', 'W'),)
 
 
-def _neon_shape(values, kind, convention, name, path):
-    """Return an array in neon's shape: convolutions (C*R*S, K), vectors (K, 1)."""
-    values = np.asarray(values, dtype=np.float32)
-    if not np.all(np.isfinite(values)):
-        raise UsageError('{}: {} holds values that are not finite.'.format(path, name))
-    expected = {'convolution': 4, 'depthwise': 4, 'norm': 1}[kind] if convention == PYTORCH else 2
-    if values.ndim != expected:
-        raise UsageError(
-            '{}: {} has the shape {}, which no {} has.'.format(path, name, values.shape, kind)
-        )
-    if convention == NEON:
-        return values
-    if kind == 'norm':
-        return values.reshape(-1, 1)
-    return np.ascontiguousarray(values.reshape(len(values), -1).T)
+def _neon_shape(shape):
+    """Return neon's form of a shape of PyTorch: convolutions (C*R*S, K), vectors (K, 1)."""
+    return (int(np.prod(shape[1:])), shape[0]) if len(shape) > 1 else (shape[0], 1)

@@ -19,8 +19,7 @@ def neon_layers():
 
     Source: examples/imagenet/network_msra.py.
 
-    Each weight is small and its own number, so that a mix-up shows; shapes matter only where
-    neon_rnn looks at them.
+    Each weight is its own number, so that a mix-up shows.
     """
     count = [0]
 
@@ -28,13 +27,17 @@ def neon_layers():
         count[0] += 1
         return np.full(shape, count[0], np.float32)
 
-    def convolution(rectified=True):
+    def convolution(channels, size, maps, rectified=True):
         layers = [
-            {'type': 'Convolution', 'config': {}, 'params': {'W': values(2, 3)}},
+            {
+                'type': 'Convolution',
+                'config': {},
+                'params': {'W': values(channels * size * size, maps)},
+            },
             {
                 'type': 'BatchNorm',
                 'config': {},
-                'params': {name: values(3, 1) for name in ('beta', 'gamma', 'gmean', 'gvar')},
+                'params': {name: values(maps, 1) for name in ('beta', 'gamma', 'gmean', 'gvar')},
             },
         ]
         return layers + ([{'type': 'Activation', 'config': {}}] if rectified else [])
@@ -42,13 +45,17 @@ def neon_layers():
     def container(kind, layers):
         return {'type': kind, 'container': True, 'config': {'layers': layers}}
 
-    layers = [*convolution(), {'type': 'Pooling', 'config': {}}]
-    for blocks in BLOCKS:
+    layers = [*convolution(3, 7, 64), {'type': 'Pooling', 'config': {}}]
+    channels = 64
+    for stage, blocks in enumerate(BLOCKS):
+        maps = 64 << stage
         for block in range(blocks):
-            pathway = convolution() + convolution() + convolution(rectified=False)
-            shortcut = (
-                convolution(rectified=False) if block == 0 else [{'type': 'SkipNode', 'config': {}}]
-            )
+            pathway = convolution(channels, 1, maps) + convolution(maps, 3, maps)
+            pathway += convolution(maps, 1, 4 * maps, rectified=False)
+            shortcut = [{'type': 'SkipNode', 'config': {}}]
+            if block == 0:
+                shortcut = convolution(channels, 1, 4 * maps, rectified=False)
+            channels = 4 * maps
             layers += [
                 container(
                     'MergeSum',
@@ -59,7 +66,7 @@ def neon_layers():
     return [
         *layers,
         {'type': 'Pooling', 'config': {}},
-        *convolution(rectified=False),
+        *convolution(channels, 1, 1000, rectified=False),
         {'type': 'Activation', 'config': {}},
     ]
 

@@ -216,7 +216,7 @@ def flat(state):
         (missing, r'holds no torchvision ResNet-50: layer3\.5\.conv2\.weight is missing'),
         (surplus, r'layer3\.6\.conv1\.weight has no place in it'),
         (not_finite, r'layer1\.0\.bn1\.bias.*not finite'),
-        (flat, r'conv1\.weight has the shape \(64, 147\), which no convolution has'),
+        (flat, r'conv1\.weight has the shape \(64, 147\), not \(64, 3, 7, 7\)'),
     ],
 )
 def test_another_architecture_is_refused_by_tensor(state, change, message):
@@ -250,6 +250,48 @@ def test_a_tensor_of_another_width_is_refused_by_the_model(state, weights_file):
     assert all(np.array_equal(before[name], after[name]) for name in before), 'nothing was changed'
 
 
+def resnext(name, values):
+    """ResNeXt-50 32x4d: twice the maps in a block, in 32 groups."""
+    return {
+        'conv1': lambda: np.repeat(values, 2, 0),
+        'conv2': lambda: np.tile(values[:, : values.shape[1] // 16], (2, 1, 1, 1)),
+        'conv3': lambda: np.repeat(values, 2, 1),
+        'bn1': lambda: np.repeat(values, 2),
+        'bn2': lambda: np.repeat(values, 2),
+    }.get(name, lambda: values)()
+
+
+def wide(name, values):
+    """Wide ResNet-50-2: twice the maps in a block."""
+    if name == 'conv2':
+        return np.tile(values, (2, 2, 1, 1))
+    return resnext(name, values)
+
+
+def nine_by_one(name, values):
+    """One of the 3x3 convolutions is 9x1."""
+    return values.reshape(*values.shape[:2], 9, 1) if name == 'conv2' else values
+
+
+@pytest.mark.parametrize('architecture', [resnext, wide, nine_by_one])
+def test_an_architecture_of_the_same_names_is_refused_at_the_conversion(
+    architecture, state, tmp_path
+):
+    other = {
+        name: architecture(name.split('.')[2], values)
+        if name.startswith('layer') and values.ndim
+        else values
+        for name, values in state.items()
+    }
+    path = save_pytorch(tmp_path / 'other.pth', other)
+    with pytest.raises(
+        UsageError,
+        match=r'other.pth: holds no torchvision ResNet-50: layer1\.0\.conv[12].weight has',
+    ):
+        pretrained.convert(path, 'tl-1', str(tmp_path / 'other.npz'))
+    assert not (tmp_path / 'other.npz').exists()
+
+
 @pytest.mark.parametrize(
     ('model', 'convention'),
     [('tl-1', formats.PYTORCH), ('tl-2', formats.NEON), ('efficientnet-lite0', formats.PYTORCH)],
@@ -260,7 +302,7 @@ def test_a_layout_names_every_weight_but_those_of_the_classes(model, convention)
     ours = nn.get_weights(built)
     named = ['1.W', '1.weight_bias'] + [
         '{}.{}'.format(name, part)
-        for _, name, kind in layout.pairs
+        for _, name, kind, _ in layout.pairs
         for part in (('beta', 'gamma', 'gmean', 'gvar') if kind == 'norm' else ('W',))
     ]
     assert len(named) == len(set(named))
@@ -268,13 +310,18 @@ def test_a_layout_names_every_weight_but_those_of_the_classes(model, convention)
     assert set(named) <= set(ours)
     assert len(rest) == (4 if model == 'tl-2' else 2)
     assert rest == list(ours)[-len(rest) :]
-    theirs = [name for name, _, _ in layout.pairs]
+    for pair in layout.pairs:
+        suffix = 'gamma' if pair.kind == 'norm' else 'W'
+        maps, rest = pair.shape[0], int(np.prod(pair.shape[1:]))
+        expected = (maps, 1) if pair.kind == 'norm' else (rest, maps)
+        assert ours['{}.{}'.format(pair.ours, suffix)].shape == expected
+    theirs = [pair.theirs for pair in layout.pairs]
     assert len(theirs) == len(set(theirs))
 
 
 def test_positions_in_a_file_of_neon():
     """neon's ImageNet network has two layers less before its 7x7 convolution."""
-    pairs = {theirs: ours for theirs, ours, _ in names.layout_of('tl-1', formats.NEON).pairs}
+    pairs = {theirs: ours for theirs, ours, *_ in names.layout_of('tl-1', formats.NEON).pairs}
     assert pairs['0'] == '2'
     assert pairs['4.0.0'] == '6.0.0'  # the first block: pathway of three convolutions
     assert pairs['4.1.0'] == '6.1.0'  # its projection
