@@ -6,6 +6,7 @@ import os
 import numpy as np
 
 from neon_rnn.data.hdf5 import Part
+from neon_rnn.support import folders
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import read_json, sha256_file
 
@@ -34,6 +35,7 @@ class Dataset:
 
     def __init__(self, folder):
         self.folder = str(folder)
+        folders.restore(os.path.realpath(self.folder))
         if not os.path.isdir(self.folder):
             raise UsageError(
                 "{}: there is no such data set folder. 'neon_rnn data demo --out {}' makes a "

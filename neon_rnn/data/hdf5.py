@@ -1,11 +1,11 @@
-"""One HDF5 file of a data set in neon's layout: checked when opened, read and written in pieces.
+"""One HDF5 file of a data set in neon's layout: checked when opened, read in pieces.
 
 neon's ``HDF5IteratorOneHot`` reads ``input``, uint8 (N, C*H*W) with the attribute ``lshape`` =
-(C, H, W), and ``output``, integers (N, 1) with the attribute ``nclass``. This project's writer adds
-the attributes ``class_names`` and ``kind`` to the file, and text datasets such as ``source_file``.
+(C, H, W), and ``output``, integers (N, 1) with the attribute ``nclass``. This project's writer,
+``ingest/hdf5_writer.py``, adds the attributes ``class_names`` and ``kind`` to the file, and text
+datasets such as ``source_file``.
 """
 
-import errno
 import hashlib
 import os
 
@@ -214,62 +214,6 @@ class Part:
     def close(self):
         """Close the file; the part cannot be read afterwards."""
         self._file.close()
-
-
-def write_part(path, labels, blocks, shape, class_names, kind, texts):
-    """Write one HDF5 file.
-
-    Images are single chunks, because training reads them one by one in random order. The same
-    arguments give the same bytes.
-
-    Parameters
-    ----------
-    path : str or os.PathLike
-    labels : numpy.ndarray
-        (N,), class indices.
-    blocks : iterable of numpy.ndarray
-        uint8 (n, C*H*W) each, N rows in all, in the order of `labels`.
-    shape : tuple of int
-        (C, H, W).
-    class_names : sequence of str
-    kind : str
-    texts : dict
-        Name of a dataset -> sequence of str (N,).
-
-    Raises
-    ------
-    OSError
-        The file cannot be written; ``errno`` is ENOSPC if the disk is full.
-    ValueError
-        The blocks do not have N rows.
-    """
-    count, features = len(labels), int(np.prod(shape))
-    try:
-        with h5py.File(str(path), 'w') as file:
-            file.attrs[CLASS_NAMES] = np.array([name.encode('utf-8') for name in class_names])
-            file.attrs[KIND] = np.bytes_(kind.encode('utf-8'))
-            images = file.create_dataset(INPUT, (count, features), np.uint8, chunks=(1, features))
-            images.attrs[SHAPE] = np.array(shape, dtype=np.int64)
-            output = file.create_dataset(OUTPUT, data=np.asarray(labels, np.int32).reshape(-1, 1))
-            output.attrs[CLASSES] = len(class_names)
-            for name in sorted(texts, reverse=True):
-                file.create_dataset(name, data=_fixed_length(texts[name]))
-            start = 0
-            for block in blocks:
-                images[start : start + len(block)] = block
-                start += len(block)
-            if start != count:
-                raise ValueError('{}: {} images for {} labels'.format(path, start, count))
-    except OSError as error:
-        # h5py puts the cause of a failed write into the message only.
-        full = os.strerror(errno.ENOSPC)
-        raise OSError(errno.ENOSPC, full) if full in str(error) else error
-
-
-def _fixed_length(texts):
-    """Return UTF-8 texts of fixed length, which any HDF5 library reads."""
-    encoded = [text.encode('utf-8') for text in texts]
-    return np.array(encoded, dtype='S{}'.format(max([1] + [len(text) for text in encoded])))
 
 
 def _open_hdf5(path):

@@ -5,7 +5,6 @@ import dataclasses
 import errno
 import math
 import os
-import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from neon_rnn.data import dataset
-from neon_rnn.data.hdf5 import write_part
+from neon_rnn.ingest.hdf5_writer import write_part
+from neon_rnn.support import folders
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import (
     make_folder,
@@ -139,7 +139,7 @@ def check_out(
     UsageError
         There is a data set that may not be replaced; or see `check_replaceable`.
     """
-    _remove_leftovers(Path(os.path.realpath(out)))
+    folders.remove_leftovers(os.path.realpath(out))
     check_replaceable(out)
     if force or not os.path.isdir(out) or not os.listdir(out):
         return
@@ -207,47 +207,12 @@ def replaced_folder(folder: str | os.PathLike, size: int = 0) -> Iterator[Path]:
     make_folder(path.parent)
     if shutil.disk_usage(path.parent).free < size:
         raise write_error(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    temporary = Path(folders.temporary_beside(path))
     try:
         temporary.mkdir()
         yield temporary
-        previous = temporary.with_name(temporary.name + '.previous')
-        if path.exists():
-            path.rename(previous)
-        try:
-            temporary.rename(path)
-        except OSError:
-            if previous.exists():
-                previous.rename(path)
-            raise
-        shutil.rmtree(previous, ignore_errors=True)
+        folders.put_in_place(temporary, path)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left beside `path`, and put back a data set they moved away."""
-    if not path.parent.is_dir():
-        return
-    pattern = re.compile(re.escape(f'.{path.name}.') + r'(\d+)(\.previous)?')
-    for name in os.listdir(path.parent):
-        match = pattern.fullmatch(name)
-        if match is None or _runs(int(match.group(1))):
-            continue
-        leftover = path.with_name(name)
-        if match.group(2) and not path.exists():
-            leftover.rename(path)
-        else:
-            shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # it runs for another user
-        return True
-    return True

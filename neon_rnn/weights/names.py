@@ -120,11 +120,13 @@ def _torchvision_resnet50():
     for stage, block, ours, shapes, projection in _resnet50_blocks():
         theirs = 'layer{}.{}.'.format(stage + 1, block)
         for index, shape in enumerate(shapes):
-            names = ('{}{}{}'.format(theirs, layer, index + 1) for layer in ('conv', 'bn'))
-            pairs += _with_norm(*names, ours='{}.0.{}'.format(ours, 3 * index), shape=shape)
+            convolution, norm = (
+                '{}{}{}'.format(theirs, kind, index + 1) for kind in ('conv', 'bn')
+            )
+            pairs += _with_norm(convolution, norm, '{}.0.{}'.format(ours, 3 * index), shape)
         if projection:
-            names = ('{}downsample.{}'.format(theirs, index) for index in (0, 1))
-            pairs += _with_norm(*names, ours='{}.1.0'.format(ours), shape=projection)
+            convolution, norm = ('{}downsample.{}'.format(theirs, index) for index in (0, 1))
+            pairs += _with_norm(convolution, norm, '{}.1.0'.format(ours), projection)
     deviation = np.array(DEVIATION)
     pixels = np.diag(_DIVISOR / 255.0 / deviation), -np.array(MEAN) / deviation
     return Layout('torchvision ResNet-50', pairs, pixels, ('fc.',), None, PYTORCH)
@@ -141,8 +143,10 @@ def _neon_resnet50():
         for pathway, convolutions in enumerate((shapes, [projection] if projection else [])):
             for index, shape in enumerate(convolutions):
                 inside = '.{}.{{}}'.format(pathway)
-                names = (str(ours - 2) + inside.format(3 * index + offset) for offset in (0, 1))
-                pairs += _with_norm(*names, ours=str(ours) + inside.format(3 * index), shape=shape)
+                convolution, norm = (
+                    str(ours - 2) + inside.format(3 * index + offset) for offset in (0, 1)
+                )
+                pairs += _with_norm(convolution, norm, str(ours) + inside.format(3 * index), shape)
     pixels = _DIVISOR * np.eye(3)[::-1], -np.array(NEON_MEAN)
     last = 4 + 2 * sum(STAGES_50)
     classes = tuple('{}.'.format(position) for position in range(last, last + 4))

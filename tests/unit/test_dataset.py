@@ -14,6 +14,7 @@ from neon_rnn.cli import main
 from neon_rnn.data.dataset import Part, open_dataset
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.ingest.output import PartData, write_dataset
+from neon_rnn.support import folders
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
@@ -136,14 +137,15 @@ def test_not_hdf5_truncated_and_damaged(tmp_path):
 
 def test_a_data_set_that_cannot_be_put_in_place_leaves_the_one_that_is_there(tmp_path, monkeypatch):
     write_small_dataset(tmp_path / 'set', name='old')
-    rename = Path.rename
+    rename = os.rename
 
-    def fails_for_the_new_one(self, target):
-        if Path(target) == tmp_path / 'set' and not self.name.endswith('.previous'):
+    def fails_for_the_new_one(source, target):
+        if Path(target) == tmp_path / 'set' and not source.endswith('.previous'):
             raise OSError(5, 'Input/output error')
-        return rename(self, target)
+        return rename(source, target)
 
-    monkeypatch.setattr(Path, 'rename', fails_for_the_new_one)
+    monkeypatch.setattr(folders, '_exchange', lambda *paths: False)
+    monkeypatch.setattr('os.rename', fails_for_the_new_one)
     with pytest.raises(NeonRnnError, match='could not be written'):
         write_small_dataset(tmp_path / 'set', name='new')
     assert [path.name for path in tmp_path.iterdir()] == ['set']
