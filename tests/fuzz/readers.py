@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import scipy.io
 import synthetic_records as synthetic
 from PIL import Image
 from small_training import write_data
@@ -15,6 +16,7 @@ from small_training import write_data
 from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.ingest import unpack
+from neon_rnn.ingest.sources import imdb_wiki
 from neon_rnn.report.collect import collect
 from neon_rnn.runs import checkpoint, example_predictions, records
 from neon_rnn.support.errors import NeonRnnError, naming
@@ -34,10 +36,12 @@ class Reader:
         Given the folder, writes a sound sample.
     read : callable
         Given the file's path, reads it as the product does.
+    share : int
+        Only every `share`-th file is tried: the reader starts a process for each.
     """
 
-    def __init__(self, name, make, read):
-        self.name, self.make, self.read = name, make, read
+    def __init__(self, name, make, read, share=1):
+        self.name, self.make, self.read, self.share = name, make, read, share
 
     @property
     def is_json(self):
@@ -128,6 +132,15 @@ def _table(folder):
     os.replace(folder / 'run' / records.MINIBATCHES, folder / records.MINIBATCHES)
 
 
+def _metadata(folder):
+    texts = np.empty((1, 50), dtype=object)
+    texts[0] = [np.array([f'{index:02d}/{index}_1981-05-01_2009.jpg']) for index in range(50)]
+    numbers = np.ones((1, 50))
+    names = ('dob', 'photo_taken', 'gender', 'face_score', 'second_face_score')
+    fields = {**dict.fromkeys(names, numbers), 'full_path': texts, 'name': texts}
+    scipy.io.savemat(folder / 'wiki.mat', {'wiki': fields})
+
+
 def _unpack(path):
     unpack.unpack(path, path.parent / 'unpacked')
 
@@ -165,6 +178,7 @@ READERS = (
         for suffix in ('tar', 'tar.gz', 'tar.bz2', 'tar.xz')
     ),
     Reader('faces.zip', _zip, _unpack),
+    Reader('wiki.mat', _metadata, lambda path: imdb_wiki.read_metadata(path, 'wiki'), share=10),
 )
 
 

@@ -14,6 +14,7 @@ from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.ingest import importer, selection
 from neon_rnn.ingest.sources import adience, celeba, fairface, imdb_wiki, lfw, utkface
+from neon_rnn.ingest.workers import isolated
 
 
 def run(source, *arguments):
@@ -145,6 +146,26 @@ def test_metadata_of_a_newer_matlab_is_said(tmp_path, capsys):
     (folder / 'wiki.mat').write_bytes(header + bytes(2000))
     assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 1
     assert 'is a MATLAB 7.3 file, which is not the original wiki.mat' in capsys.readouterr().err
+
+
+def test_metadata_that_crash_their_reader_are_said_to_be_damaged(tmp_path, capsys, monkeypatch):
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    monkeypatch.setattr(imdb_wiki, 'isolated', lambda *ignored: isolated(os.abort))
+    assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 1
+    said = capsys.readouterr().err
+    assert f'{folder}/wiki.mat: cannot be read as the metadata of wiki (Crashed: ' in said
+    assert not (tmp_path / 'set.import').exists()
+
+
+def test_metadata_with_an_endless_text_are_refused(tmp_path, capsys):
+    """As an array, each of the texts would take as much memory as the longest."""
+    folder = write_imdb_wiki(tmp_path / 'given', 'wiki')
+    struct = scipy.io.loadmat(folder / 'wiki.mat')['wiki'][0, 0]
+    fields = {name: struct[name] for name in struct.dtype.names}
+    fields['name'][0, 5] = np.array(['x' * 5000])
+    scipy.io.savemat(folder / 'wiki.mat', {'wiki': fields})
+    assert run('imdb-wiki', '--source', folder, '--out', tmp_path / 'set') == 1
+    assert 'a text of more than 1000 characters' in capsys.readouterr().err
 
 
 def test_a_distribution_without_its_photographs_names_the_reason(tmp_path, capsys):

@@ -17,6 +17,7 @@ from neon_rnn.ingest import distribution, download
 from neon_rnn.ingest.output import check_out
 from neon_rnn.ingest.settings import ImportSettings
 from neon_rnn.ingest.source import Dropped, Listing, Photograph
+from neon_rnn.ingest.workers import isolated
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 CARD = {
@@ -33,6 +34,8 @@ SECOND_FACE = 'a second face'
 LOW_SCORE = 'face score below the limit'
 AGE = 'age not in 0..100'
 UNKNOWN = 'gender unknown'
+#: No path or name is longer.
+_MAX_TEXT = 1000
 _FIELDS = ('dob', 'photo_taken', 'full_path', 'gender', 'name', 'face_score', 'second_face_score')
 
 
@@ -175,11 +178,11 @@ def read_metadata(path: Path, database: str) -> dict[str, np.ndarray]:
     NeonRnnError
         It is not such a file, or it is damaged.
     """
-    import scipy.io  # here: it takes a second to import and no other source needs it
-
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise NeonRnnError(f'{path}: is not a regular file.')
     try:
-        struct = scipy.io.loadmat(path, variable_names=[database])[database][0, 0]
-        table = {field: _column(struct[field]) for field in _FIELDS}
+        # A flipped bit can crash scipy's reader.
+        table = isolated(_read_table, path, database)
     except NotImplementedError as error:
         raise NeonRnnError(
             f'{path}: is a MATLAB 7.3 file, which is not the original {database}.mat. Get the '
@@ -196,13 +199,24 @@ def read_metadata(path: Path, database: str) -> dict[str, np.ndarray]:
     return table
 
 
+def _read_table(path: Path, database: str) -> dict[str, np.ndarray]:
+    """Return the fields as `read_metadata` does; raise an error of any type on a damaged file."""
+    import scipy.io  # here: it takes a second to import and no other source needs it
+
+    struct = scipy.io.loadmat(path, variable_names=[database])[database][0, 0]
+    return {field: _column(struct[field]) for field in _FIELDS}
+
+
 def _column(values: np.ndarray) -> np.ndarray:
     """Return a field as (N,): a row of numbers, a cell array of texts or a matrix of characters."""
     values = values.ravel()
     if values.dtype.kind == 'U':
         return np.char.rstrip(values)
     if values.dtype == object:
-        return np.array([str(value.ravel()[0]) if np.size(value) else '' for value in values])
+        texts = [str(value.ravel()[0]) if np.size(value) else '' for value in values]
+        if max(map(len, texts), default=0) > _MAX_TEXT:  # all would take as much memory
+            raise ValueError(f'a text of more than {_MAX_TEXT} characters')
+        return np.array(texts, np.str_)
     return values.astype(np.float64)
 
 
