@@ -26,7 +26,7 @@ def add_arguments(parser):
         'source',
         metavar='FROM',
         help='a .prm or .pkl of neon, a checkpoint .npz, or a run folder; '
-        'with --pretrained a .pth, .safetensors or .prm',
+        'with --pretrained a .pth, .pt, .bin, .ckpt, .safetensors or .prm',
     )
     parser.add_argument('target', metavar='TO', help='a .npz, or a .prm or .pkl')
     parser.add_argument(

@@ -71,6 +71,15 @@ def measure(
     write_plot = _plotter() if png else None
     result = trained_run.evaluate(folder, data, part, engine, backend, batch_size, progress=True)
     print('{} on {} ({})'.format(result.run_id, result.path, result.kind))
+    if list(result.data_class_names) != list(result.class_names):
+        print(
+            'the classes {} of the data are taken as those of the run, {}'.format(
+                *(
+                    ', '.join(sorted(names))
+                    for names in (result.data_class_names, result.class_names)
+                )
+            )
+        )
     print(evaluation.format_text(result.figures, result.class_names))
     if result.seen:
         sys.stderr.write(

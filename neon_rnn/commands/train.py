@@ -69,8 +69,8 @@ def add_arguments(parser):
     add(
         '--pretrained',
         metavar='FILE',
-        help='weights that a transfer learning row starts from: .pth, .safetensors, .prm or .npz; '
-        "'none' starts from random ones",
+        help='weights that a transfer learning row starts from: .pth, .pt, .bin, .ckpt, '
+        ".safetensors, .prm or .npz; 'none' starts from random ones",
     )
     add(
         '--eval_freq',

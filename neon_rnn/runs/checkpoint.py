@@ -17,7 +17,7 @@ import json
 import numpy as np
 
 from neon_rnn.support.errors import Diverged, NeonRnnError
-from neon_rnn.support.files import atomic_file
+from neon_rnn.support.files import atomic_file, check_stored
 
 FORMAT = 'neon_rnn checkpoint'
 VERSION = 1
@@ -100,6 +100,7 @@ def load(path):
                 raise _foreign(path)
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
+                check_stored(path, archive.zip)
                 return _read(path, archive)
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror or error))

@@ -26,13 +26,12 @@ import re
 
 from neon_rnn.runs import schema, tables
 from neon_rnn.runs.intact import EPOCHS, MINIBATCHES, check_tables, epoch_rows
-from neon_rnn.runs.run_id import check_run_id, new_folder, new_run_id, now
+from neon_rnn.runs.run_id import RECORD, check_run_id, new_folder, new_run_id, now
 from neon_rnn.runs.schema import EPOCH_FIELDS, MINIBATCH_FIELDS
 from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import folder_lock, make_folder, read_json, write_json
 
-RECORD = 'record.json'
 TABLES = ((EPOCHS, EPOCH_FIELDS), (MINIBATCHES, MINIBATCH_FIELDS))
 
 #: A temporary file of `support.files` in a run folder.

@@ -7,6 +7,9 @@ import os
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import write_error
 
+#: The file that makes a folder that of a run.
+RECORD = 'record.json'
+
 
 def now():
     """Return the time in UTC as records hold it, such as ``'2026-11-23T10:15:00Z'``."""
@@ -67,3 +70,29 @@ def new_folder(parent, name, counted):
             if error.errno != errno.EEXIST or not counted:
                 raise write_error(folder, error)
     raise NeonRnnError('{}: holds a thousand runs named {}.'.format(parent, name))
+
+
+def run_folder(path):
+    """Return the folder of a run that is named by it, or by a file of the run inside it.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+        The folder, or such as ``RUN/checkpoint.npz``.
+
+    Raises
+    ------
+    UsageError
+        It is a file that does not lie in the folder of a run.
+    """
+    path = str(path)
+    if not os.path.isfile(path):
+        return path
+    folder = os.path.dirname(path) or '.'
+    if not os.path.isfile(os.path.join(folder, RECORD)):
+        raise UsageError(
+            '{}: is a file. Name the folder of a run, which holds {} beside the checkpoint.'.format(
+                path, RECORD
+            )
+        )
+    return folder

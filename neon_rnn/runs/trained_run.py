@@ -7,8 +7,9 @@ import numpy as np
 from tqdm import tqdm
 
 from neon_rnn import engines, models
-from neon_rnn.data import dataset
+from neon_rnn.data import class_names, dataset
 from neon_rnn.runs import checkpoint, evaluation, records
+from neon_rnn.runs.run_id import run_folder
 from neon_rnn.support import paths
 from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 
@@ -16,10 +17,11 @@ from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 Trained = collections.namedtuple('Trained', 'nn model record')
 
 #: The figures of a run on a data set as `evaluation.summarise` returns them; the run; and the data:
-#: folder, file, sha256 of the files, kind and class names; `seen` counts the images that the run
+#: folder, file, sha256 of the files and kind; the class names of the run, in the order of the
+#: figures, and those of the data, which can be other words; `seen` counts the images that the run
 #: was trained on, None if that cannot be told.
 Evaluation = collections.namedtuple(
-    'Evaluation', 'figures run_id data path sha256 kind class_names seen'
+    'Evaluation', 'figures run_id data path sha256 kind class_names data_class_names seen'
 )
 
 
@@ -51,7 +53,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     Parameters
     ----------
     folder : str
-        The run's folder.
+        The run's folder, or its checkpoint.npz.
     engine : str, optional
         Default: the engine it was trained with if that is installed, else the other.
     backend : str
@@ -73,6 +75,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     """
     if batch_size is not None and batch_size < 1:
         raise UsageError('-z {}: has to be at least 1.'.format(batch_size))
+    folder = run_folder(folder)
     record = records.Run.open(folder).record
     path = kept_checkpoint(folder)
     saved = checkpoint.load(path)
@@ -152,7 +155,8 @@ def evaluate(
             '{}: its images are {}, the run was trained on {}; import the data set with that '
             'size.'.format(images.path, images.shape, tuple(expected['shape']))
         )
-    if opened.class_names != expected['class_names']:
+    places = class_names.positions(expected['class_names'], opened.class_names)
+    if places is None:
         raise UsageError(
             '{}: its classes are {}, those of the run {}.'.format(
                 opened.folder, ', '.join(opened.class_names), ', '.join(expected['class_names'])
@@ -161,12 +165,15 @@ def evaluate(
     size = batch_size or trained.record['hyperparameters']['batch_size']
     probabilities = predict_part(trained.nn, trained.model, images, size, progress)
     return Evaluation(
-        evaluation.summarise(probabilities, images.labels, opened.class_names),
+        evaluation.summarise(
+            probabilities, np.asarray(places)[images.labels], expected['class_names']
+        ),
         trained.record['run_id'],
         opened.folder,
         images.path,
         opened.sha256(),
         opened.description['kind'],
+        expected['class_names'],
         opened.class_names,
         _seen(expected, opened, part, images),
     )

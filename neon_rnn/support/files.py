@@ -136,6 +136,27 @@ def read_json(path):
         )
 
 
+def check_stored(path, archive):
+    """Check that a zip archive without compression, as NumPy and PyTorch write them, is one.
+
+    Parameters
+    ----------
+    path : str or os.PathLike
+    archive : zipfile.ZipFile
+
+    Raises
+    ------
+    NeonRnnError
+        Its members are larger than the file, so they would fill the memory.
+    """
+    total = sum(member.file_size for member in archive.infolist())
+    if total > os.path.getsize(str(path)):
+        raise NeonRnnError(
+            '{}: would unpack to {:,} bytes, more than it holds; neither neon_rnn nor PyTorch '
+            'compresses such files. Get it again.'.format(path, total)
+        )
+
+
 def sha256_file(path):
     """Return the sha256 of a file in hexadecimal digits."""
     digest = hashlib.sha256()

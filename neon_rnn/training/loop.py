@@ -12,6 +12,7 @@ from tqdm import tqdm
 from neon_rnn import engines
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.runs import evaluation, records
+from neon_rnn.runs.run_id import run_folder
 from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
 from neon_rnn.support.wording import counted, one_line
 from neon_rnn.training import ranks
@@ -69,7 +70,7 @@ def resume(folder, epochs=None, data=None, engine=None, backend=None):
     Parameters
     ----------
     folder : str
-        The run's folder.
+        The run's folder, or its checkpoint.npz.
     epochs : int, optional
         Train to this many epochs instead of those first asked for.
     data : str, optional
@@ -88,6 +89,7 @@ def resume(folder, epochs=None, data=None, engine=None, backend=None):
     NeonRnnError
         The training failed; the record says so.
     """
+    folder = run_folder(folder)
     if not os.path.isdir(folder):
         raise UsageError('{}: there is no such run folder.'.format(folder))
     with ranks.own_folder(folder, copy=True) as own:

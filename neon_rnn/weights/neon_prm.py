@@ -105,7 +105,7 @@ def read(path):
             '{}: is not a whole pickle ({}: {}).'.format(path, type(error).__name__, error)
         )
     try:
-        return _as_checkpoint(description)
+        return _as_checkpoint(description, len(content))
     except (
         AttributeError,
         IndexError,
@@ -121,7 +121,8 @@ def read(path):
         )
 
 
-def _as_checkpoint(description):
+def _as_checkpoint(description, size):
+    """Return the model as a checkpoint; its arrays hold at most `size` bytes, the file's."""
     weights, states, types = collections.OrderedDict(), collections.OrderedDict(), []
     for prefix, kind, params, own_states in _layers(description['model']['config']['layers'], ''):
         types.append(kind)
@@ -132,9 +133,15 @@ def _as_checkpoint(description):
                 raise ValueError(
                     '{}{} is not an array of floating point numbers'.format(prefix, name)
                 )
+            size -= values.nbytes
+            if size < 0:
+                raise ValueError('it claims more values than the file holds')
             weights[prefix + name] = values.astype(np.float32)
         for name, arrays in zip(names, _state_lists(own_states)):
             if arrays:
+                size -= sum(np.size(values) for values in arrays)
+                if size < 0:
+                    raise ValueError('it claims more values than the file holds')
                 states[prefix + name] = [np.asarray(values, dtype=np.float32) for values in arrays]
     if not weights:
         raise ValueError('it was saved without weights')

@@ -4,6 +4,7 @@ import collections
 import os
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -192,6 +193,57 @@ def test_every_format_gives_the_same_weights(state, weights_file, tmp_path):
         assert all(np.array_equal(found[name], expected[name]) for name in expected)
     with pytest.raises(UsageError, match='weights of ResNet-50, not of EfficientNet-Lite0'):
         pretrained.read(converted, 'efficientnet-lite0')
+
+
+def prefixed(tensors, prefix):
+    return {prefix + name: values for name, values in tensors.items()}
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'wrap'),
+    [
+        ('bin', lambda tensors: tensors),
+        ('ckpt', lambda tensors: {'epoch': 3, 'state_dict': prefixed(tensors, 'model.')}),
+        ('pt', lambda tensors: {'model': prefixed(tensors, '_orig_mod.'), 'optimizer': {}}),
+        ('pth', lambda tensors: {'model': {'state_dict': prefixed(tensors, 'module.')}}),
+        ('CKPT', lambda tensors: prefixed(tensors, '_orig_mod.module.')),
+        ('pt', lambda tensors: {'net': prefixed(tensors, 'module.model._orig_mod.'), 'lr': 0.1}),
+    ],
+)
+def test_checkpoints_of_trainings_are_read(tmp_path, suffix, wrap):
+    tensors = {'conv1.weight': torch.randn(4, 3, 3, 3), 'model.bias': torch.ones(4).half()}
+    tensors['module.scale'] = torch.nn.Parameter(torch.ones(2))
+    path = tmp_path / f'weights.{suffix}'
+    torch.save(wrap(tensors), path)
+    found, convention = formats.read(str(path))
+    assert convention == formats.PYTORCH
+    assert list(found) == list(tensors)
+    np.testing.assert_array_equal(found['conv1.weight'], tensors['conv1.weight'].numpy())
+
+
+def test_tensors_that_claim_more_than_the_file_holds_are_refused(tmp_path):
+    path = tmp_path / 'weights.pth'
+    torch.save({'conv1.weight': torch.zeros(1).half().expand(1 << 40)}, path)
+    with pytest.raises(
+        NeonRnnError, match=r'weights.pth: claims 2,199,023,255,552 bytes of values'
+    ):
+        formats.read(str(path))
+    torch.save({'conv1.weight': torch.zeros(4, 4).to_sparse()}, path)
+    with pytest.raises(NeonRnnError, match=r'weights.pth: conv1.weight is not a plain tensor'):
+        formats.read(str(path))
+
+
+def test_a_compressed_state_dict_is_refused(tmp_path):
+    sound, bomb = tmp_path / 'sound.pth', tmp_path / 'bomb.pth'
+    torch.save({'conv1.weight': torch.zeros(1 << 20)}, sound)
+    with (
+        zipfile.ZipFile(sound) as source,
+        zipfile.ZipFile(bomb, 'w', zipfile.ZIP_DEFLATED) as target,
+    ):
+        for member in source.namelist():
+            target.writestr(member, source.read(member))
+    with pytest.raises(NeonRnnError, match=r'bomb.pth: would unpack to 4,\d+,\d+ bytes'):
+        formats.read(str(bomb))
 
 
 def missing(state):

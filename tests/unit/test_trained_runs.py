@@ -62,6 +62,85 @@ def test_evaluate_and_predict(data, tmp_path, capsys):
     assert printed.out.count('%') == 5
 
 
+def with_class_names(folder, target, names, swapped):
+    """Copy a data set under other class names, in their order; return the copy."""
+    from neon_rnn.data.dataset import open_dataset
+    from neon_rnn.ingest.output import PartData, write_dataset
+
+    opened = open_dataset(folder)
+    parts = {
+        name: PartData(
+            1 - part.labels if swapped else part.labels,
+            [part.read(range(part.count))],
+            [str(index) for index in range(part.count)],
+            [''] * part.count,
+        )
+        for name, part in opened.parts.items()
+    }
+    described = {**opened.description, 'class_names': names, 'filters': [], 'split': 'none'}
+    write_dataset(target, parts, opened.shape, described)
+    return str(target)
+
+
+@pytest.mark.parametrize(
+    ('names', 'swapped'),
+    [
+        (['Man', 'Woman'], True),
+        (['woman', 'man'], False),
+        (['F', 'M'], False),
+        (['male', 'female'], True),
+    ],
+)
+def test_other_words_for_the_classes_are_taken_and_said(data, tmp_path, capsys, names, swapped):
+    ours = with_class_names(data, tmp_path / 'ours', ['female', 'male'], False)
+    run = training.train(settings(ours), tmp_path / 'runs')
+    theirs = with_class_names(data, tmp_path / 'theirs', names, swapped)
+    written = str(tmp_path / 'e.json')
+    assert main(['evaluate', run.folder, '--data', theirs, '--json', written]) == 0
+    with open(written) as file:
+        figures = json.load(file)
+    assert figures['confusion'] == run.record['final']['confusion']
+    said = 'the classes {}, {} of the data are taken as those of the run, female, male'
+    assert said.format(*sorted(names)) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('names', [['woman', 'dog'], ['f', 'female'], ['a', 'b']])
+def test_other_classes_are_refused(data, tmp_path, capsys, names):
+    ours = with_class_names(data, tmp_path / 'ours', ['female', 'male'], False)
+    run = training.train(settings(ours, epochs=1), tmp_path / 'runs')
+    theirs = with_class_names(data, tmp_path / 'theirs', names, False)
+    assert main(['evaluate', run.folder, '--data', theirs]) == 2
+    said = 'its classes are {}, those of the run female, male'.format(', '.join(names))
+    assert said in capsys.readouterr().err
+
+
+def test_a_compressed_checkpoint_is_refused(data, tmp_path, capsys):
+    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
+    path = os.path.join(run.folder, 'checkpoint.npz')
+    with np.load(path) as archive:
+        arrays = {name: np.zeros_like(archive[name]) for name in archive.files}
+        arrays['meta'] = archive['meta']
+    np.savez_compressed(path, **arrays)
+    assert main(['evaluate', run.folder]) == 1
+    assert 'checkpoint.npz: would unpack to ' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('name', ['checkpoint.npz', 'record.json'])
+def test_a_file_of_the_run_names_the_run(data, tmp_path, capsys, name, monkeypatch):
+    run = training.train(settings(data, epochs=1), tmp_path / 'runs')
+    path = os.path.join(run.folder, name)
+    assert main(['train', '--resume', path, '-e', '2']) == 0
+    monkeypatch.chdir(run.folder)
+    assert main(['resume', name, '-e', '3']) == 0
+    assert main(['evaluate', path]) == 0
+    capsys.readouterr()
+    alone = tmp_path / 'alone.npz'
+    shutil.copy(path, str(alone))
+    for command in (['resume', str(alone)], ['evaluate', str(alone)]):
+        assert main(command) == 2
+        assert '{}: is a file. Name the folder of a run'.format(alone) in capsys.readouterr().err
+
+
 def test_predict_prepares_photographs_as_the_training_did(tmp_path, capsys):
     from PIL import Image
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from neon_rnn.data.class_names import FEMALE, MALE
 from neon_rnn.ingest import settings
 from neon_rnn.ingest.distribution import files_below
 from neon_rnn.ingest.importer import import_photographs
@@ -24,9 +25,6 @@ CARD = {
 }
 NO_PICTURE = 'not a picture by its name'
 NOT_IN_A_CLASS = 'not in the folder of a class'
-#: Class indices 0 and 1, where the sub-folders have such names in any case.
-FEMALE = {'female', 'females', 'woman', 'women', 'f'}
-MALE = {'male', 'males', 'man', 'men', 'm'}
 #: Names of folders that are parts of a split, in any case.
 PARTS = {
     'train': 'train',
