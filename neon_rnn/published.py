@@ -148,6 +148,31 @@ def variant(options):
     )
 
 
+def unpublished(hyperparameters):
+    """Describe the settings of a training that no published row has.
+
+    Parameters
+    ----------
+    hyperparameters : dict
+        As in a run record.
+
+    Returns
+    -------
+    list of str
+        One text a setting; empty for a training without any.
+    """
+    found = []
+    if hyperparameters.get('keep_best'):
+        found.append('best epoch by the validation part')
+    if hyperparameters.get('patience'):
+        found.append(
+            'early stopping after {} epochs without a better one'.format(
+                hyperparameters['patience']
+            )
+        )
+    return found
+
+
 def protocol(name, hyperparameters, dataset, options):
     """Compare a training with the published protocol of its row.
 
@@ -183,6 +208,7 @@ def protocol(name, hyperparameters, dataset, options):
     for key, text, value in expected:
         if hyperparameters[key] != value:
             reasons.append('{} {} instead of {}'.format(text, hyperparameters[key], value))
+    reasons += unpublished(hyperparameters)
     if dataset['kind'] != 'photographs':
         reasons.append('{} data'.format(dataset['kind']))
     sides = tuple(dataset['shape'][1:])

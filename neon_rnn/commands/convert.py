@@ -78,10 +78,12 @@ def run(arguments):
 def _to_neon(arguments):
     source, name, shape, options = arguments.source, arguments.model, arguments.input_shape, {}
     if os.path.isdir(source):
-        record = records.Run.open(source).record
+        run = records.Run.open(source)
+        record = run.record
         name, shape, options = record['model'], record['dataset']['shape'], record['options']
-        source = trained_run.checkpoint_path(source)
-    saved = checkpoint.load(source)
+        source, saved = trained_run.result_checkpoint(run)
+    else:
+        saved = checkpoint.load(source)
     name = name or saved.meta.get('model')
     if name is None:
         raise UsageError('{}: does not say which network it is of; give --model.'.format(source))

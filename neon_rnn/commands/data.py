@@ -7,6 +7,7 @@ import importlib
 SOURCES = collections.OrderedDict(
     [
         ('folder', 'photographs in one sub-folder for each class'),
+        ('csv', 'photographs whose labels stand in a CSV file'),
         ('imdb-wiki', 'IMDB-WIKI, downloaded or as it was'),
         ('utkface', 'UTKFace'),
         ('lfw', 'Labeled Faces in the Wild'),

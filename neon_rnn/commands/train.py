@@ -86,6 +86,17 @@ def add_arguments(parser):
         metavar='N',
         help='a checkpoint every N epochs and after the last (default: %(default)s)',
     )
+    add(
+        '--keep_best',
+        action='store_true',
+        help='the result is the best epoch by the validation part, never by the test part',
+    )
+    add(
+        '--patience',
+        type=int,
+        metavar='N',
+        help='stop after N epochs without a better one on the validation part; means --keep_best',
+    )
     options.add_out(parser, paths.in_home(paths.OWN_RUNS), 'for the run folders')
     add('--run_id', metavar='NAME', help='name of the run and its folder (default: a new one)')
     add('--resume', metavar='RUN', help="go on with this run; the same as 'neon_rnn resume RUN'")
@@ -161,6 +172,8 @@ def settings_from(arguments):
         deterministic=arguments.deterministic,
         eval_freq=arguments.eval_freq,
         serialize=arguments.serialize,
+        keep_best=arguments.keep_best or arguments.patience is not None,
+        patience=arguments.patience,
     )
     return settings, source
 

@@ -163,8 +163,9 @@ def _split_rule(listing: Listing, settings: ImportSettings) -> str:
         return "the source's own"
     named = any(photograph.person for photograph in listing.photographs)
     people = 'people kept apart' if named and settings.split == 'people' else 'by photograph'
+    validation = f'{settings.val_fraction:g} for validation, ' if settings.val_fraction else ''
     return (
-        f'random with seed {settings.seed}: {settings.test_fraction:g} for testing, '
+        f'random with seed {settings.seed}: {settings.test_fraction:g} for testing, {validation}'
         f'stratified, {people}'
     )
 

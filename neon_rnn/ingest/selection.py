@@ -86,7 +86,7 @@ def select(
             for index in kept[surplus]:
                 dropped.add(SURPLUS.format(_PART_WORDS[part]), photographs[index].name)
     for label, class_name in enumerate(listing.class_names):
-        for part in (split.TRAIN, split.TEST):
+        for part in (split.TRAIN, split.TEST, *([split.VAL] if split.VAL in parts else [])):
             if not np.any((labels == label) & (parts == part)):
                 raise UsageError(
                     f'{listing.root}: no usable photograph of class {class_name!r} for the {part} '
@@ -143,4 +143,12 @@ def _parts(
         photograph.person if settings.split == 'people' else '' for photograph in photographs
     ]
     in_test = split.split_people(labels, persons, settings.test_fraction, settings.seed)
-    return np.where(in_test, split.TEST, split.TRAIN).astype('U8')
+    parts = np.where(in_test, split.TEST, split.TRAIN).astype('U8')
+    if settings.val_fraction:
+        rest = np.flatnonzero(~in_test)
+        share = settings.val_fraction / (1 - settings.test_fraction)
+        in_val = split.split_people(
+            labels[rest], [persons[index] for index in rest], share, settings.seed
+        )
+        parts[rest[in_val]] = split.VAL
+    return parts

@@ -25,6 +25,9 @@ class ImportSettings:
     test_fraction : float
         Share of the photographs in the test part, between 0 and 1.
         Not used where the source fixes the parts.
+    val_fraction : float
+        Share of the photographs in the validation part; 0 makes none.
+        Not used where the source fixes the parts.
     split : str
         ``'people'`` keeps all photographs of a person in one part.
         ``'photographs'`` ignores who is shown.
@@ -50,6 +53,7 @@ class ImportSettings:
     fit: str = 'crop'
     centre: float = 1.0
     test_fraction: float = 0.2
+    val_fraction: float = 0.0
     split: str = 'people'
     balance: str | None = None
     keep_near_duplicates: bool = False
@@ -61,6 +65,11 @@ class ImportSettings:
         self.preprocessing()
         if not 0 < self.test_fraction < 1:
             raise UsageError(f'--test-fraction {self.test_fraction}: has to lie between 0 and 1.')
+        if not 0 <= self.val_fraction < 1 - self.test_fraction:
+            raise UsageError(
+                f'--val-fraction {self.val_fraction}: has to be 0 or more, and below 1 together '
+                f'with --test-fraction {self.test_fraction}.'
+            )
         if self.split not in ('people', 'photographs'):
             raise UsageError(f"--split {self.split}: has to be 'people' or 'photographs'.")
         if self.balance not in (None, 'train', 'both'):
@@ -107,6 +116,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.2,
         metavar='SHARE',
         help='share of the photographs in the test part, where the source fixes none (default 0.2)',
+    )
+    parser.add_argument(
+        '--val-fraction',
+        type=float,
+        default=0.0,
+        metavar='SHARE',
+        help='share in a validation part, where the source fixes none (default 0: no such part)',
     )
     parser.add_argument(
         '--split',

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-TRAIN, TEST = 'train', 'test'
+TRAIN, TEST, VAL = 'train', 'test', 'val'
 
 
 def split_people(

@@ -86,6 +86,18 @@ def read_minibatches(folder):
     return tables.read(os.path.join(str(folder), MINIBATCHES), MINIBATCH_FIELDS)
 
 
+def best_epoch(record):
+    """Return the epoch of the highest accuracy on the validation part, the first of equal ones.
+
+    Returns
+    -------
+    int or None
+        None for a run that does not keep the best epoch, or has not measured one.
+    """
+    measured = record.get('validation')
+    return max(measured, key=lambda each: each['accuracy'])['epoch'] if measured else None
+
+
 class Run:
     """One run's folder; made by `create` or `open`.
 
@@ -132,6 +144,7 @@ class Run:
             'schema': schema.SCHEMA,
             'status': 'running',
             'epochs': [],
+            'validation': [],
             'final': None,
             'training_seconds': 0.0,
             'started': started,
@@ -201,7 +214,7 @@ class Run:
         """
         tables.append(self._path(MINIBATCHES), MINIBATCH_FIELDS, rows)
 
-    def add_epoch(self, row):
+    def add_epoch(self, row, validation=None):
         """Append an epoch to epochs.csv and to the record, and add its seconds to
         `training_seconds`.
 
@@ -210,6 +223,8 @@ class Run:
         row : dict
             epoch (the one after the last), cost, accuracy (None without an evaluation), seconds,
             images_per_second.
+        validation : float, optional
+            The accuracy on the validation part, of a run that keeps the best epoch.
 
         Raises
         ------
@@ -238,7 +253,12 @@ class Run:
             )
         tables.append(self._path(EPOCHS), EPOCH_FIELDS, [[row[name] for name, _ in EPOCH_FIELDS]])
         epochs = self.record['epochs'] + [row]
-        self.update(epochs=epochs, training_seconds=sum(each['seconds'] for each in epochs))
+        fields = {}
+        if validation is not None:
+            measured = {'epoch': row['epoch'], 'accuracy': float(validation)}
+            fields['validation'] = self.record.get('validation', []) + [measured]
+        seconds = sum(each['seconds'] for each in epochs)
+        self.update(epochs=epochs, training_seconds=seconds, **fields)
 
     def rewind(self, epoch, device):
         """Go back to the end of an epoch, to train on from its checkpoint (0: from the beginning).
@@ -271,8 +291,10 @@ class Run:
         for name, columns in TABLES:
             tables.write(self._path(name), columns, reached[name])
         epochs = epoch_rows(reached[EPOCHS])
+        measured = self.record.get('validation', [])  # older records have none
         self.update(
             epochs=epochs,
+            validation=[each for each in measured if each['epoch'] <= epoch],
             status='running',
             final=None,
             ended=None,

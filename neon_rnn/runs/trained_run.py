@@ -30,6 +30,37 @@ def checkpoint_path(folder):
     return os.path.join(str(folder), 'checkpoint.npz')
 
 
+def best_path(folder):
+    """Return the path at which a run that keeps its best epoch has the weights of that epoch."""
+    return os.path.join(str(folder), 'checkpoint_best.npz')
+
+
+def load_best(run):
+    """Read the checkpoint of a run's best epoch by the validation part.
+
+    Parameters
+    ----------
+    run : runs.records.Run
+
+    Returns
+    -------
+    checkpoint.Checkpoint
+
+    Raises
+    ------
+    NeonRnnError
+        It is missing, cannot be read, or is of another epoch.
+    """
+    path, epoch = best_path(run.folder), records.best_epoch(run.record)
+    saved = checkpoint.load(path)
+    if saved.meta.get('epoch') != epoch or saved.meta.get('run_id') != run.record['run_id']:
+        raise NeonRnnError(
+            '{}: is of epoch {}, but the best epoch by the record is {}. Train the run '
+            'again.'.format(path, saved.meta.get('epoch'), epoch)
+        )
+    return saved
+
+
 def kept_checkpoint(folder):
     """Return the path of a run's checkpoint.
 
@@ -47,8 +78,29 @@ def kept_checkpoint(folder):
     return path
 
 
+def result_checkpoint(run):
+    """Read the weights that a run's result was measured with: the last, or the best kept ones.
+
+    Returns
+    -------
+    path : str
+    saved : checkpoint.Checkpoint
+
+    Raises
+    ------
+    UsageError
+        The run has no checkpoint.
+    NeonRnnError
+        It cannot be read.
+    """
+    path = kept_checkpoint(run.folder)
+    if records.best_epoch(run.record) is None:
+        return path, checkpoint.load(path)
+    return best_path(run.folder), load_best(run)
+
+
 def load_run(folder, engine=None, backend='cpu', batch_size=None):
-    """Start an engine with the trained weights of a run.
+    """Start an engine with the trained weights of a run: the last, or the best if it kept them.
 
     Parameters
     ----------
@@ -75,10 +127,9 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     """
     if batch_size is not None and batch_size < 1:
         raise UsageError('-z {}: has to be at least 1.'.format(batch_size))
-    folder = run_folder(folder)
-    record = records.Run.open(folder).record
-    path = kept_checkpoint(folder)
-    saved = checkpoint.load(path)
+    run = records.Run.open(run_folder(folder))
+    record = run.record
+    path, saved = result_checkpoint(run)
     if engine is None:
         engine = record['engine'] if engines.installed(record['engine']) else engines.default()
     nn = engines.load(engine)

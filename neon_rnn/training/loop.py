@@ -186,7 +186,11 @@ def _train_epochs(session, run, first):
     """Train from epoch `first` (counted from 1) to the last, and finish the run."""
     settings = session.settings
     final = None
+    if settings.keep_best and first > 1 and records.best_epoch(run.record) == first - 1:
+        session.save_best(run, first - 1)  # the run may have ended just before it was written
     for epoch in range(first, settings.epochs + 1):
+        if _is_stopped(settings, run.record):
+            break
         last = epoch == settings.epochs
         costs, seconds = _train_epoch(session, run, epoch)
         session.dataset.check_unchanged()
@@ -199,16 +203,25 @@ def _train_epochs(session, run, first):
             'seconds': seconds,
             'images_per_second': session.dataset.train.count / seconds,
         }
-        run.add_epoch(row)
-        print(_epoch_line(row, settings.epochs))
+        validation = session.evaluate('val')['accuracy'] if settings.keep_best else None
+        run.add_epoch(row, validation)
+        print(_epoch_line(row, settings.epochs, validation))
         sys.stdout.flush()
-        if last or epoch % settings.serialize == 0:
+        best = settings.keep_best and records.best_epoch(run.record) == epoch
+        if last or best or epoch % settings.serialize == 0 or _is_stopped(settings, run.record):
             session.save(run, epoch)
-    if final is None:  # the run had ended between its last checkpoint and its evaluation
+        if best:
+            session.save_best(run, epoch)
+    if settings.keep_best:
+        session.load_best(run)
+        final = dict(session.evaluate(), epoch=records.best_epoch(run.record))
+        print(_best_line(run.record, final))
+    elif final is None:  # the run had ended between its last checkpoint and its evaluation
         final = session.evaluate()
     session.keep_examples(run)
     session.dataset.check_unchanged()
-    session.check_checkpoint(run)
+    if not settings.keep_best:  # else the model holds the best epoch, not the last
+        session.check_checkpoint(run)
     run.update(status='finished', final=final, ended=records.now())
 
 
@@ -266,12 +279,27 @@ def _finite(costs, index, epoch):
     return cost
 
 
-def _epoch_line(row, epochs):
+def _is_stopped(settings, record):
+    """Tell whether the validation part has not improved for `patience` epochs."""
+    if settings.patience is None or not record.get('validation'):
+        return False
+    return len(record['epochs']) - records.best_epoch(record) >= settings.patience
+
+
+def _best_line(record, final):
+    return 'epoch {} of {} is the best by the validation part: test accuracy {}'.format(
+        final['epoch'], len(record['epochs']), evaluation.percent(final['accuracy'])
+    )
+
+
+def _epoch_line(row, epochs, validation=None):
     accuracy = (
         ''
         if row['accuracy'] is None
         else '  test accuracy {}'.format(evaluation.percent(row['accuracy']))
     )
+    if validation is not None:
+        accuracy += '  validation {}'.format(evaluation.percent(validation))
     return (
         'epoch {epoch}/{epochs}  cost {cost:.4f}{test}  {seconds:.1f} s  {rate:.1f} images/s'
     ).format(

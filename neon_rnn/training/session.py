@@ -54,6 +54,12 @@ class Session:
                     settings.data, self.dataset.nclass
                 )
             )
+        if settings.keep_best and self.dataset.val is None:
+            raise UsageError(
+                '{}: has no validation part (val.h5), by which the best epoch is chosen. '
+                "'neon_rnn data folder --val-fraction 0.1 ...' makes one; so does 'data "
+                "folder --val DIR'.".format(settings.data)
+            )
         # Refuse data too small for one minibatch before the engine starts.
         count = self.dataset.train.count
         Minibatches(self.dataset.train, settings.batch_size, epoch_order(count, 0, 0, False))
@@ -148,21 +154,36 @@ class Session:
                 self.nn.get_weights(self.model),
                 self.nn.get_optimizer_state(self.model, self.optimizer),
                 self.nn.get_random_state(),
-                {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']},
+                self._checkpoint_meta(run, epoch),
             )
+
+    def _checkpoint_meta(self, run, epoch):
+        return {'epoch': epoch, 'model': self.settings.model, 'run_id': run.record['run_id']}
+
+    def save_best(self, run, epoch):
+        """Write the weights of the best epoch so far; every rank does, into its own folder."""
+        checkpoint.save(
+            trained_run.best_path(run.folder),
+            self.nn.get_weights(self.model),
+            meta=self._checkpoint_meta(run, epoch),
+        )
+
+    def load_best(self, run):
+        """Put the weights of the best epoch into the model."""
+        self.nn.set_weights(self.model, trained_run.load_best(run).weights)
 
     def check_checkpoint(self, run):
         """Write the last checkpoint again, if somebody has removed it."""
         if ranks.first() and not os.path.isfile(trained_run.checkpoint_path(run.folder)):
             self.save(run, self.settings.epochs)
 
-    def evaluate(self):
-        """Return the figures of the test part, see `evaluation.summarise`."""
-        test = self.dataset.test
+    def evaluate(self, part='test'):
+        """Return the figures of a part, see `evaluation.summarise`."""
+        images = self.dataset.parts[part]
         probabilities = trained_run.predict_part(
-            self.nn, self.model, test, self.settings.batch_size
+            self.nn, self.model, images, self.settings.batch_size
         )
-        return evaluation.summarise(probabilities, test.labels, self.dataset.class_names)
+        return evaluation.summarise(probabilities, images.labels, self.dataset.class_names)
 
     def keep_examples(self, run):
         """Keep predictions on some synthetic test pictures for the page; never on photographs."""

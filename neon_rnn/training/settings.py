@@ -14,14 +14,20 @@ DEFAULTS = {
     'deterministic': False,
     'eval_freq': 1,
     'serialize': 1,
+    'keep_best': False,
+    'patience': None,
 }
+
+
+#: The fields that no published row has; a record holds those that are not at their default.
+UNPUBLISHED = ('keep_best', 'patience')
 
 
 class Settings(
     collections.namedtuple(
         'Settings',
         'model options data engine backend batch_size epochs seed shuffle precision threads '
-        'deterministic eval_freq serialize',
+        'deterministic eval_freq serialize keep_best patience',
     )
 ):
     """Everything that decides the result of a training.
@@ -48,6 +54,12 @@ class Settings(
         Evaluate on the test part every so many epochs, and after the last.
     serialize : int
         Write a checkpoint every so many epochs, and after the last.
+    keep_best : bool
+        Evaluate on the validation part after each epoch. The result of the run is that of the epoch
+        with the highest accuracy there, the first of equal ones. The test part has no say.
+    patience : int or None
+        Stop after so many epochs without a higher accuracy on the validation part; needs
+        `keep_best`.
     """
 
     __slots__ = ()
@@ -91,10 +103,16 @@ class Settings(
             deterministic=device.get('deterministic', False),
             eval_freq=hyperparameters['eval_freq'],
             serialize=hyperparameters['serialize'],
+            **{name: hyperparameters.get(name, DEFAULTS[name]) for name in UNPUBLISHED},
         )
 
     def hyperparameters(self):
-        """Return the hyperparameters as a run record holds them."""
+        """Return the hyperparameters as a run record holds them.
+
+        Those that no published row has are there only where they are used.
+        """
+        used = {name: getattr(self, name) for name in UNPUBLISHED}
+        used = {name: value for name, value in used.items() if value != DEFAULTS[name]}
         return {
             'batch_size': self.batch_size,
             'epochs': self.epochs,
@@ -104,6 +122,7 @@ class Settings(
             'shuffle': self.shuffle,
             'eval_freq': self.eval_freq,
             'serialize': self.serialize,
+            **used,
         }
 
     def check(self):
@@ -114,10 +133,12 @@ class Settings(
         UsageError
             A number is out of its range; names it.
         """
-        for name in ('batch_size', 'epochs', 'eval_freq', 'serialize', 'threads'):
+        for name in ('batch_size', 'epochs', 'eval_freq', 'serialize', 'threads', 'patience'):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError('{} is {}; it has to be at least 1.'.format(name, value))
+        if self.patience is not None and not self.keep_best:
+            raise UsageError('patience needs keep_best: both look at the validation part.')
         if not 0 <= self.seed < 2**32:
             raise UsageError(
                 'the seed is {}; it has to lie between 0 and 2**32 - 1.'.format(self.seed)

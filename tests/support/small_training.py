@@ -9,10 +9,10 @@ SHAPE = (3, 32, 32)
 
 
 def write_data(folder, shape=SHAPE, counts=(10, 6), classes=2, seed=1):
-    """A small data set: noise, brighter for class 1."""
+    """A small data set: noise, brighter for class 1. A third count makes a validation part."""
     rng = np.random.RandomState(seed)
     parts = {}
-    for name, count in zip(('train', 'test'), counts, strict=True):
+    for name, count in zip(('train', 'test', 'val'), counts, strict=False):
         labels = np.arange(count) % classes
         pixels = rng.randint(0, 128, (count, int(np.prod(shape)))) + 100 * labels[:, None]
         parts[name] = output.PartData(
@@ -54,4 +54,4 @@ def settings(data, **changes):
         'eval_freq': 1,
         'serialize': 1,
     }
-    return training.Settings(**given)._replace(**changes)
+    return training.Settings.of(**given)._replace(**changes)

@@ -161,3 +161,14 @@ def test_unknown_source_and_help(capsys):
             main(arguments)
         assert caught.value.code == 0
     assert '--test-fraction' in capsys.readouterr().out
+
+
+def test_a_validation_part(tmp_path):
+    words = ['--train', '6', '--test', '4', '--size', '32', '--workers', '1']
+    assert main(['data', 'demo', '--out', str(tmp_path / 'with'), '--val', '2', *words]) == 0
+    assert main(['data', 'demo', '--out', str(tmp_path / 'plain'), *words]) == 0
+    with_val, plain = (open_dataset(tmp_path / name) for name in ('with', 'plain'))
+    assert with_val.description['counts']['val'] == {'female': 1, 'male': 1}
+    assert list(plain.parts) == ['train', 'test']
+    for part in ('train', 'test'):
+        assert with_val.sha256()[part + '.h5'] == plain.sha256()[part + '.h5']

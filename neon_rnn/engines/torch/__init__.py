@@ -4,6 +4,7 @@ Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the
 lacks (`EXTRAS`).
 """
 
+from neon_rnn.engines.torch import waiting  # noqa: F401 - first: it imports PyTorch
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
 from neon_rnn.engines.torch.cost import CrossEntropyMulti, GeneralizedCost
 from neon_rnn.engines.torch.feeding import feed

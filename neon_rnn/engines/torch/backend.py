@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import torch
 
-from neon_rnn.engines.torch import allocator, distributed
+from neon_rnn.engines.torch import allocator, distributed, waiting
 from neon_rnn.support import machine
 from neon_rnn.support.errors import UsageError
 
@@ -91,8 +91,8 @@ def start(
         ``'float32'``, ``'float64'`` (gradient checks), ``'tf32'`` (float32 with TensorFloat-32
         products, on a GPU) or ``'bf16'``.
     threads : int, optional
-        CPU threads, of all ranks on this machine together. Default: all the cores that this process
-        may use (`machine.cores`).
+        CPU threads, of all ranks on this machine together. Default: ``OMP_NUM_THREADS``, else all
+        the cores that this process may use (`machine.cores`).
     deterministic : bool
         Use only kernels whose result does not change from run to run.
 
@@ -128,7 +128,7 @@ def start(
             'of PyTorch and a driver.'.format(torch.__version__, build)
         )
     device = distributed.join(device.type, batch_size)
-    total = machine.cores() if threads is None else threads
+    total = default_threads() if threads is None else threads
     torch.set_num_threads(distributed.own_threads(total))
     if deterministic:
         # cuBLAS requires it, before its first call.
@@ -163,8 +163,15 @@ def start(
             device=platform.machine(),
             capability=torch.backends.cpu.get_cpu_capability(),
             allocator=allocator.keep_memory(),
+            waiting=waiting.DESCRIPTION,
         )
     return description
+
+
+def default_threads() -> int:
+    """Return the number of threads of ``OMP_NUM_THREADS``, else the cores that may be used."""
+    first = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
+    return int(first) if first.isdigit() and int(first) else machine.cores()
 
 
 def get_random_state() -> dict[str, Any]:

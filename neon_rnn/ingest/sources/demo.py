@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from tqdm import tqdm
 
+from neon_rnn.data.dataset import PARTS
 from neon_rnn.ingest.output import PartData, check_out, write_dataset
 from neon_rnn.ingest.portraits import draw_portrait
 from neon_rnn.ingest.settings import add_out_arguments, add_workers_argument
@@ -32,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--test', type=int, default=256, metavar='N', help='test portraits (default 256)'
     )
     parser.add_argument(
+        '--val', type=int, default=0, metavar='N', help='validation portraits (default 0: no part)'
+    )
+    parser.add_argument(
         '--size', type=int, default=128, help='height and width in pixels (default 128)'
     )
     parser.add_argument(
@@ -47,7 +51,8 @@ def run(arguments: argparse.Namespace) -> None:
             name: len(range(label, count, len(CLASS_NAMES)))
             for label, name in enumerate(CLASS_NAMES)
         }
-        for part, count in (('train', arguments.train), ('test', arguments.test))
+        for part in PARTS
+        if (count := getattr(arguments, part))
     }
     check_out(
         arguments.out,
@@ -66,6 +71,7 @@ def run(arguments: argparse.Namespace) -> None:
         arguments.size,
         arguments.seed,
         arguments.workers,
+        arguments.val,
     )
     total = sum(sum(classes.values()) for classes in description['counts'].values())
     print(f'{arguments.out}: {total} synthetic portraits, {arguments.size}x{arguments.size}')
@@ -78,6 +84,7 @@ def make(
     size: int = 128,
     seed: int = 0,
     workers: int = 1,
+    val: int = 0,
 ) -> dict:
     """Make a data set of portraits: half of each part is of each class, in random order.
 
@@ -91,9 +98,11 @@ def make(
     UsageError
         A number is out of range, or `folder` holds other files.
     """
-    if min(train, test) < 2 or train + test > 1000000:
+    total = train + test + val
+    if min(train, test) < 2 or val < 0 or val == 1 or total > 1000000:
         raise UsageError(
-            f'{train} training and {test} test portraits cannot be made; 2 to 1,000,000 can.'
+            f'{train} training, {test} test and {val} validation portraits cannot be made; 2 to '
+            '1,000,000 can.'
         )
     if not 16 <= size <= 1024:
         raise UsageError(f'--size {size}: portraits are 16 to 1024 pixels wide.')
@@ -101,11 +110,15 @@ def make(
         raise UsageError(f'--seed {seed}: has to be in 0..2**32-1.')
     if workers < 1:
         raise UsageError(f'--workers {workers}: at least one is needed.')
-    with tqdm(
-        total=train + test, unit='portrait', desc='making', leave=False, disable=None
-    ) as progress:
+    with tqdm(total=total, unit='portrait', desc='making', leave=False, disable=None) as progress:
         parts = {}
-        for name, first, count in (('train', 0, train), ('test', train, test)):
+        for name, first, count in (
+            ('train', 0, train),
+            ('test', train, test),
+            ('val', train + test, val),
+        ):
+            if not count:
+                continue
             labels = np.random.RandomState([seed, first]).permutation(np.arange(count) % 2)
             parts[name] = PartData(
                 labels,
@@ -123,7 +136,7 @@ def make(
                 'kind': 'synthetic',
                 'class_names': CLASS_NAMES,
                 'seed': seed,
-                'listed': train + test,
+                'listed': total,
                 'filters': [],
                 'note': NOTE,
                 'split': 'independent portraits, half of each class in each part',

@@ -1,14 +1,17 @@
 """Make a data set from a folder with one sub-folder of photographs for each class.
 
 Sub-folders may be nested and may be links. A folder of parts, such as Training and Validation, each
-with the same class folders, is a split that is given. Every file that cannot be used is skipped,
+with the same class folders, is a split that is given. So are --train, --test and --val, which name
+the folders of the parts wherever they lie. Every file that cannot be used is skipped,
 named and counted (dropped.csv)."""
 
 import argparse
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from neon_rnn.data import dataset
 from neon_rnn.data.class_names import FEMALE, MALE
 from neon_rnn.ingest import settings
 from neon_rnn.ingest.distribution import files_below
@@ -40,7 +43,13 @@ SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of ``data folder``."""
-    parser.add_argument('folder', metavar='DIR', help='holds one sub-folder for each class')
+    parser.add_argument(
+        'folder', metavar='DIR', nargs='?', help='holds one sub-folder for each class'
+    )
+    for part, use in (('train', 'training'), ('test', 'testing'), ('val', 'validation')):
+        parser.add_argument(
+            '--' + part, metavar='DIR', help=f'in place of DIR: such a folder, for {use} only'
+        )
     parser.add_argument(
         '--classes',
         metavar='A,B',
@@ -53,7 +62,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Import as the command line says."""
     classes = arguments.classes and [name.strip() for name in arguments.classes.split(',')]
-    import_folder(arguments.folder, ImportSettings.of(arguments), classes)
+    parts = {part: getattr(arguments, part) for part in dataset.PARTS}
+    parts = {part: folder for part, folder in parts.items() if folder}
+    if bool(arguments.folder) == bool(parts) or (parts and {'train', 'test'} - set(parts)):
+        raise UsageError(
+            'give one folder of photographs, or the folders of the parts with --train, --test and, '
+            'if there is one, --val.'
+        )
+    settings = ImportSettings.of(arguments)
+    if parts:
+        import_parts(parts, settings, classes)
+    else:
+        import_folder(arguments.folder, settings, classes)
 
 
 def import_folder(
@@ -79,6 +99,45 @@ def import_folder(
         There are not two class folders, the data set would lie among them, or see
         `import_photographs`.
     """
+    _check_folder(folder, settings)
+    return import_photographs(
+        CARD, lambda work, dropped: listing(Path(folder), classes, dropped), settings
+    )
+
+
+def import_parts(
+    folders: Mapping[str, str | os.PathLike],
+    settings: ImportSettings,
+    classes: Sequence[str] | None = None,
+) -> dict:
+    """Import folders of class folders, each one a part of the data set.
+
+    Parameters
+    ----------
+    folders : dict
+        ``'train'``, ``'test'`` and optionally ``'val'``; none lies in another.
+    settings, classes
+        As for `import_folder`.
+
+    Returns
+    -------
+    dict
+        ``dataset.json``.
+
+    Raises
+    ------
+    UsageError
+        The folders do not hold the same class folders, one lies in another, or as for
+        `import_folder`.
+    """
+    for folder in folders.values():
+        _check_folder(folder, settings)
+    return import_photographs(
+        CARD, lambda work, dropped: parts_listing(folders, classes, dropped), settings
+    )
+
+
+def _check_folder(folder: str | os.PathLike, settings: ImportSettings) -> None:
     if not Path(folder).is_dir():
         raise UsageError(f'{folder}: there is no such folder.')
     if Path(folder).resolve() in Path(settings.out).resolve().parents:
@@ -86,21 +145,78 @@ def import_folder(
             f'{settings.out}: lies inside the folder of photographs, where it would be taken for a '
             'class. Choose another --out.'
         )
-    return import_photographs(
-        CARD, lambda work, dropped: listing(Path(folder), classes, dropped), settings
-    )
 
 
 def listing(folder: Path, classes: Sequence[str] | None, dropped: Dropped) -> Listing:
     """List every file below the class folders, in sorted order."""
     parts = {} if classes and set(classes) <= set(_sub_folders(folder)) else _parts(folder)
-    class_folder = folder / next(iter(parts)) if parts else folder
-    names = _sub_folders(class_folder)
+    chosen = _chosen_classes(folder / next(iter(parts)) if parts else folder, classes)
+    photographs: list[Photograph] = []
+    for path in files_below(folder):
+        name = str(path.relative_to(folder))
+        part, *inner = path.relative_to(folder).parts if parts else ('', *Path(name).parts)
+        if parts and part not in parts:
+            dropped.add(NOT_IN_A_CLASS, name)
+        else:
+            _list_file(photographs, name, inner, chosen, parts.get(part, ''), dropped)
+    return Listing(folder, photographs, chosen)
+
+
+def parts_listing(
+    folders: Mapping[str, str | os.PathLike], classes: Sequence[str] | None, dropped: Dropped
+) -> Listing:
+    """List every file below the class folders of each part, in sorted order."""
+    places = {part: Path(os.path.abspath(folder)) for part, folder in folders.items()}
+    for one, other in itertools.permutations(places, 2):
+        inner, outer = places[one].resolve(), places[other].resolve()
+        if inner == outer or outer in inner.parents:
+            raise UsageError(
+                f'--{one} {folders[one]}: lies in --{other} {folders[other]}, so its photographs '
+                'would be in both parts. Give folders that lie apart.'
+            )
+    root = Path(os.path.commonpath(places.values()))
+    found = {part: _chosen_classes(place, classes) for part, place in places.items()}
+    chosen = found['train']
+    for part, names in found.items():
+        if names != chosen:
+            raise UsageError(
+                f'{folders[part]}: holds the class folders {", ".join(names)}, but '
+                f'{folders["train"]} holds {", ".join(chosen)}. Name those to use with --classes.'
+            )
+    photographs: list[Photograph] = []
+    for part, place in places.items():
+        for path in files_below(place):
+            inner_parts = path.relative_to(place).parts
+            name = str(path.relative_to(root))
+            _list_file(photographs, name, inner_parts, chosen, part, dropped)
+    return Listing(root, photographs, chosen)
+
+
+def _list_file(
+    photographs: list[Photograph],
+    name: str,
+    inner: Sequence[str],
+    chosen: list[str],
+    part: str,
+    dropped: Dropped,
+) -> None:
+    """Add a file to the photographs, or to those left out; `inner` begins with its class folder."""
+    if len(inner) < 2 or inner[0] not in chosen:
+        dropped.add(NOT_IN_A_CLASS, name)
+    elif Path(name).suffix.lower() not in SUFFIXES:
+        dropped.add(NO_PICTURE, name)
+    else:
+        photographs.append(Photograph(name, chosen.index(inner[0]), part=part))
+
+
+def _chosen_classes(folder: Path, classes: Sequence[str] | None) -> list[str]:
+    """Return the class folders to use, in the order of the class indices."""
+    names = _sub_folders(folder)
     for position, name in enumerate(classes or ()):
         problem = 'not a sub-folder' if name not in names else 'named twice'
         if name not in names or name in (classes or ())[:position]:
             raise UsageError(
-                f'--classes {",".join(classes or ())}: {name!r} is {problem} of {class_folder}, '
+                f'--classes {",".join(classes or ())}: {name!r} is {problem} of {folder}, '
                 f'which has {", ".join(names) or "none"}.'
             )
     chosen = list(classes or class_order(names))
@@ -110,17 +226,7 @@ def listing(folder: Path, classes: Sequence[str] | None, dropped: Dropped) -> Li
             f'{" (" + chosen[0] + ")" if chosen else ""}; two or more are needed, one for each '
             f'class, such as {folder}/female and {folder}/male.'
         )
-    photographs = []
-    for path in files_below(folder):
-        name = str(path.relative_to(folder))
-        part, *inner = path.relative_to(folder).parts if parts else ('', *Path(name).parts)
-        if len(inner) < 2 or inner[0] not in chosen or (parts and part not in parts):
-            dropped.add(NOT_IN_A_CLASS, name)
-        elif path.suffix.lower() not in SUFFIXES:
-            dropped.add(NO_PICTURE, name)
-        else:
-            photographs.append(Photograph(name, chosen.index(inner[0]), part=parts.get(part, '')))
-    return Listing(folder, photographs, chosen)
+    return chosen
 
 
 def _sub_folders(folder: Path) -> list[str]:
