@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='time for each variant and figure (default: %(default)s)',
     )
     parser.add_argument(
+        '--busy',
+        type=int,
+        default=0,
+        metavar='K',
+        help='start K processes that compute beside, as other users do (default: %(default)s)',
+    )
+    parser.add_argument(
         '--parts',
         default=','.join(PARTS),
         metavar='LIST',
@@ -93,6 +100,8 @@ def run(arguments: argparse.Namespace) -> int:
         value = getattr(arguments, name)
         if value is not None and value <= 0:
             raise UsageError('--{} is {}; it has to be positive.'.format(name, value))
+    if arguments.busy < 0:
+        raise UsageError('--busy is {}; it has to be 0 or more.'.format(arguments.busy))
     python = arguments.neon_python
     if python:
         processes.check_program(python, '--neon-python')
@@ -113,6 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.threads,
         arguments.seconds,
         python,
+        arguments.busy,
     )
     if not python:
         print(

@@ -75,13 +75,23 @@ class EagerPort:
     device : str
     autocast : bool
         bfloat16 by ``torch.autocast``.
+    compiled : bool
+        By ``torch.compile`` with max-autotune, channels last. The first minibatches compile.
     """
 
     def __init__(
-        self, input_shape: tuple[int, int, int], device: str = 'cpu', autocast: bool = False
+        self,
+        input_shape: tuple[int, int, int],
+        device: str = 'cpu',
+        autocast: bool = False,
+        compiled: bool = False,
     ) -> None:
         self.input_shape, self.device, self.autocast = input_shape, torch.device(device), autocast
         self.network = make_network().to(self.device)
+        self.channels_last = compiled
+        if compiled:
+            self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.network.compile(mode='max-autotune')
         self.cost = nn.CrossEntropyLoss()
         self.optimizer = torch.optim.SGD(
             self.network.parameters(), lr=0.01, momentum=0.9, weight_decay=0.0005
@@ -89,6 +99,8 @@ class EagerPort:
 
     def _logits(self, inputs: torch.Tensor) -> torch.Tensor:
         images = inputs.to(self.device).reshape(-1, *self.input_shape).float() / 128
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast):
             return self.network(images)
 

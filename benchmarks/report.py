@@ -11,7 +11,14 @@ from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import counted
 
 #: The rows of the table of ratios are `OURS`, its columns `REFERENCES`.
-REFERENCES = ('neon-mkl', 'neon-gpu', 'eager-float32', 'eager-float32-memory')
+REFERENCES = (
+    'neon-mkl',
+    'neon-gpu',
+    'eager-float32',
+    'eager-float32-memory',
+    'compiled-float32',
+    'compiled-bf16',
+)
 OURS = ('torch-float32', 'torch-bf16')
 
 
@@ -31,6 +38,8 @@ def markdown(report: dict[str, Any]) -> str:
             **_settings(plan),
         ),
     ]
+    if 'load' in report:
+        sections.append(_load(report['load']))
     if 'peaks' in report:
         sections.append(_limits(report))
     for part, title in (('train', 'Training'), ('predict', 'Inference')):
@@ -55,6 +64,17 @@ def markdown(report: dict[str, Any]) -> str:
                 _scaling(report[part], name),
             ]
     return '\n'.join(sections)
+
+
+def _load(load: dict[str, Any]) -> str:
+    """Say what else the machine did."""
+    text = 'Load before: {load_before}. The hypervisor gave {stolen:.1%} of the time to others.'
+    if load['busy_processes']:
+        beside = counted(load['busy_processes'], 'other program')
+        text = f'Beside {beside} that this benchmark kept busy. ' + text
+    if load['disturbed']:
+        text += ' **Other work disturbed this run: compare its ratios, not its speeds.**'
+    return text.format(**load) + '\n'
 
 
 def _settings(plan: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy
 from tqdm import tqdm
 
-from benchmarks import flops, measure
+from benchmarks import flops, load, measure
 from benchmarks.variants import Variant, variants
 from neon_rnn import engines, models
 from neon_rnn.data import dataset, minibatches
@@ -36,6 +36,8 @@ class Plan(NamedTuple):
         Time for each figure of each variant.
     neon_python : str or None
         The Python that has Intel neon.
+    busy : int
+        Processes that compute beside the variants.
     """
 
     model: str
@@ -45,6 +47,7 @@ class Plan(NamedTuple):
     threads: int | None
     seconds: float
     neon_python: str | None
+    busy: int = 0
 
     def variants(self, **changes: Any) -> list[Variant]:
         """Return the variants, with some settings changed."""
@@ -55,6 +58,17 @@ class Plan(NamedTuple):
 
 
 def run(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
+    """Measure parts of a benchmark, beside as many busy processes as the plan wants.
+
+    Parameters and result as of `measure_parts`; the result has ``load`` as well, see `load.Watch`.
+    """
+    watch = load.Watch()
+    with load.busy(plan.busy):
+        report = measure_parts(plan, parts)
+    return dict(report, load=watch.figures(plan.busy))
+
+
+def measure_parts(plan: Plan, parts: tuple[str, ...]) -> dict[str, Any]:
     """Measure parts of a benchmark.
 
     Parameters

@@ -74,6 +74,12 @@ def _eager_variants(spec: dict[str, Any]) -> Iterator[Variant]:
             continue
         key = 'eager-' + precision + ('-memory' if keep_memory else '')
         yield Variant(key, label, dict(spec, precision=precision, keep_memory=keep_memory))
+    for precision in ('float32', 'bf16'):
+        yield Variant(
+            'compiled-' + precision,
+            f'torch.compile of the port, {precision}, allocator as ours',
+            dict(spec, precision=precision, keep_memory=spec['backend'] == 'cpu', compiled=True),
+        )
 
 
 def _neon_variants(spec: dict[str, Any], python: str) -> Iterator[Variant]:

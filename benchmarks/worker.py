@@ -101,6 +101,7 @@ class EagerVariant:
             torch.set_num_threads(spec['threads'])
         self.about = {'torch': torch.__version__, 'threads': torch.get_num_threads()}
         if spec['keep_memory']:
+            # after PyTorch, whose threads then wait as it has them
             from neon_rnn.engines.torch import allocator
 
             self.about['allocator'] = allocator.keep_memory()
@@ -108,6 +109,7 @@ class EagerVariant:
             (3, spec['side'], spec['side']),
             'cuda' if spec['backend'] == 'gpu' else 'cpu',
             spec['precision'] == 'bf16',
+            spec.get('compiled', False),
         )
         self.inputs, self.labels = (torch.from_numpy(array) for array in images(spec))
 

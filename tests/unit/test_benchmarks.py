@@ -1,11 +1,12 @@
 """The benchmark's counting, turns and report."""
 
 import json
+import os
 import re
 
 import pytest
 
-from benchmarks import flops, measure, report, suite
+from benchmarks import flops, load, measure, report, suite
 from benchmarks.__main__ import main as bench
 from benchmarks.variants import Variant, Worker, variants
 from neon_rnn import engines, models
@@ -182,9 +183,46 @@ def test_the_report_shows_speed_ratio_roofline_and_failure():
     assert report.plot(figures()).count('10.0') >= 1
 
 
+def test_other_work_is_made_and_ends():
+    found = []
+    with pytest.raises(KeyError), load.busy(2):
+        found = [process for process in subprocess_ids() if process not in found]
+        assert len(found) == 2
+        assert len({os.getsid(process) for process in found}) == 2
+        raise KeyError
+    assert not set(found) & set(subprocess_ids())
+
+
+def subprocess_ids():
+    """Return the process numbers of this process's children."""
+    task = f'/proc/self/task/{os.getpid()}/children'
+    return [int(word) for word in open(task).read().split()]
+
+
+@pytest.mark.parametrize(
+    ('before', 'stolen', 'disturbed'), [(0.0, 0, False), (99.0, 0, True), (0.0, 20, True)]
+)
+def test_a_disturbed_machine_is_noticed(monkeypatch, before, stolen, disturbed):
+    ticks = iter([(1000, 5), (2000, 5 + stolen)])
+    monkeypatch.setattr(os, 'getloadavg', lambda: (before, 0, 0))
+    monkeypatch.setattr(load, '_ticks', lambda: next(ticks))
+    found = load.Watch().figures(1)
+    assert found == {
+        'busy_processes': 1,
+        'load_before': before,
+        'stolen': stolen / 1000,
+        'disturbed': disturbed,
+    }
+    text = report.markdown(dict(figures(), load=found))
+    assert 'Beside 1 other program that this benchmark kept busy. ' in text
+    assert ('Other work disturbed this run' in text) == disturbed
+
+
 def test_wrong_parts_are_refused(capsys):
     assert bench(['--parts', 'train,lunch']) == 2
     assert 'lunch' in capsys.readouterr().err
+    assert bench(['--busy', '-1']) == 2
+    assert '--busy is -1' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
