@@ -45,7 +45,11 @@ from neon_rnn.engines.torch.recurrent.lecture_cells import (
     BiDeepOutput,
     BiDeepTransition,
     BiJordan,
+    DeepOutput,
+    DeepTransition,
+    Jordan,
     StackedBiRNN,
+    StackedRNN,
 )
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 from neon_rnn.engines.torch.step import predict, train_step
@@ -58,14 +62,9 @@ from neon_rnn.engines.torch.weights import (
 
 #: Names beyond the contract: layers that neon does not have.
 EXTRAS = (
-    'BiDeepOutput',
-    'BiDeepTransition',
-    'BiGRU',
-    'BiJordan',
     'ClippedRectlin',
     'DepthwiseConvolution',
     'SamePadding',
-    'StackedBiRNN',
 )
 
 __all__ = [
@@ -84,6 +83,8 @@ __all__ = [
     'Conv',
     'CrossEntropyMulti',
     'DataTransform',
+    'DeepOutput',
+    'DeepTransition',
     'DepthwiseConvolution',
     'Dropout',
     'EXTRAS',
@@ -93,6 +94,7 @@ __all__ = [
     'GlorotUniform',
     'GradientDescentMomentum',
     'Identity',
+    'Jordan',
     'Kaiming',
     'LSTM',
     'Logistic',
@@ -109,6 +111,7 @@ __all__ = [
     'Softmax',
     'SpatialRNN',
     'StackedBiRNN',
+    'StackedRNN',
     'Tanh',
     'Uniform',
     'Xavier',
