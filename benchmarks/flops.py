@@ -11,12 +11,7 @@ from neon_rnn.engines.torch.layers.convolution import Convolution
 from neon_rnn.engines.torch.layers.depthwise import DepthwiseConvolution
 from neon_rnn.engines.torch.layers.feedforward import Linear
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
-from neon_rnn.engines.torch.recurrent.lecture_cells import (
-    BiDeepOutput,
-    BiDeepTransition,
-    BiJordan,
-    StackedBiRNN,
-)
+from neon_rnn.engines.torch.recurrent.lecture_cells import LayeredStep, StackedRNN
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 
 
@@ -68,17 +63,15 @@ def _recurrent(layer: RecurrentLayer, lines: int) -> Iterator[Work]:
 
     The first step of a sequence has no state to multiply.
     """
-    if isinstance(layer, StackedBiRNN):
-        yield from _recurrent(layer.first, lines)
-        yield from _recurrent(layer.second, lines)
+    if isinstance(layer, StackedRNN):
+        for _, network in layer.parts():
+            yield from _recurrent(network, lines)
         return
     steps = layer.out_shape[-1]
     outputs = layer.directions * layer.gates * layer.units
     forward = 2.0 * lines * outputs * (steps * layer.features + (steps - 1) * layer.units)
-    if isinstance(
-        layer, (BiJordan, BiDeepTransition, BiDeepOutput)
-    ):  # a second product of every step's state
-        forward += 2.0 * lines * outputs * steps * layer.units
+    if isinstance(layer, LayeredStep):  # further products of every step's state
+        forward += (layer.depth - 1) * 2.0 * lines * outputs * steps * layer.units
     yield Work(forward, lines * steps * layer.features, lines * math.prod(layer.out_shape))
 
 

@@ -127,8 +127,8 @@ def variant(options):
     ----------
     options : dict
         As in a run record. Pretrained weights and the layout of the ResNet-50 that they come from
-        do not count. Nor does an option at its default: None, or ``birnn`` for the cells of the
-        recurrent network.
+        do not count. Nor does an option at its default: None, or for the recurrent network
+        ``birnn`` as its cells and 2 as their depth.
 
     Returns
     -------
@@ -140,11 +140,11 @@ def variant(options):
         for key, value in options.items()
         if key not in ('pretrained', 'layout')
         and value is not None
-        and (key, value) != ('rnn', 'birnn')
+        and (key, value) not in (('rnn', 'birnn'), ('rnn_depth', 2))
     }
+    words = {'rnn': '{} cells', 'rnn_depth': 'depth {}'}
     return ', '.join(
-        '{} cells'.format(value) if key == 'rnn' else '{} {}'.format(key, value)
-        for key, value in sorted(changed.items())
+        words.get(key, key + ' {}').format(value) for key, value in sorted(changed.items())
     )
 
 

@@ -9,7 +9,7 @@ import argparse
 
 from neon_rnn import engines, models, published, training
 from neon_rnn.commands import options, resume
-from neon_rnn.models.rnn import CELLS
+from neon_rnn.models.rnn import CELLS, check_cell
 from neon_rnn.support import paths, streams
 from neon_rnn.support.errors import UsageError
 from neon_rnn.training import ranks
@@ -65,6 +65,12 @@ def add_arguments(parser):
         metavar='CELL',
         choices=CELLS,
         help='cells of the network rnn: {} (default: birnn, as published)'.format(', '.join(CELLS)),
+    )
+    add(
+        '--rnn_depth',
+        type=int,
+        metavar='N',
+        help='layers of a step of deep cells, networks of stacked ones (default: 2)',
     )
     add(
         '--pretrained',
@@ -157,6 +163,11 @@ def settings_from(arguments):
                 '--rnn chooses the cells of the network rnn; {} has none.'.format(arguments.model)
             )
         network['rnn'] = arguments.rnn
+    if arguments.rnn_depth is not None:
+        if arguments.rnn is None:
+            raise UsageError('--rnn_depth is that of the cells that --rnn names.')
+        check_cell(arguments.rnn, arguments.rnn_depth)
+        network['rnn_depth'] = arguments.rnn_depth
     settings = training.Settings(
         model=arguments.model,
         options=network,

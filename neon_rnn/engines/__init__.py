@@ -16,12 +16,19 @@ LAYERS = (
     'Affine',
     'BatchNorm',
     'BiBNRNN',
+    'BiDeepOutput',
+    'BiDeepTransition',
+    'BiGRU',
+    'BiJordan',
     'BiLSTM',
     'BiRNN',
     'Conv',
     'DataTransform',
+    'DeepOutput',
+    'DeepTransition',
     'Dropout',
     'GRU',
+    'Jordan',
     'LSTM',
     'MergeSum',
     'Pooling',
@@ -29,6 +36,8 @@ LAYERS = (
     'Sequential',
     'SkipNode',
     'SpatialRNN',
+    'StackedBiRNN',
+    'StackedRNN',
 )
 INITIALIZERS = ('Constant', 'Gaussian', 'GlorotUniform', 'Kaiming', 'Uniform', 'Xavier')
 TRANSFORMS = ('Identity', 'Logistic', 'Normalizer', 'Rectlin', 'Softmax', 'Tanh')

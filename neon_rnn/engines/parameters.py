@@ -3,13 +3,39 @@
 docs/architecture.md describes it.
 """
 
-from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.wording import first_of
 
 #: The last parts of the names of weights, in neon's order: parameters, then the running statistics
 #: of batch norm.
-TRAINED = ('W', 'weight_bias', 'beta', 'gamma')
+TRAINED = ('W', 'weight_bias', 'beta', 'gamma', 'V')
 STATISTICS = ('gmean', 'gvar')
+#: The names of the networks of a stack, the lowest one first.
+PARTS = ('first', 'second', 'third', 'fourth', 'fifth', 'sixth', 'seventh', 'eighth')
+#: Layers of a step, or networks of a stack, unless given.
+DEPTH = 2
+
+
+def check_depth(layer, depth):
+    """Return the depth of a recurrent layer: layers of a step, or networks of a stack.
+
+    Raises
+    ------
+    UsageError
+        It is not a number from 1 to 8; names `layer`.
+    """
+    if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= len(PARTS):
+        raise UsageError(
+            '{}: the depth has to be a number from 1 to {}, not {!r}.'.format(
+                layer, len(PARTS), depth
+            )
+        )
+    return depth
+
+
+def part_names(depth):
+    """Return the names of the networks of a stack, as they are saved: first, second, ..."""
+    return PARTS[:depth]
 
 
 def check_fit(expected, given, what='weights'):

@@ -3,52 +3,72 @@
 import collections
 
 from neon_rnn import engines
+from neon_rnn.engines.parameters import check_depth
 from neon_rnn.support.errors import UsageError
 
-#: Value of ``--rnn`` -> (layer of the engine, directions, has gates). birnn is the published one.
+
+class Cell(collections.namedtuple('Cell', 'layer directions gated deep')):
+    """A recurrent layer for SpatialRNN.
+
+    Attributes
+    ----------
+    layer : str
+        The name of the class on either engine.
+    directions : int
+        1 or 2.
+    gated : bool
+        It takes a `gate_activation`.
+    deep : bool
+        It takes a `depth`: the layers of a step, or the networks of a stack.
+    """
+
+
+#: Value of ``--rnn`` -> `Cell`. birnn is the published one.
 CELLS = collections.OrderedDict(
     [
-        ('birnn', ('BiRNN', 2, False)),
-        ('bibnrnn', ('BiBNRNN', 2, False)),
-        ('bilstm', ('BiLSTM', 2, True)),
-        ('bigru', ('BiGRU', 2, True)),
-        ('elman', ('Recurrent', 1, False)),
-        ('lstm', ('LSTM', 1, True)),
-        ('gru', ('GRU', 1, True)),
-        ('jordan', ('BiJordan', 2, False)),
-        ('deep_transition', ('BiDeepTransition', 2, False)),
-        ('deep_output', ('BiDeepOutput', 2, False)),
-        ('stacked', ('StackedBiRNN', 2, False)),
+        ('birnn', Cell('BiRNN', 2, False, False)),
+        ('bibnrnn', Cell('BiBNRNN', 2, False, False)),
+        ('bilstm', Cell('BiLSTM', 2, True, False)),
+        ('bigru', Cell('BiGRU', 2, True, False)),
+        ('elman', Cell('Recurrent', 1, False, False)),
+        ('lstm', Cell('LSTM', 1, True, False)),
+        ('gru', Cell('GRU', 1, True, False)),
+        ('jordan', Cell('BiJordan', 2, False, False)),
+        ('deep_transition', Cell('BiDeepTransition', 2, False, True)),
+        ('deep_output', Cell('BiDeepOutput', 2, False, True)),
+        ('stacked', Cell('StackedBiRNN', 2, False, True)),
+        ('jordan_forward', Cell('Jordan', 1, False, False)),
+        ('deep_transition_forward', Cell('DeepTransition', 1, False, True)),
+        ('deep_output_forward', Cell('DeepOutput', 1, False, True)),
+        ('stacked_forward', Cell('StackedRNN', 1, False, True)),
     ]
 )
 
 
-def _cell(nn, rnn):
-    """Return the class of a cell, its directions and its parameters.
+def check_cell(rnn, depth=None):
+    """Return the `Cell` of a name.
 
     Raises
     ------
     UsageError
-        There is no such cell, or the engine does not have it.
+        There is no such cell, or it takes no depth, or not this one.
     """
     if rnn not in CELLS:
         raise UsageError(
             'there is no recurrent cell {!r}; the cells are {}.'.format(rnn, ', '.join(CELLS))
         )
-    name, directions, gated = CELLS[rnn]
-    if not hasattr(nn, name):
-        raise UsageError(
-            'the neon engine has no {} cells; it has {}. The torch engine has all.'.format(
-                rnn, ', '.join(cell for cell in CELLS if hasattr(nn, CELLS[cell][0]))
+    if depth is not None:
+        if not CELLS[rnn].deep:
+            raise UsageError(
+                'the cells {} have no depth; these have one: {}.'.format(
+                    rnn, ', '.join(name for name, cell in CELLS.items() if cell.deep)
+                )
             )
-        )
-    params = dict(init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True)
-    if gated:
-        params['gate_activation'] = nn.Logistic()
-    return getattr(nn, name), directions, params
+        check_depth(rnn, depth)
+    return CELLS[rnn]
 
 
-def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
+def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn', rnn_depth=None):
     """Build the published recurrent classifier of two classes.
 
     Convolutions (3x3, dilation 2) and pooling make feature maps of an eighth of the image's side.
@@ -64,6 +84,8 @@ def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
     rnn : str
         The cells of the SpatialRNN layers, one of `CELLS`. All but the published ``'birnn'`` are
         ablations. Cells of one direction have half as many features.
+    rnn_depth : int, optional
+        The depth of deep and stacked cells; default: 2.
 
     Returns
     -------
@@ -73,7 +95,7 @@ def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
     Raises
     ------
     UsageError
-        The sides do not divide by 32, or the engine does not have the cell.
+        The sides do not divide by 32, or there is no such cell or depth.
     """
     nn = nn or engines.current()
     channels, height, width = input_shape
@@ -91,7 +113,13 @@ def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
         strides=1,
         dilation=2,
     )
-    cell, directions, recurrent = _cell(nn, rnn)
+    cell = check_cell(rnn, rnn_depth)
+    directions = cell.directions
+    recurrent = dict(init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True)
+    if cell.gated:
+        recurrent['gate_activation'] = nn.Logistic()
+    if rnn_depth is not None:
+        recurrent['depth'] = rnn_depth
 
     layers = [
         nn.DataTransform(transform=nn.Normalizer(divisor=128.0)),
@@ -110,14 +138,14 @@ def generate_rnn_cls_model(input_shape=(3, 128, 128), nn=None, rnn='birnn'):
         nn.SpatialRNN(
             input_shape=(256, height // 8, width // 8),
             block_shape=(256, 2, 2),
-            RNN=cell,
+            RNN=getattr(nn, cell.layer),
             RNN_params=dict(recurrent, output_size=256),
         ),
         nn.BatchNorm(),
         nn.SpatialRNN(
             input_shape=(256 * directions, height // 16, width // 16),
             block_shape=(256 * directions, 2, 2),
-            RNN=cell,
+            RNN=getattr(nn, cell.layer),
             RNN_params=dict(recurrent, output_size=512),
         ),
         nn.BatchNorm(),

@@ -10,7 +10,14 @@ import functools
 import numpy as np
 
 from neon_rnn.models.rnn import generate_rnn_cls_model
-from neon_rnn.verification.tolerances import AMPLIFIED, EXACT, OTHER_MAXIMA, ROUNDED, UNDECIDED
+from neon_rnn.verification.tolerances import (
+    AMPLIFIED,
+    EXACT,
+    EXACT_CELLS,
+    OTHER_MAXIMA,
+    ROUNDED,
+    UNDECIDED,
+)
 
 #: neon's gpu backend takes multiples of so many images.
 NEON_GPU_IMAGES = 32
@@ -50,6 +57,10 @@ def cases():
     one_layer = [
         Case(name, functools.partial(_between, layers), (3, 8, 8), 8, 3, 'float32', ROUNDED, ())
         for name, layers in _LAYERS.items()
+    ]
+    one_layer += [
+        Case(name, functools.partial(_between, layers), (3, 8, 8), 8, 3, 'float64', EXACT_CELLS, ())
+        for name, layers in _EXACT_LAYERS.items()
     ]
     return one_layer + [
         Case('network rnn, float64', _network, (3, 64, 64), 16, 12, 'float64', EXACT, ()),
@@ -157,8 +168,9 @@ def _residual(nn):
     return [nn.MergeSum([side, [nn.SkipNode()]]), nn.Activation(transform=nn.Rectlin())]
 
 
-def _spatial(cell, nn):
+def _spatial(cell, nn, **depth):
     params = dict(output_size=4, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True)
+    params.update(depth)
     if 'LSTM' in cell or 'GRU' in cell:
         params['gate_activation'] = nn.Logistic()
     return [
@@ -168,6 +180,18 @@ def _spatial(cell, nn):
     ]
 
 
+_NEONS_CELLS = ('BiRNN', 'BiLSTM', 'BiBNRNN', 'Recurrent', 'LSTM', 'GRU')
+_OWN_CELLS = (
+    'BiGRU',
+    'Jordan',
+    'BiJordan',
+    'DeepTransition',
+    'BiDeepTransition',
+    'DeepOutput',
+    'BiDeepOutput',
+    'StackedRNN',
+    'StackedBiRNN',
+)
 _LAYERS = collections.OrderedDict(
     [
         ('Conv, dilation 2', _convolution),
@@ -179,8 +203,16 @@ _LAYERS = collections.OrderedDict(
         ('MergeSum, SkipNode', _residual),
     ]
 )
-for _cell in ('BiRNN', 'BiLSTM', 'BiBNRNN', 'Recurrent', 'LSTM', 'GRU'):
+#: neon's own cells, then those that this project adds to it.
+for _cell in _NEONS_CELLS + _OWN_CELLS:
     _LAYERS['SpatialRNN, ' + _cell] = functools.partial(_spatial, _cell)
+
+#: In float64: every cell, the deep ones with a third layer.
+_EXACT_LAYERS = collections.OrderedDict()  # type: collections.OrderedDict
+for _cell in _NEONS_CELLS + _OWN_CELLS:
+    _depth = {'depth': 3} if 'Deep' in _cell or 'Stacked' in _cell else {}
+    _name = 'SpatialRNN, {}{}, float64'.format(_cell, ', depth 3' if _depth else '')
+    _EXACT_LAYERS[_name] = functools.partial(_spatial, _cell, **_depth)
 
 
 def pixels(case):

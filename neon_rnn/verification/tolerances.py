@@ -33,6 +33,9 @@ EXACT = {
     'probability': 1e-6,
 }
 
+#: The same for one recurrent layer.
+EXACT_CELLS = dict(EXACT, **{'cost': 1e-12, 'later cost': 1e-12})
+
 #: In float32, for one layer.
 ROUNDED = {
     'initial': 1e-7,

@@ -11,7 +11,7 @@ import pickle
 import numpy as np
 
 from neon_rnn import engines, models
-from neon_rnn.engines.parameters import STATISTICS, TRAINED
+from neon_rnn.engines.parameters import PARTS, STATISTICS, TRAINED
 from neon_rnn.runs import checkpoint
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import atomic_file
@@ -126,7 +126,8 @@ def _as_checkpoint(description, size):
     weights, states, types = collections.OrderedDict(), collections.OrderedDict(), []
     for prefix, kind, params, own_states in _layers(description['model']['config']['layers'], ''):
         types.append(kind)
-        names = [name for name in TRAINED if name in params]
+        names = [name for name in params if name.rpartition('.')[2] in TRAINED]
+        names.sort(key=_place)
         for name in names + [name for name in STATISTICS if name in params]:
             values = params[name]
             if not isinstance(values, np.ndarray) or values.dtype.kind != 'f':
@@ -160,6 +161,14 @@ def _as_checkpoint(description, size):
         'layers': types,
     }
     return checkpoint.Checkpoint(weights, states, random_state, meta)
+
+
+def _place(name):
+    """Return where a parameter comes among those of its layer: by network of a stack, then as in
+    `TRAINED`.
+    """
+    part, _, parameter = name.rpartition('.')
+    return PARTS.index(part) if part else 0, TRAINED.index(parameter)
 
 
 def _layers(descriptions, prefix):

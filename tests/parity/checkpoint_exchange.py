@@ -21,10 +21,15 @@ import numpy as np
 from network_costs import whole_statistics
 
 from neon_rnn import engines, models
+from neon_rnn.models import rnn
 from neon_rnn.runs import checkpoint
 
+#: Cells beside the published one. lstm and gru are neon's, the others this project's.
+CELLS = tuple(name for name in rnn.CELLS if name not in ('birnn', 'bibnrnn', 'bilstm', 'elman'))
 #: tl-3 is tl-1's network.
-NETWORKS = tuple(name for name in models.ROWS if name != 'tl-3')
+NETWORKS = tuple(name for name in models.ROWS if name != 'tl-3') + tuple(
+    'rnn ' + cell for cell in CELLS
+)
 SHAPE = (3, 64, 64)
 IMAGES = 8
 #: What the engines are started with: neon's own reference backend, torch's only one on a processor.
@@ -50,7 +55,8 @@ def pixels():
 def initialised(nn, engine, name):
     """A network of the table and its optimiser."""
     nn.start(BACKENDS[engine], IMAGES, 1)
-    model, cost = models.build(name, nn, SHAPE)
+    name, _, cell = name.partition(' ')
+    model, cost = models.build(name, nn, SHAPE, **({'rnn': cell} if cell else {}))
     model.initialize(SHAPE, cost)
     return model, nn.GradientDescentMomentum(1e-5, momentum_coef=0.9, wdecay=0.0005)
 

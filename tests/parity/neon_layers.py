@@ -14,7 +14,21 @@ from neon_rnn.engines.neon import library, spatial_rnn
 IMAGES = 4
 SHAPE = (2, 6, 8)  # C, H, W
 BLOCK = (2, 2, 4)  # three rows of two columns of blocks
-CELLS = ('BiRNN', 'Recurrent', 'LSTM', 'GRU', 'BiLSTM', 'BiBNRNN')
+#: Of this project, for neon.
+OWN = (
+    'BiDeepOutput',
+    'BiDeepTransition',
+    'BiGRU',
+    'BiJordan',
+    'DeepOutput',
+    'DeepTransition',
+    'Jordan',
+    'StackedBiRNN',
+    'StackedRNN',
+)
+#: Of neon itself.
+NEONS = ('BiRNN', 'Recurrent', 'LSTM', 'GRU', 'BiLSTM', 'BiBNRNN')
+CELLS = NEONS + OWN
 nn = engines.load('neon')
 BACKENDS = ('numpy',) if library.why_no_mkl() else ('numpy', 'mkl')
 
@@ -26,7 +40,9 @@ def start(backend='numpy', precision='float64', batch_size=IMAGES, seed=3):
 
 def params(cell):
     gates = {'gate_activation': nn.Logistic()} if 'LSTM' in cell or 'GRU' in cell else {}
-    return dict(output_size=3, init=nn.GlorotUniform(), activation=nn.Tanh(), **gates)
+    return dict(
+        output_size=3, init=nn.GlorotUniform(), activation=nn.Tanh(), reset_cells=True, **gates
+    )
 
 
 def layer_of(cell='BiRNN', shape=SHAPE, block=BLOCK):

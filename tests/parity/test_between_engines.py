@@ -66,6 +66,7 @@ def check(name, found, expected, changed):
 
 def test_no_network_is_left_out():
     assert set(models.ROWS) - set(checkpoint_exchange.NETWORKS) == {'tl-3'}
+    assert 'rnn bigru' in checkpoint_exchange.NETWORKS
     assert models.builder('tl-3') is models.builder('tl-1')
 
 

@@ -90,6 +90,7 @@ def test_every_check_ran(python, checks):
 
 def test_the_files_of_checks():
     assert {checks.stem for checks in CHECKS} == {
+        'neon_cell_checks',
         'neon_own_work_checks',
         'neon_guard_checks',
         'neon_layer_checks',

@@ -7,6 +7,7 @@ import pytest
 
 from neon_rnn import engines
 from neon_rnn.cli import main
+from neon_rnn.models.rnn import CELLS
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.verification import cases, compare, tolerances
 
@@ -59,6 +60,23 @@ def test_in_float64_twelve_minibatches_of_the_network_are_the_same_numbers(repla
     np.testing.assert_allclose(found['cost'], expected['cost'], rtol=1e-10)
     np.testing.assert_allclose(found['probability'], expected['probability'], atol=1e-6)
     assert np.ptp(expected['probability'][:, 0]) > 0.1
+
+
+@pytest.mark.parametrize('name', [name for name in LAYERS if 'float64' in name])
+def test_in_float64_the_costs_of_every_cell_are_the_same(replayed, name):
+    expected, found, _ = replayed(name)
+    np.testing.assert_allclose(found['cost'], expected['cost'], rtol=1e-12)
+
+
+def test_every_recurrent_layer_is_recorded_in_both_precisions():
+    recurrent = {cell.layer for cell in CELLS.values()}
+    for precision in ('float32', 'float64'):
+        recorded = {
+            name.split(', ')[1]
+            for name, case in CASES.items()
+            if name.startswith('SpatialRNN') and case.precision == precision
+        }
+        assert recorded == recurrent, precision
 
 
 @pytest.mark.parametrize('name', LAYERS)

@@ -1,4 +1,4 @@
-"""Engine `neon`: Intel neon 2.6.0 itself, and SpatialRNN, the layer that it does not have.
+"""Engine `neon`: Intel neon 2.6.0 itself, and the layers that it does not have.
 
 Exports the names of `neon_rnn.engines.CONTRACT`: neon's own classes under their own names.
 """
@@ -38,6 +38,17 @@ from neon.transforms import (
 )
 
 from neon_rnn.engines.neon.backend import get_random_state, set_random_state, start
+from neon_rnn.engines.neon.recurrent.gated import BiGRU
+from neon_rnn.engines.neon.recurrent.lecture_cells import (
+    BiDeepOutput,
+    BiDeepTransition,
+    BiJordan,
+    DeepOutput,
+    DeepTransition,
+    Jordan,
+    StackedBiRNN,
+    StackedRNN,
+)
 from neon_rnn.engines.neon.spatial_rnn import SpatialRNN
 from neon_rnn.engines.neon.step import feed, predict, train_step
 from neon_rnn.engines.neon.weights import (
@@ -55,12 +66,18 @@ __all__ = [
     'Affine',
     'BatchNorm',
     'BiBNRNN',
+    'BiDeepOutput',
+    'BiDeepTransition',
+    'BiGRU',
+    'BiJordan',
     'BiLSTM',
     'BiRNN',
     'Constant',
     'Conv',
     'CrossEntropyMulti',
     'DataTransform',
+    'DeepOutput',
+    'DeepTransition',
     'Dropout',
     'GRU',
     'Gaussian',
@@ -68,6 +85,7 @@ __all__ = [
     'GlorotUniform',
     'GradientDescentMomentum',
     'Identity',
+    'Jordan',
     'Kaiming',
     'LSTM',
     'Logistic',
@@ -82,6 +100,8 @@ __all__ = [
     'SkipNode',
     'Softmax',
     'SpatialRNN',
+    'StackedBiRNN',
+    'StackedRNN',
     'Tanh',
     'Uniform',
     'Xavier',

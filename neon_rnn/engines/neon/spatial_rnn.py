@@ -4,6 +4,8 @@ After the recurrent layer of ReSeg (Visin et al., arXiv 1511.07053). Everything 
 calls of neon's backends and tensors only, so that the gpu, mkl and cpu backends run the same code.
 """
 
+import collections
+
 from neon import NervanaObject
 from neon.layers.container import DeltasTree
 from neon.layers.layer import Layer
@@ -11,10 +13,13 @@ from neon.layers.recurrent import BiRNN, Recurrent
 from neon.optimizers.optimizer import get_param_list
 from neon.util.persist import load_class
 
+from neon_rnn.engines.neon.recurrent.base import RecurrentLayer
 from neon_rnn.engines.neon.sweep import Sweep
 from neon_rnn.support.errors import UsageError
 
 DIRECTIONS = ('vertical', 'horizontal')
+#: What the RNN of a SpatialRNN is: a layer of neon, or one of this engine.
+CELLS = (BiRNN, Recurrent, RecurrentLayer)
 
 
 class SpatialRNN(Layer):
@@ -37,7 +42,8 @@ class SpatialRNN(Layer):
     block_shape : tuple of int
         (C, I, J); I divides H, J divides W.
     RNN : type
-        A recurrent layer of neon: BiRNN, BiLSTM, BiBNRNN, Recurrent, LSTM or GRU.
+        A recurrent layer of neon, BiRNN, BiLSTM, BiBNRNN, Recurrent, LSTM or GRU, or of this
+        engine (`neon_rnn.engines.neon.recurrent`): BiGRU, Jordan, BiDeepOutput ...
     RNN_params : dict
         What `RNN` is called with, for the vertical and the horizontal layer alike. ``reset_cells``
         is True unless given: neon's own default, False, would start an image from the last state of
@@ -60,10 +66,12 @@ class SpatialRNN(Layer):
         self.input_shape = tuple(int(size) for size in input_shape)
         self.block_shape = tuple(int(size) for size in block_shape)
         _check_blocks(self.input_shape, self.block_shape)
-        if not (isinstance(RNN, type) and issubclass(RNN, (BiRNN, Recurrent))):
+        if not (isinstance(RNN, type) and issubclass(RNN, CELLS)):
             raise UsageError(
                 "SpatialRNN: RNN has to be one of neon's recurrent layers (BiRNN, BiLSTM, BiBNRNN, "
-                'Recurrent, LSTM, GRU), not {!r}.'.format(RNN)
+                "Recurrent, LSTM, GRU) or of this engine's (BiGRU, BiJordan ...), not {!r}.".format(
+                    RNN
+                )
             )
         self.RNN = RNN
         self.RNN_params = dict(RNN_params)
@@ -249,6 +257,12 @@ class SpatialRNN(Layer):
             error.reshape((sweep.features, sweep.lines, sweep.steps, self._images)),
             sweep.errors.reshape((sweep.features, sweep.steps, sweep.lines, self._images)),
             (0, 2, 1, 3),
+        )
+
+    def parts(self):
+        """Return direction -> recurrent layer, the vertical one first."""
+        return collections.OrderedDict(
+            (direction, getattr(self, direction)) for direction in DIRECTIONS
         )
 
     def get_params(self):

@@ -9,7 +9,6 @@ from neon.layers.container import LayerContainer
 from neon.optimizers.optimizer import get_param_list
 
 from neon_rnn.engines.neon.backend import active
-from neon_rnn.engines.neon.spatial_rnn import DIRECTIONS, SpatialRNN
 from neon_rnn.engines.parameters import STATISTICS, TRAINED, check_fit
 from neon_rnn.support.errors import NeonRnnError
 
@@ -38,14 +37,6 @@ def _container_parameters(container, prefix):
         name = '{}{}.'.format(prefix, position)
         if isinstance(layer, LayerContainer):
             parts = _container_parameters(layer, name)
-        elif isinstance(layer, SpatialRNN):
-            parts = (
-                parameter
-                for direction in DIRECTIONS
-                for parameter in _layer_parameters(
-                    getattr(layer, direction), name + direction + '.'
-                )
-            )
         else:
             parts = _layer_parameters(layer, name)
         for parameter in parts:
@@ -54,6 +45,11 @@ def _container_parameters(container, prefix):
 
 def _layer_parameters(layer, prefix):
     if not layer.has_params:
+        return
+    if hasattr(layer, 'parts'):  # a SpatialRNN, or a stack
+        for part, inner in layer.parts().items():
+            for parameter in _layer_parameters(inner, '{}{}.'.format(prefix, part)):
+                yield parameter
         return
     for (tensor, gradient), states in get_param_list([layer]):
         # with a default: on CPython 3.5 and 3.6 a StopIteration here would end the generator, and

@@ -46,7 +46,11 @@ from neon_rnn.engines.torch.recurrent.lecture_cells import (
     BiDeepOutput,
     BiDeepTransition,
     BiJordan,
+    DeepOutput,
+    DeepTransition,
+    Jordan,
     StackedBiRNN,
+    StackedRNN,
 )
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 from neon_rnn.engines.torch.step import predict, train_step
@@ -59,14 +63,9 @@ from neon_rnn.engines.torch.weights import (
 
 #: Names beyond the contract: layers that neon does not have.
 EXTRAS = (
-    'BiDeepOutput',
-    'BiDeepTransition',
-    'BiGRU',
-    'BiJordan',
     'ClippedRectlin',
     'DepthwiseConvolution',
     'SamePadding',
-    'StackedBiRNN',
 )
 
 __all__ = [
@@ -85,6 +84,8 @@ __all__ = [
     'Conv',
     'CrossEntropyMulti',
     'DataTransform',
+    'DeepOutput',
+    'DeepTransition',
     'DepthwiseConvolution',
     'Dropout',
     'EXTRAS',
@@ -94,6 +95,7 @@ __all__ = [
     'GlorotUniform',
     'GradientDescentMomentum',
     'Identity',
+    'Jordan',
     'Kaiming',
     'LSTM',
     'Logistic',
@@ -110,6 +112,7 @@ __all__ = [
     'Softmax',
     'SpatialRNN',
     'StackedBiRNN',
+    'StackedRNN',
     'Tanh',
     'Uniform',
     'Xavier',

@@ -1,8 +1,8 @@
-"""Recurrent cells of the lecture that neon does not have: Jordan, deep transition, deep output.
+"""Recurrent networks of the lecture that neon lacks, in one direction and in two.
 
-Also two layers stacked. All are bidirectional, like the published cell, and follow the conventions
-of `recurrent.base`. f is the activation. W, R and b are a BiRNN's; further parameters come after
-them, also in the order of random initial values.
+Jordan networks, deep transition, deep output, and recurrent layers stacked, after the conventions
+of `recurrent.base`. f is the activation; U, W and b are those of an Elman network and saved in
+``W``; what comes after them, V and c, is saved in ``V``, layer by layer.
 """
 
 from __future__ import annotations
@@ -13,58 +13,92 @@ from typing import Any
 import numpy
 import torch
 
+from neon_rnn.engines.parameters import DEPTH, check_depth, part_names
 from neon_rnn.engines.torch.layers.base import Shape, Weight, concatenated, parameter
+from neon_rnn.engines.torch.layers.initializers import Initializer
+from neon_rnn.engines.torch.layers.transforms import Identity, Transform
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
-from neon_rnn.engines.torch.recurrent.elman import BiRNN
+from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
 
 
-class _SecondProduct(BiRNN):
-    """A BiRNN with a second product in each direction, V (units, units) and c (units).
+class LayeredStep(Recurrent):
+    """A recurrent layer whose step has several layers, of `output_size` units each.
 
-    Saved as ``V``: V, then c.
+    z_1 = f(U x_t + W s + b), then z_l = f(V_l z_l-1 + c_l) up to the output z_depth. s is a result
+    of the step before.
+
+    Parameters
+    ----------
+    depth : int
+        Layers from the input to the output of a step. The other parameters are those of
+        `RecurrentLayer`.
     """
+
+    def __init__(
+        self,
+        output_size: int,
+        init: Initializer,
+        init_inner: Initializer | None = None,
+        activation: Transform | None = None,
+        reset_cells: bool = False,
+        name: str | None = None,
+        depth: int = DEPTH,
+    ) -> None:
+        super().__init__(output_size, init, init_inner, activation, reset_cells, name)
+        self.depth = check_depth(type(self).__name__, depth)
 
     def make_parameters(self, rng: numpy.random.RandomState) -> None:
         super().make_parameters(rng)
         size = (self.units, self.units)
-        samples = [self.init_inner.sample(rng, size) for _ in range(self.directions)]
-        self.second = parameter(numpy.stack(samples))
-        self.second_bias = parameter(numpy.zeros((self.directions, self.units)))
+        self.further, self.further_biases = torch.nn.ParameterList(), torch.nn.ParameterList()
+        for _ in range(self.depth - 1):
+            samples = [self.init_inner.sample(rng, size) for _ in range(self.directions)]
+            self.further.append(parameter(numpy.stack(samples)))
+            self.further_biases.append(parameter(numpy.zeros((self.directions, self.units))))
 
     def weights(self) -> Iterator[Weight]:
         yield from super().weights()
-        yield concatenated('V', (self.second, self.second_bias), columns=self.units)
+        if self.depth > 1:
+            pairs = zip(self.further, self.further_biases, strict=True)
+            tensors = tuple(tensor for pair in pairs for tensor in pair)
+            yield concatenated('V', tensors, columns=self.units)
 
-    def second_product(self, h: torch.Tensor, direction: int) -> torch.Tensor:
-        """Return V h + c of one direction."""
-        return torch.nn.functional.linear(h, self.second[direction], self.second_bias[direction])
+    def layer(self, z: torch.Tensor, place: int, direction: int) -> torch.Tensor:
+        """Return V z + c of the further layer at `place`, of one direction."""
+        return torch.nn.functional.linear(
+            z, self.further[place][direction], self.further_biases[place][direction]
+        )
 
 
-class _RecurrentSecondProduct(_SecondProduct):
-    """A network whose second product is part of the recurrence; the state is the output."""
+class DeepTransition(LayeredStep):
+    """Several nonlinear layers from state to state: h_t = f(V f(U x_t + W h_t-1 + b) + c).
+
+    After Pascanu et al., arXiv 1312.6026. `depth` counts the layers.
+    """
+
+    def output_transform(self) -> Transform:
+        """Return the activation of the further layers."""
+        return self.activation
 
     def step(
         self, products: torch.Tensor, state: torch.Tensor | None, direction: int
     ) -> torch.Tensor:
-        """Return the next state.
+        """Return the next state, which is the output.
 
         Parameters
         ----------
         products : torch.Tensor
-            (batch, units): W x + b.
+            (batch, units): U x + b.
         state : torch.Tensor or None
             (batch, units); None at the first step.
         direction : int
         """
-        raise NotImplementedError
-
-    def hidden(
-        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
-    ) -> torch.Tensor:
-        """Return h = f(W x + R state + b)."""
-        if state is None:
-            return self.activation(products)
-        return self.activation(torch.addmm(products, state, self.recurrent[direction].t()))
+        if state is not None:
+            products = torch.addmm(products, state, self.recurrent[direction].t())
+        z = self.activation(products)
+        for place in range(self.depth - 1):
+            z = self.output_transform()(self.layer(z, place, direction))
+        return z
 
     def states(self, x: torch.Tensor) -> torch.Tensor:
         products = self.input_products(x)
@@ -79,75 +113,109 @@ class _RecurrentSecondProduct(_SecondProduct):
         return torch.stack(swept, dim=2)
 
 
-class BiJordan(_RecurrentSecondProduct):
-    """Jordan network: the output is fed back, h_t = f(W x_t + R y_t-1 + b), y_t = V h_t + c.
+class BiDeepTransition(DeepTransition):
+    """Two networks with deep transitions, one for each direction."""
+
+    directions = 2
+
+
+class Jordan(DeepTransition):
+    """Jordan network: the output is fed back, h_t = f(U x_t + W y_t-1 + b), y_t = V h_t + c.
 
     The output is linear. With an activation of its own this would be the deep transition.
     """
 
-    def step(
-        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
-    ) -> torch.Tensor:
-        return self.second_product(self.hidden(products, state, direction), direction)
+    def __init__(
+        self,
+        output_size: int,
+        init: Initializer,
+        init_inner: Initializer | None = None,
+        activation: Transform | None = None,
+        reset_cells: bool = False,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(output_size, init, init_inner, activation, reset_cells, name)
+
+    def output_transform(self) -> Transform:
+        return Identity()
 
 
-class BiDeepTransition(_RecurrentSecondProduct):
-    """Two nonlinear layers from state to state: h_t = f(V f(W x_t + R h_t-1 + b) + c).
-
-    After Pascanu et al., arXiv 1312.6026.
-    """
-
-    def step(
-        self, products: torch.Tensor, state: torch.Tensor | None, direction: int
-    ) -> torch.Tensor:
-        return self.activation(
-            self.second_product(self.hidden(products, state, direction), direction)
-        )
-
-
-class BiDeepOutput(_SecondProduct):
-    """A layer between state and output: h_t = f(W x_t + R h_t-1 + b), y_t = f(V h_t + c).
-
-    After Pascanu et al., arXiv 1312.6026.
-    """
-
-    def states(self, x: torch.Tensor) -> torch.Tensor:
-        h = super().states(x)
-        return torch.stack(
-            [
-                self.activation(self.second_product(h[:, :, direction], direction))
-                for direction in range(self.directions)
-            ],
-            dim=2,
-        )
-
-
-class StackedBiRNN(RecurrentLayer):
-    """Two BiRNN layers, the second over the first one's output.
-
-    Saved as ``first.W`` and ``second.W``.
-    """
+class BiJordan(Jordan):
+    """Two Jordan networks, one for each direction."""
 
     directions = 2
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+
+class DeepOutput(LayeredStep):
+    """Layers between state and output: h_t = f(U x_t + W h_t-1 + b), y_t = f(V h_t + c).
+
+    After Pascanu et al., arXiv 1312.6026. `depth` counts the layers, that of the state included.
+    """
+
+    def states(self, x: torch.Tensor) -> torch.Tensor:
+        z = super().states(x)
+        for place in range(self.depth - 1):
+            outputs = [
+                self.activation(self.layer(z[:, :, direction], place, direction))
+                for direction in range(self.directions)
+            ]
+            z = torch.stack(outputs, dim=2)
+        return z
+
+
+class BiDeepOutput(DeepOutput):
+    """Two networks with deep outputs, one for each direction."""
+
+    directions = 2
+
+
+class StackedRNN(RecurrentLayer):
+    """Elman networks over each other: each reads the output of the one below.
+
+    They are saved as ``first.W``, ``second.W`` and so on.
+
+    Parameters
+    ----------
+    depth : int
+        The number of networks. The other parameters are those of `RecurrentLayer`.
+    """
+
+    network: type[Recurrent] = Recurrent
+
+    def __init__(self, *arguments: Any, depth: int = DEPTH, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self.first = BiRNN(*arguments, **settings)
-        self.second = BiRNN(*arguments, **settings)
+        self.depth = check_depth(type(self).__name__, depth)
+        for name in part_names(depth):
+            self.add_module(name, self.network(*arguments, **settings))
+
+    def parts(self) -> list[tuple[str, Recurrent]]:
+        """Return (name, network), the lowest one first."""
+        return [(name, getattr(self, name)) for name in part_names(self.depth)]
 
     def configure(self, in_shape: Shape) -> Shape:
         super().configure(in_shape)
-        self.first.block = self.block
-        return self.second.configure(self.first.configure(in_shape))
+        getattr(self, part_names(1)[0]).block = self.block
+        for _, network in self.parts():
+            in_shape = network.configure(in_shape)
+        return self.out_shape
 
     def make_parameters(self, rng: numpy.random.RandomState) -> None:
-        self.first.allocate(rng)
-        self.second.allocate(rng)
+        for _, network in self.parts():
+            network.allocate(rng)
 
     def weights(self) -> Iterator[Weight]:
-        for name, network in (('first', self.first), ('second', self.second)):
+        for name, network in self.parts():
             for weight in network.weights():
                 yield weight.below(name)
 
     def sweep(self, x: torch.Tensor) -> torch.Tensor:
-        return self.second.sweep(self.first.sweep(x))
+        for _, network in self.parts():
+            x = network.sweep(x)
+        return x
+
+
+class StackedBiRNN(StackedRNN):
+    """Bidirectional Elman networks over each other."""
+
+    directions = 2
+    network = BiRNN
