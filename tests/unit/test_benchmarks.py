@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -196,7 +197,7 @@ def test_other_work_is_made_and_ends():
 def subprocess_ids():
     """Return the process numbers of this process's children."""
     task = f'/proc/self/task/{os.getpid()}/children'
-    return [int(word) for word in open(task).read().split()]
+    return [int(word) for word in Path(task).read_text().split()]
 
 
 @pytest.mark.parametrize(
