@@ -11,19 +11,21 @@ No file is trusted. The steps, in this order:
 """
 
 import collections
-import io
 import os
 import warnings
 
 import numpy as np
 from PIL import Image, ImageFile
 
+from neon_rnn.data.bounded_file import BoundedFile, TooMuchEffort
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 #: An image of more pixels is not decoded. No camera of the data sets has as many; RGB takes 192 MB.
 MAX_PIXELS = 64000000
 #: A file of more bytes is not read.
 MAX_BYTES = 256 << 20
+#: So many scans of an image of that many pixels are decoded, and more of a smaller one.
+MAX_SCANS = 20
 #: An image with a shorter side is a placeholder or a thumbnail and not a photograph.
 MIN_SIDE = 16
 FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'WEBP', 'TIFF', 'PPM')
@@ -33,6 +35,7 @@ NOT_AN_IMAGE = 'not an image of a supported format'
 DAMAGED = 'truncated or damaged image'
 TOO_LARGE = 'more than {} million pixels'.format(MAX_PIXELS // 1000000)
 TOO_SMALL = 'smaller than {} pixels'.format(MIN_SIDE)
+TOO_COSTLY = 'takes too long to decode'
 UNREADABLE = 'file cannot be read'
 
 _EXIF_ORIENTATION = 0x0112
@@ -174,9 +177,12 @@ def decode_sized(data, preprocessing):
     with warnings.catch_warnings():
         # Pillow warns of odd metadata and of sizes above its own limit; both are checked here.
         warnings.simplefilter('ignore')
-        image = _opened(data)
+        file = BoundedFile(data)
+        image = _opened(file)
         size = image.size
         _check_size(size)
+        _check_scans(data, size)
+        file.allow_pixels()
         try:
             image.draft(
                 'RGB',
@@ -194,16 +200,20 @@ def decode_sized(data, preprocessing):
             image = _as_rgb(image)
         except ImageError:
             raise
+        except TooMuchEffort as error:
+            raise ImageError(TOO_COSTLY, str(error)) from error
         except Exception as error:  # the decoders raise many types on hostile input
             raise ImageError(DAMAGED, '{}: {}'.format(type(error).__name__, error)) from error
     pixels = np.asarray(_resized(image, preprocessing)).transpose(2, 0, 1)
     return np.ascontiguousarray(pixels), size[::-1]
 
 
-def _opened(data):
+def _opened(file):
     ImageFile.LOAD_TRUNCATED_IMAGES = False  # a truncated image has to be an error
     try:
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(file)
+    except TooMuchEffort as error:
+        raise ImageError(TOO_COSTLY, str(error)) from error
     except Exception as error:  # of any type, for a hostile header
         if type(error).__name__ == 'DecompressionBombError':  # unknown to Pillow 4
             raise ImageError(TOO_LARGE, str(error)) from error
@@ -223,6 +233,13 @@ def _check_size(size):
         raise ImageError(TOO_LARGE, '{}x{}'.format(width, height))
     if min(size) < MIN_SIDE:
         raise ImageError(TOO_SMALL, '{}x{}'.format(width, height))
+
+
+def _check_scans(data, size):
+    """Refuse a JPEG file that goes over its pixels too often; a progressive one has ten scans."""
+    scans = data.count(b'\xff\xda') if data.startswith(b'\xff\xd8') else 1
+    if scans * size[0] * size[1] > MAX_SCANS * MAX_PIXELS:
+        raise ImageError(TOO_COSTLY, '{} scans'.format(scans))
 
 
 def _orientation(image):

@@ -17,6 +17,16 @@ MAX_MEMBER = 1 << 30
 #: photographs hardly compress.
 MAX_RATIO = 20
 SPARE = 64 << 20
+#: The longest name or extended header of a tar member, and all global headers together.
+MAX_HEADER = 1 << 20
+MAX_GLOBAL_HEADERS = 16 << 20
+_NAME_HEADERS = (
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)
 SUFFIXES = ('.tar', '.tar.gz', '.tgz', '.tar.bz2', '.tar.xz', '.zip')
 
 
@@ -91,7 +101,10 @@ def _extract_tar(path: Path, folder: Path, limit: int) -> None:
             'versions can. Use one of these, or unpack the archive yourself and give the folder.'
         )
     total = 0
-    with tarfile.open(path, 'r:*') as archive, _progress(path) as progress:
+    with (
+        tarfile.open(path, 'r:*', tarinfo=_bounded_members(path)) as archive,
+        _progress(path) as progress,
+    ):
         while (member := archive.next()) is not None:
             # The list of members would keep half a million of them in memory.
             archive.members.clear()  # type: ignore[attr-defined]
@@ -105,8 +118,46 @@ def _extract_tar(path: Path, folder: Path, limit: int) -> None:
         file.seek(archive.offset)  # type: ignore[attr-defined, union-attr]
         if file.read(512) != bytes(512):  # type: ignore[union-attr]
             raise EOFError('its end is missing')
-        while file.read(1 << 20):  # type: ignore[union-attr]
-            pass  # to the end, where a compressed file has its checksum
+        # To the end, where a compressed file has its checksum.
+        while block := file.read(1 << 20):  # type: ignore[union-attr]
+            total += len(block)
+            _check_size(path, 'what follows its end', 0, total, limit)
+
+
+def _bounded_members(path: Path) -> type[tarfile.TarInfo]:
+    """Return a class of members that refuses names and headers which would fill the memory.
+
+    A compressed archive holds gigabytes of them in few bytes.
+    """
+    left = MAX_GLOBAL_HEADERS
+
+    class Member(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf, encoding, errors):
+            nonlocal left
+            member = super().frombuf(buf, encoding, errors)
+            problem = ''
+            if member.type in _NAME_HEADERS and member.size > MAX_HEADER:
+                problem = f'a name or header of {member.size:,} bytes'
+            elif member.type == tarfile.GNUTYPE_SPARSE:
+                problem = 'a sparse file'
+            elif member.type == tarfile.XGLTYPE:
+                left -= member.size
+                problem = 'too many global headers' if left < 0 else ''
+            if problem:
+                raise NeonRnnError(
+                    f'{path}: has {problem}, which an archive of photographs does not need. '
+                    'Nothing was kept; do not trust this archive.'
+                )
+            return member
+
+        def _proc_gnusparse_10(self, *arguments):
+            raise NeonRnnError(
+                f'{path}: has a sparse file, which an archive of photographs does not need. '
+                'Nothing was kept; do not trust this archive.'
+            )
+
+    return Member
 
 
 def _extract_zip(path: Path, folder: Path, limit: int) -> None:
@@ -146,7 +197,7 @@ def _check(archive: Path, name: str, plain: bool) -> None:
 
 
 def _check_size(archive: Path, name: str, size: int, total: int, limit: int) -> None:
-    if size > MAX_MEMBER or total > limit:
+    if not 0 <= size <= MAX_MEMBER or total > limit:
         raise NeonRnnError(
             f'{archive}: {name[:200]!r} brings it to {total:,} bytes unpacked, more than '
             'photographs can be. Nothing was kept.'

@@ -251,3 +251,58 @@ def test_an_old_pillow_leaves_tiff_files_to_us():
     assert images._orientation(OldImage()) == 6
     assert images._orientation(OldJpeg()) == 8
     assert images._orientation(object()) == 1
+
+
+def chunk(kind, data=b''):
+    checksum = zlib.crc32(kind + data)
+    return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', checksum)
+
+
+JPEG, PNG, GIF = (encoded(picture(), form) for form in ('JPEG', 'PNG', 'GIF'))
+PIXELS = bytes(64 * 48 * 3)
+
+
+@pytest.mark.parametrize(
+    'data',
+    [
+        JPEG[:2] + b'\xff\xfe\0\2' * 100000 + JPEG[2:],
+        JPEG[:2] + (b'\xff\xe1\xff\xffExif\0\0' + bytes(65527)) * 600 + JPEG[2:],
+        JPEG[:2] + b'\xff' * 100000 + JPEG[2:],
+        PNG[:33] + chunk(b'zzZz') * 100000 + PNG[33:],
+        PNG[:33] + chunk(b'IDAT') * 100000 + PNG[33:],
+        PNG[:-12] + chunk(b'zzZz') * 100000 + PNG[-12:],
+        GIF[:781] + b'\x21\xfe\1a\0' * 100000 + GIF[781:],
+        b'P6\n#' + b'a' * 100000 + b'\n64 48\n255\n' + PIXELS,
+    ],
+    ids=['segments', 'exif', 'fill', 'chunks', 'idat', 'behind', 'comments', 'ppm'],
+)
+def test_a_file_of_countless_pieces_is_refused(data):
+    with pytest.raises(ImageError) as caught:
+        decode(data, Preprocessing(32, 32))
+    assert caught.value.reason == images.TOO_COSTLY
+
+
+def test_a_file_of_many_scans_is_refused_by_their_pixels(monkeypatch):
+    data = encoded(picture(size=(400, 300)), progressive=True)
+    scans = data.count(b'\xff\xda')
+    assert scans == 10
+    monkeypatch.setattr(images, 'MAX_PIXELS', 400 * 300)
+    monkeypatch.setattr(images, 'MAX_SCANS', 10)
+    assert decode(data, Preprocessing(32, 32)).shape == (3, 32, 32)
+    monkeypatch.setattr(images, 'MAX_SCANS', 9)
+    with pytest.raises(ImageError) as caught:
+        decode(data, Preprocessing(32, 32))
+    assert (caught.value.reason, caught.value.detail) == (images.TOO_COSTLY, '10 scans')
+
+
+@pytest.mark.parametrize('format', ['JPEG', 'PNG', 'GIF', 'BMP', 'TIFF', 'WEBP', 'PPM'])
+def test_a_photograph_of_a_camera_is_not_too_costly(format):
+    """Of 12 million pixels, noise in it, with profiles and comments as cameras write them."""
+    noise = np.random.RandomState(0).randint(0, 256, (300, 400, 3)).astype(np.uint8)
+    image = Image.fromarray(np.tile(noise, (10, 10, 1)))
+    extra = {
+        'JPEG': {'icc_profile': bytes(255 * 65000), 'comment': b'x' * 60000},
+        'WEBP': {'method': 0},
+    }
+    data = encoded(image, format, **extra.get(format, {}))
+    assert decode(data, Preprocessing(32, 32)).shape == (3, 32, 32)

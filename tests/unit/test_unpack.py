@@ -2,7 +2,9 @@
 
 import errno
 import io
+import lzma
 import tarfile
+import tracemalloc
 import zipfile
 
 import pytest
@@ -134,6 +136,79 @@ def test_a_bomb_is_stopped(tmp_path, monkeypatch):
         unpack(path, tmp_path / 'out')
     path = write_tar(tmp_path / 'b.tar.gz', member('zeros', bytes(10**6)), mode='w:gz')
     with pytest.raises(NeonRnnError, match='more than photographs can be'):
+        unpack(path, tmp_path / 'out')
+
+
+def header(kind, size):
+    """The 512 bytes of a tar header, and `size` bytes behind it."""
+    info = tarfile.TarInfo('x')
+    info.type, info.size = kind, size
+    padded = -(-size // 512) * 512
+    return info.tobuf(tarfile.GNU_FORMAT) + b'a' * padded
+
+
+@pytest.mark.parametrize(
+    ('kind', 'size', 'message'),
+    [
+        (tarfile.GNUTYPE_LONGNAME, 30 << 20, 'a name or header of 31,457,280 bytes'),
+        (tarfile.GNUTYPE_LONGLINK, (1 << 20) + 1, 'a name or header of 1,048,577 bytes'),
+        (tarfile.XHDTYPE, 2 << 20, 'a name or header of 2,097,152 bytes'),
+        (tarfile.XGLTYPE, 5 << 20, 'a name or header of 5,242,880 bytes'),
+        (tarfile.GNUTYPE_SPARSE, 512, 'a sparse file'),
+    ],
+)
+@pytest.mark.parametrize('suffix', ['tar', 'tar.xz'])
+def test_headers_that_would_fill_the_memory_are_refused(tmp_path, suffix, kind, size, message):
+    content = header(kind, size) + header(tarfile.REGTYPE, 10) + bytes(1024)
+    path = tmp_path / f'a.{suffix}'
+    path.write_bytes(lzma.compress(content) if suffix == 'tar.xz' else content)
+    tracemalloc.start()
+    with pytest.raises(NeonRnnError, match=f'a.{suffix}: has {message}'):
+        unpack(path, tmp_path / 'out')
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 << 20
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+def pax(**fields):
+    """The lines of an extended header."""
+    lines = b''
+    for key, value in fields.items():
+        text = f' {key}={value}\n'.encode()
+        length = len(text) + 2
+        while len(str(length)) + len(text) != length:
+            length = len(str(length)) + len(text)
+        lines += str(length).encode() + text
+    return lines
+
+
+def extended(kind, lines):
+    info = tarfile.TarInfo('x')
+    info.type, info.size = kind, len(lines)
+    return info.tobuf(tarfile.USTAR_FORMAT) + lines + bytes(-len(lines) % 512)
+
+
+def test_many_global_headers_and_sparse_maps_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'MAX_GLOBAL_HEADERS', 10000)
+    path = tmp_path / 'a.tar'
+    end = header(tarfile.REGTYPE, 10) + bytes(1024)
+    path.write_bytes(extended(tarfile.XGLTYPE, pax(comment='x' * 900)) * 20 + end)
+    with pytest.raises(NeonRnnError, match='too many global headers'):
+        unpack(path, tmp_path / 'out')
+    path.write_bytes(extended(tarfile.XGLTYPE, pax(comment='x' * 900)) * 10 + end)
+    assert (unpack(path, tmp_path / 'out') / 'x').read_bytes() == b'a' * 10
+    sparse = {'GNU.sparse.major': '1', 'GNU.sparse.minor': '0', 'GNU.sparse.name': 'y'}
+    path.write_bytes(extended(tarfile.XHDTYPE, pax(**sparse)) + end)
+    with pytest.raises(NeonRnnError, match='a sparse file'):
+        unpack(path, tmp_path / 'out')
+
+
+def test_an_endless_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, 'SPARE', 1 << 20)
+    path = tmp_path / 'a.tar.xz'
+    path.write_bytes(lzma.compress(header(tarfile.REGTYPE, 10) + bytes(5 << 20)))
+    with pytest.raises(NeonRnnError, match='what follows its end'):
         unpack(path, tmp_path / 'out')
 
 
