@@ -3,6 +3,8 @@
     neon_rnn reproduce --data data/faces --data-224 data/faces224 --pretrained resnet50.pth
                                                                 as published, three seeds
     neon_rnn reproduce --data data/faces --rows rnn cnn-2 --seeds 1 --epochs-scale 0.1
+    neon_rnn reproduce --data data/faces --rows rnn --rnn lstm gru
+                                                                other cells in the recurrent network
 
 Shows first what there is to do and how long it takes, where earlier runs on this machine tell. The
 same command goes on after an interruption: finished runs of the same configuration are skipped,
@@ -16,6 +18,7 @@ import sys
 
 from neon_rnn import engines, published
 from neon_rnn.commands import options, table
+from neon_rnn.models.rnn import CELLS
 from neon_rnn.support import paths, processes, streams
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
@@ -30,6 +33,15 @@ def add_arguments(parser):
         metavar='ROW',
         default=rows,
         help='default: all eleven, {}'.format(' '.join(rows)),
+    )
+    add(
+        '--rnn',
+        nargs='+',
+        metavar='CELL',
+        choices=[*CELLS, 'all'],
+        default=[],
+        help='train the row rnn with each of these cells: {}, or all (default: birnn, as '
+        'published)'.format(', '.join(CELLS)),
     )
     add('--seeds', type=int, default=3, metavar='N', help='seeds 0 to N - 1 (default: %(default)s)')
     add('--data', required=True, metavar='DIR', help='the data set folder')
@@ -114,6 +126,7 @@ def run(arguments):
         epochs_scale=arguments.epochs_scale,
         pretrained=arguments.pretrained,
         out=runs,
+        rnn=list(CELLS) if 'all' in arguments.rnn else list(dict.fromkeys(arguments.rnn)),
     )
     jobs = reproduce.plan(settings)
     print(reproduce.summary(jobs), flush=True)

@@ -15,7 +15,7 @@ from neon_rnn.support.files import atomic_file, make_folder
 #: Greatest difference of a pixel, of 255, that `differences` accepts: processors round differently.
 PIXEL_TOLERANCE = 8
 #: Pages of the repository, beside the folder of results, that hold tables.
-PAGES = ('README.md', 'docs/reproduction.md')
+PAGES = ('README.md', 'docs/reproduction.md', 'docs/lecture.md')
 
 
 def build(runs: Path, out: Path, *others: Path) -> tuple[Choice, dict[str, bytes]]:

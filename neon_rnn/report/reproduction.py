@@ -1,8 +1,9 @@
-"""The tables within README.md and docs/reproduction.md, computed from the records.
+"""The tables within the pages of `build.PAGES`, computed from the records.
 
 A page holds a table between the lines ``<!-- table: NAME -->`` and ``<!-- end -->``. `filled`
 replaces what is between them. The tables are about data sets from the likely published source
-(`published.CLOSEST_SOURCES`); ``results`` alone shows the rows as the comparison table does.
+(`published.CLOSEST_SOURCES`), but for two: ``results`` shows the rows as the comparison table does,
+``cells`` other recurrent cells on any photographs.
 """
 
 import math
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from neon_rnn.report.cells import cells_table
 from neon_rnn.report.choose import Choice, Configuration
 from neon_rnn.report.experiments import cross_table, data_list, experiments_table
 from neon_rnn.report.order import order_table
@@ -250,4 +252,5 @@ TABLES: dict[str, Callable[[Choice], list[str]]] = {
     'classes': _classes,
     'experiments': experiments_table,
     'precision': precision_table,
+    'cells': cells_table,
 }

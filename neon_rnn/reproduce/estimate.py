@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from neon_rnn import published
 from neon_rnn.support import machine
 
 
@@ -17,7 +18,8 @@ def recorded_rate(records: Iterable[dict[str, Any]], wanted: Mapping[str, Any]) 
         Run records.
     wanted
         What a run has to agree in: ``model``, ``engine``, ``backend``, ``precision``,
-        ``batch_size`` and ``shape`` (C, H, W), as records name them.
+        ``batch_size`` and ``shape`` (C, H, W), as records name them; ``variant``, as
+        `published.variant` describes the options.
 
     Returns
     -------
@@ -39,6 +41,7 @@ def _setup(record: dict[str, Any]) -> dict[str, Any]:
     """Return what decides the speed of a run on one machine."""
     return {
         **{name: record[name] for name in ('model', 'engine', 'backend', 'precision')},
+        'variant': published.variant(record['options']),
         'batch_size': record['hyperparameters']['batch_size'],
         'shape': record['dataset']['shape'],
     }

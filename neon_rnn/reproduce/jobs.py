@@ -6,9 +6,11 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from neon_rnn import engines, published
 from neon_rnn.data.dataset import Dataset, open_dataset
+from neon_rnn.models.rnn import check_cell
 from neon_rnn.report.collect import Collection, collect
 from neon_rnn.reproduce import estimate
 from neon_rnn.runs.identity import configuration
@@ -36,6 +38,8 @@ class Settings:
     epochs_scale: float
     pretrained: str | None
     out: str
+    #: Cells of the row rnn, one training each; none: the published ones alone.
+    rnn: Sequence[str] = ()
 
     @property
     def recorded_backend(self) -> str:
@@ -48,6 +52,10 @@ class Settings:
             return self.epochs
         return max(1, round(published.rows()[row].epochs * self.epochs_scale))
 
+    def cells_of(self, row: str) -> Sequence[str | None]:
+        """Return the cells with which a row is trained; None stands for the row as published."""
+        return self.rnn if row == 'rnn' and self.rnn else (None,)
+
     def data_of(self, row: str) -> str:
         """Return the data set of a row: that of its image size, if there is one."""
         large = published.rows()[row].input_side == 224
@@ -56,7 +64,7 @@ class Settings:
 
 @dataclasses.dataclass
 class Job:
-    """One row with one seed.
+    """One row with one seed, and perhaps with other recurrent cells.
 
     Attributes
     ----------
@@ -79,6 +87,7 @@ class Job:
     state: str
     argv: list[str]
     folder: str
+    rnn: str | None = None
     reason: str = ''
     epochs_left: int = 0
     seconds: float | None = None
@@ -86,7 +95,12 @@ class Job:
     @property
     def name(self) -> str:
         """A name for messages and the log."""
-        return f'{self.row}-s{self.seed}'
+        return f'{self.network}-s{self.seed}'
+
+    @property
+    def network(self) -> str:
+        """The row, and its cells if they were named."""
+        return f'{self.row}-{self.rnn}' if self.rnn else self.row
 
     @property
     def waiting(self) -> bool:
@@ -100,8 +114,8 @@ def plan(settings: Settings) -> list[Job]:
     Raises
     ------
     UsageError
-        A row is unknown, a data set cannot be opened, or the pretrained weights are of another
-        network.
+        A row or a cell is unknown, a data set cannot be opened, or the pretrained weights are of
+        another network.
     """
     unknown = [row for row in settings.rows if row not in published.rows()]
     if unknown:
@@ -110,17 +124,23 @@ def plan(settings: Settings) -> list[Job]:
                 ', '.join(unknown), ', '.join(published.rows())
             )
         )
+    for name in settings.rnn:
+        check_cell(name)
+    if settings.rnn and 'rnn' not in settings.rows:
+        raise UsageError('--rnn chooses the cells of the row rnn, which --rows leaves out.')
     folders = sorted({settings.data_of(row) for row in settings.rows})
     datasets = {folder: open_dataset(folder) for folder in folders}
     past = collect(Path(settings.out)) if os.path.isdir(settings.out) else Collection()
     source = _pretrained_sha256(settings)
     jobs = []
-    for row in settings.rows:
+    networks = [(row, cell) for row in settings.rows for cell in settings.cells_of(row)]
+    for row, cell in networks:
         dataset = datasets[settings.data_of(row)]
         rate = estimate.recorded_rate(
             (run.record for run in past.runs),
             {
                 'model': row,
+                'variant': published.variant({'rnn': cell}),
                 'engine': settings.engine,
                 'backend': settings.recorded_backend,
                 'precision': settings.precision,
@@ -129,7 +149,7 @@ def plan(settings: Settings) -> list[Job]:
             },
         )
         for seed in range(settings.seeds):
-            job = _job(settings, row, seed, dataset, past, source)
+            job = _job(settings, row, cell, seed, dataset, past, source)
             if job.waiting and rate is not None:
                 job.seconds = rate * dataset.train.count * job.epochs_left
             jobs.append(job)
@@ -146,14 +166,26 @@ def _pretrained_sha256(settings: Settings) -> str | None:
 
 
 def _job(
-    settings: Settings, row: str, seed: int, dataset: Dataset, past: Collection, source: str | None
+    settings: Settings,
+    row: str,
+    rnn: str | None,
+    seed: int,
+    dataset: Dataset,
+    past: Collection,
+    source: str | None,
 ) -> Job:
     """Return the job of a row with a seed; `source` is the sha256 of the pretrained weights."""
     epochs = settings.epochs_of(row)
     takes_weights = pretrained.takes(row)
-    wanted = _configuration(settings, row, epochs, dataset, source if takes_weights else None)
-    run_id = unused_run_id(settings.out, row, settings.engine, settings.recorded_backend, seed)
-    job = Job(row, seed, epochs, 'new', [], os.path.join(settings.out, run_id), '', epochs)
+    options: dict[str, Any] = {'rnn': rnn} if rnn else {}
+    if takes_weights and source:
+        options['pretrained'] = {'sha256': source}
+    wanted = _configuration(settings, row, epochs, dataset, options)
+    job = Job(row, seed, epochs, 'new', [], '', rnn, '', epochs)
+    run_id = unused_run_id(
+        settings.out, job.network, settings.engine, settings.recorded_backend, seed
+    )
+    job.folder = os.path.join(settings.out, run_id)
     job.argv = _training_command(settings, job)
     if takes_weights and settings.pretrained is None:
         job.state, job.reason = 'cannot', 'needs --pretrained FILE (or none)'
@@ -187,18 +219,20 @@ def _training_command(settings: Settings, job: Job) -> list[str]:
         '--out': settings.out,
         '--run_id': os.path.basename(job.folder),
     }
+    if job.rnn:
+        options['--rnn'] = job.rnn
     if pretrained.takes(job.row) and settings.pretrained is not None:
         options['--pretrained'] = settings.pretrained
     return ['train', *(str(word) for pair in options.items() for word in pair)]
 
 
 def _configuration(
-    settings: Settings, row: str, epochs: int, dataset: Dataset, source: str | None
+    settings: Settings, row: str, epochs: int, dataset: Dataset, options: dict[str, Any]
 ) -> str:
     """Return the configuration that the record of a row's run will have."""
     training = TrainingSettings.of(
         model=row,
-        options={'pretrained': {'sha256': source}} if source else {},
+        options=options,
         data=settings.data_of(row),
         engine=settings.engine,
         backend=settings.recorded_backend,
@@ -225,7 +259,8 @@ def summary(jobs: Sequence[Job]) -> str:
         'done': 'done',
         'cannot': 'cannot be trained',
     }
-    lines = [f'{"row":<12}{"seed":>5}{"epochs":>8}{"estimate":>12}  what']
+    wide = max([12, *(len(job.network) + 1 for job in jobs)])
+    lines = [f'{"row":<{wide}}{"seed":>5}{"epochs":>8}{"estimate":>12}  what']
     for job in jobs:
         time = (
             ''
@@ -242,7 +277,7 @@ def summary(jobs: Sequence[Job]) -> str:
         went = f' after epoch {job.epochs - job.epochs_left}' if job.state == 'resume' else ''
         note = f': {job.reason}' if job.reason and job.reason != 'finished' else ''
         lines.append(
-            f'{job.row:<12}{job.seed:>5}{job.epochs:>8}{time:>12}  '
+            f'{job.network:<{wide}}{job.seed:>5}{job.epochs:>8}{time:>12}  '
             f'{words[job.state]}{went}{note}{shortened}'
         )
     known = [job.seconds for job in jobs if job.seconds is not None]

@@ -136,6 +136,36 @@ def test_a_data_set_of_its_own_for_large_images(data):
     assert settings(data, '').data_of('tl-1') == data
 
 
+def test_the_row_rnn_with_each_of_several_cells(data, tmp_path):
+    given = settings(data, str(tmp_path), rows=['fcnn-1', 'rnn'], rnn=['lstm', 'birnn'], seeds=2)
+    jobs = reproduce.plan(given)
+    names = ['fcnn-1-s0', 'fcnn-1-s1', 'rnn-lstm-s0', 'rnn-lstm-s1', 'rnn-birnn-s0', 'rnn-birnn-s1']
+    assert [job.name for job in jobs] == names
+    assert ['--rnn' in job.argv for job in jobs] == [False, False, True, True, True, True]
+    assert jobs[2].argv[-2:] == ['--rnn', 'lstm']
+    assert os.path.basename(jobs[2].folder).startswith('rnn-lstm-torch-cpu-s0-')
+    assert 'rnn-lstm ' in reproduce.summary(jobs)
+    with pytest.raises(UsageError, match="no recurrent cell 'lstn'"):
+        reproduce.plan(settings(data, str(tmp_path), rows=['rnn'], rnn=['lstn']))
+    with pytest.raises(UsageError, match='--rnn.*which --rows leaves out'):
+        reproduce.plan(settings(data, str(tmp_path), rnn=['lstm']))
+
+
+def test_a_run_with_other_cells_is_found_and_estimated_apart(tmp_path):
+    folder, runs = tmp_path / 'large', str(tmp_path / 'runs')
+    write_small_dataset(folder, train=4, test=4, shape=(3, 32, 32))
+    cells = {'rows': ['rnn'], 'rnn': ['elman', 'gru']}
+    for job in reproduce.plan(settings(str(folder), runs, **cells))[:1]:
+        assert cli.main(job.argv) == 0
+    elman, gru = reproduce.plan(settings(str(folder), runs, **cells))
+    assert (elman.state, gru.state, gru.seconds) == ('done', 'new', None)
+    elman, gru = reproduce.plan(settings(str(folder), runs, **cells, epochs=2))
+    assert elman.seconds > 0
+    assert gru.seconds is None
+    (published_cells,) = reproduce.plan(settings(str(folder), runs, rows=['rnn']))
+    assert published_cells.state == 'new'
+
+
 def test_a_finished_run_is_not_repeated(data, runs):
     (job,) = reproduce.plan(settings(data, runs))
     assert (job.state, job.reason, job.folder, job.epochs_left) == (
