@@ -2,6 +2,10 @@
 probable that is.
 
     neon_rnn predict results/own/runs/<run id> photo.jpg more/*.png --json predictions.json
+    neon_rnn predict results/own/runs/<run id> FOLDER --csv predictions.csv
+
+A folder stands for all pictures below it. --csv writes as it goes; the same command again goes on
+after an interruption, and skips what has a line already.
 
 What such a model must not be used for: it guesses, from one cropped photograph and two labels of a
 data set, what annotators wrote down. It does not know anybody's gender. Do not use it to decide
@@ -17,15 +21,20 @@ import numpy as np
 from tqdm import tqdm
 
 from neon_rnn.commands import options
-from neon_rnn.data import images
-from neon_rnn.runs import trained_run
+from neon_rnn.data import images, pictures
+from neon_rnn.runs import classifier
+from neon_rnn.runs.prediction_table import PredictionTable
+from neon_rnn.support.errors import UsageError
 from neon_rnn.support.files import check_writable, write_json
+from neon_rnn.support.wording import counted
 
 
 def add_arguments(parser):
     """Add the run and the photographs."""
     parser.add_argument('run', metavar='RUN', help='a run folder with its checkpoint')
-    parser.add_argument('images', metavar='IMAGE', nargs='+', help='image files of any size')
+    parser.add_argument(
+        'images', metavar='IMAGE', nargs='+', help='image files of any size, or folders of them'
+    )
     options.add_engine(parser, trained=True)
     options.add_backend(parser)
     parser.add_argument(
@@ -39,59 +48,102 @@ def add_arguments(parser):
     parser.add_argument(
         '--json', metavar='FILE', help='write the predictions as JSON (- for standard output)'
     )
+    parser.add_argument(
+        '--csv',
+        metavar='FILE',
+        help='write the predictions as CSV, line by line, instead of printing them',
+    )
 
 
 def run(arguments):
     """Print one line per image; return status 1 if some could not be read."""
     if arguments.json and arguments.json != '-':
         check_writable(arguments.json)
-    trained = trained_run.load_run(
+    if arguments.csv and arguments.json:
+        raise UsageError('--csv and --json: choose one of them.')
+    opened = classifier.of_run(
         arguments.run, arguments.engine, arguments.backend, arguments.batch_size
     )
-    names = trained.record['dataset']['class_names']
-    preprocessing = _preprocessing(trained.record['dataset'])
-    if arguments.json != '-' and trained.record['dataset']['kind'] == 'synthetic':
+    if arguments.json != '-' and opened.kind == 'synthetic':
         sys.stderr.write(
             'note: this run was trained on synthetic portraits; its answers on photographs mean '
             'nothing\n'
         )
-    results, failed = [], 0
-    size = arguments.batch_size
-    with tqdm(
-        total=len(arguments.images), desc='predicting', unit='img', leave=False, disable=None
-    ) as bar:
-        for first in range(0, len(arguments.images), size):
-            paths = arguments.images[first : first + size]
-            loaded = [_load(path, preprocessing) for path in paths]
-            usable = [pixels for pixels, _ in loaded if pixels is not None]
-            probabilities = iter(
-                trained.nn.predict(trained.model, np.stack(usable)) if usable else ()
-            )
-            for path, (pixels, problem) in zip(paths, loaded):
-                if pixels is None:
-                    result = {'image': path, 'error': problem}
-                else:
-                    result = _result(path, names, next(probabilities))
-                results.append(result)
-                failed += pixels is None
-                if arguments.json != '-':
-                    tqdm.write(_line(result), file=sys.stderr if pixels is None else sys.stdout)
-            bar.update(len(paths))
+    total = sum(1 for _ in pictures.find(arguments.images))
+    if not total:
+        raise UsageError('{}: no pictures there.'.format(', '.join(arguments.images)))
+    if arguments.csv:
+        return _into_table(arguments, opened, total)
+    kept, failed = [], 0
+    for results in _minibatches(arguments, opened, total):
+        failed += sum('error' in result for result in results)
+        if arguments.json:
+            kept += results
+        if arguments.json != '-':
+            for result in results:
+                tqdm.write(_line(result), file=sys.stderr if 'error' in result else sys.stdout)
     if arguments.json == '-':
-        print(json.dumps(results, indent=2, sort_keys=True, ensure_ascii=False))
+        print(json.dumps(kept, indent=2, sort_keys=True, ensure_ascii=False))
     elif arguments.json:
-        write_json(arguments.json, results)
+        write_json(arguments.json, kept)
     return 1 if failed else 0
 
 
-def _preprocessing(recorded):
-    """Return the preprocessing of the training's photographs; without one, the default of that
-    size.
+def _into_table(arguments, opened, total):
+    """Write the predictions of all images that have no line yet, a minibatch at a time."""
+    table = PredictionTable(arguments.csv, opened.class_names, opened.source)
+    before = len(table.done)
+    if before:
+        sys.stderr.write(
+            'note: {} has {} already; going on\n'.format(arguments.csv, counted(before, 'image'))
+        )
+    failed = 0
+    for results in _minibatches(arguments, opened, total, table.done):
+        table.add(results)
+        failed += sum('error' in result for result in results)
+    print('{}: {}'.format(arguments.csv, counted(len(table.done), 'image')))
+    if failed:
+        sys.stderr.write(
+            '{} could not be read; the column error says why\n'.format(counted(failed, 'image'))
+        )
+    return 1 if failed else 0
+
+
+def _minibatches(arguments, opened, total, done=frozenset()):
+    """Yield the results of the images, minibatch by minibatch, and show the progress.
+
+    Parameters
+    ----------
+    done : set of bytes
+        Images to skip, as `PredictionTable.key` gives them.
     """
-    if recorded.get('preprocessing'):
-        return images.Preprocessing.of(recorded['preprocessing'])
-    _, height, width = recorded['shape']
-    return images.Preprocessing(height=height, width=width)
+    with tqdm(total=total, desc='predicting', unit='img', leave=False, disable=None) as bar:
+        waiting = []
+        for path in pictures.find(arguments.images):
+            if done and PredictionTable.key(path) in done:
+                bar.update(1)
+                continue
+            waiting.append(path)
+            if len(waiting) == arguments.batch_size:
+                yield _classified(waiting, opened)
+                bar.update(len(waiting))
+                waiting = []
+        if waiting:
+            yield _classified(waiting, opened)
+            bar.update(len(waiting))
+
+
+def _classified(paths, opened):
+    """Return the results of a minibatch, an error for each image that cannot be read."""
+    loaded = [_load(path, opened.preprocessing) for path in paths]
+    usable = [pixels for pixels, _ in loaded if pixels is not None]
+    probabilities = iter(opened.predict(np.stack(usable)) if usable else ())
+    return [
+        {'image': path, 'error': problem}
+        if pixels is None
+        else _result(path, opened.class_names, next(probabilities))
+        for path, (pixels, problem) in zip(paths, loaded)
+    ]
 
 
 def _load(path, preprocessing):

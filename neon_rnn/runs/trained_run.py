@@ -13,8 +13,8 @@ from neon_rnn.runs.run_id import run_folder
 from neon_rnn.support import paths
 from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 
-#: A started engine, the model with its trained weights, the run's record.
-Trained = collections.namedtuple('Trained', 'nn model record')
+#: A started engine, the model with its trained weights, the run's record, the epoch of the weights.
+Trained = collections.namedtuple('Trained', 'nn model record epoch')
 
 #: The figures of a run on a data set as `evaluation.summarise` returns them; the run; and the data:
 #: folder, file, sha256 of the files and kind; the class names of the run, in the order of the
@@ -139,7 +139,7 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     model.initialize(shape, cost)
     with naming(path):
         nn.set_weights(model, saved.weights)
-    return Trained(nn, model, record)
+    return Trained(nn, model, record, saved.meta.get('epoch'))
 
 
 def predict_part(nn, model, part, batch_size, progress=False):

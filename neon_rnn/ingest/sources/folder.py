@@ -13,6 +13,7 @@ from pathlib import Path
 
 from neon_rnn.data import dataset
 from neon_rnn.data.class_names import FEMALE, MALE
+from neon_rnn.data.pictures import is_picture
 from neon_rnn.ingest import settings
 from neon_rnn.ingest.distribution import files_below
 from neon_rnn.ingest.importer import import_photographs
@@ -38,7 +39,6 @@ PARTS = {
     'valid': 'val',
     'validation': 'val',
 }
-SUFFIXES = frozenset('.jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .ppm .pgm .pbm'.split())
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -203,7 +203,7 @@ def _list_file(
     """Add a file to the photographs, or to those left out; `inner` begins with its class folder."""
     if len(inner) < 2 or inner[0] not in chosen:
         dropped.add(NOT_IN_A_CLASS, name)
-    elif Path(name).suffix.lower() not in SUFFIXES:
+    elif not is_picture(name):
         dropped.add(NO_PICTURE, name)
     else:
         photographs.append(Photograph(name, chosen.index(inner[0]), part=part))
