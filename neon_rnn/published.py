@@ -162,6 +162,16 @@ def unpublished(hyperparameters):
         One text a setting; empty for a training without any.
     """
     found = []
+    if hyperparameters.get('schedule'):
+        found.append(
+            'learning rate x0.1 after epoch {}'.format(
+                ', '.join(map(str, hyperparameters['schedule']))
+            )
+        )
+    if hyperparameters.get('augment'):
+        found.append('augmented by {}'.format(', '.join(hyperparameters['augment'])))
+    if hyperparameters.get('class_weights'):
+        found.append('{} class weights'.format(hyperparameters['class_weights']))
     if hyperparameters.get('keep_best'):
         found.append('best epoch by the validation part')
     if hyperparameters.get('patience'):

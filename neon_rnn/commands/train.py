@@ -93,6 +93,47 @@ def add_arguments(parser):
         help='a checkpoint every N epochs and after the last (default: %(default)s)',
     )
     add(
+        '--learning_rate',
+        type=float,
+        default=published.LEARNING_RATE,
+        metavar='X',
+        help='default: %(default)s, as published',
+    )
+    add(
+        '--momentum',
+        dest='momentum_coef',
+        type=float,
+        default=published.MOMENTUM_COEF,
+        metavar='X',
+        help='default: %(default)s, as published',
+    )
+    add(
+        '--wdecay',
+        type=float,
+        default=published.WDECAY,
+        metavar='X',
+        help='weight decay (default: %(default)s, as published)',
+    )
+    add(
+        '--schedule',
+        type=int,
+        nargs='+',
+        default=[],
+        metavar='STEP',
+        help='multiply the learning rate by 0.1 after each of these numbers of epochs',
+    )
+    add(
+        '--augment',
+        metavar='KIND,KIND',
+        help='torch engine: change the training images at random: flip (left to right), crop (a '
+        'shift by up to 1/16)',
+    )
+    add(
+        '--class_weights',
+        choices=('balanced',),
+        help='torch engine: balanced lets each class count the same in the cost',
+    )
+    add(
         '--keep_best',
         action='store_true',
         help='the result is the best epoch by the validation part, never by the test part',
@@ -122,6 +163,10 @@ def run(arguments):
     print('\nrecord and checkpoint: {}'.format(finished.folder))
 
 
+#: Options whose names differ from those of the settings.
+_SPELLED = {'shuffle': '--no-shuffle', 'momentum_coef': '--momentum'}
+
+
 def _given_beside_resume(argv):
     """Return the options given beside ``--resume``.
 
@@ -137,9 +182,7 @@ def _given_beside_resume(argv):
     given = vars(parser.parse_args(argv))
     given = {name: value for name, value in given.items() if value is not None and name != 'resume'}
     others = [
-        '--no-shuffle' if name == 'shuffle' else '--' + name
-        for name in sorted(given)
-        if name not in resume.OPTIONS
+        _SPELLED.get(name, '--' + name) for name in sorted(given) if name not in resume.OPTIONS
     ]
     if others:
         raise UsageError(
@@ -183,6 +226,12 @@ def settings_from(arguments):
         deterministic=arguments.deterministic,
         eval_freq=arguments.eval_freq,
         serialize=arguments.serialize,
+        learning_rate=arguments.learning_rate,
+        momentum_coef=arguments.momentum_coef,
+        wdecay=arguments.wdecay,
+        schedule=tuple(arguments.schedule),
+        augment=tuple(arguments.augment.split(',')) if arguments.augment else (),
+        class_weights=arguments.class_weights,
         keep_best=arguments.keep_best or arguments.patience is not None,
         patience=arguments.patience,
     )

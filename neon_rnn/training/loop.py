@@ -10,7 +10,6 @@ import time
 from tqdm import tqdm
 
 from neon_rnn import engines
-from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.runs import evaluation, records
 from neon_rnn.runs.run_id import run_folder
 from neon_rnn.support.errors import Diverged, NeonRnnError, UsageError
@@ -228,7 +227,6 @@ def _train_epochs(session, run, first):
 def _train_epoch(session, run, epoch):
     """Train one epoch; return the costs of its minibatches and its seconds."""
     settings, nn, part = session.settings, session.nn, session.dataset.train
-    order = epoch_order(part.count, settings.seed, epoch, settings.shuffle)
     costs, looked = [], time.monotonic()
     started = time.monotonic()
     try:
@@ -239,7 +237,7 @@ def _train_epoch(session, run, epoch):
             leave=False,
             disable=None if ranks.first() else True,
         ) as bar:
-            for inputs, labels, count in nn.feed(Minibatches(part, settings.batch_size, order)):
+            for inputs, labels, count in session.feed(epoch):
                 costs.append(
                     nn.train_step(session.model, inputs, labels, session.optimizer, epoch - 1)
                 )

@@ -14,7 +14,7 @@ from neon_rnn.support import paths
 from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 from neon_rnn.support.wording import counted
 from neon_rnn.training import ranks
-from neon_rnn.training.settings import Settings
+from neon_rnn.training.settings import SCHEDULE_CHANGE, Settings
 
 #: Examples for the page are chosen among the first so many test pictures.
 _EXAMPLES_FROM = 64
@@ -75,9 +75,42 @@ class Session:
         shape = self.dataset.shape
         self.model, cost = models.build(settings.model, self.nn, shape, **settings.options)
         self.model.initialize(shape, cost)
+        if settings.class_weights:
+            cost.weigh(self._class_weights())
         self.optimizer = self.nn.GradientDescentMomentum(
-            published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
+            settings.learning_rate,
+            momentum_coef=settings.momentum_coef,
+            wdecay=settings.wdecay,
+            schedule=self.nn.Schedule(list(settings.schedule), SCHEDULE_CHANGE)
+            if settings.schedule
+            else None,
         )
+
+    def _class_weights(self):
+        """Return the weights by which each class counts the same: images / (classes * its own).
+
+        Raises
+        ------
+        UsageError
+            A class has no training images.
+        """
+        counts = np.bincount(self.dataset.train.labels, minlength=self.dataset.nclass)
+        if not counts.all():
+            raise UsageError(
+                '{}: has no image of class {!r}; class_weights needs every class.'.format(
+                    self.dataset.train.path, self.dataset.class_names[int(counts.argmin())]
+                )
+            )
+        return [float(counts.sum()) / (len(counts) * count) for count in counts]
+
+    def feed(self, epoch):
+        """Iterate over the minibatches of an epoch, counted from 1, as the engine takes them."""
+        settings, part = self.settings, self.dataset.train
+        order = epoch_order(part.count, settings.seed, epoch, settings.shuffle)
+        batches = self.nn.feed(Minibatches(part, settings.batch_size, order))
+        if settings.augment:
+            return self.nn.augmented(batches, settings.augment, part.shape, settings.seed, epoch)
+        return batches
 
     @classmethod
     def of_run(cls, run, epochs=None, data=None):

@@ -1,6 +1,7 @@
 """Settings of a training, made by the command line, by a program or from the record of a run."""
 
 import collections
+import math
 
 from neon_rnn import published
 from neon_rnn.support import machine, paths
@@ -14,20 +15,31 @@ DEFAULTS = {
     'deterministic': False,
     'eval_freq': 1,
     'serialize': 1,
+    'learning_rate': published.LEARNING_RATE,
+    'momentum_coef': published.MOMENTUM_COEF,
+    'wdecay': published.WDECAY,
+    'schedule': (),
+    'augment': (),
+    'class_weights': None,
     'keep_best': False,
     'patience': None,
 }
 
 
 #: The fields that no published row has; a record holds those that are not at their default.
-UNPUBLISHED = ('keep_best', 'patience')
+UNPUBLISHED = ('schedule', 'augment', 'class_weights', 'keep_best', 'patience')
+#: The random changes of training images that `augment` may name.
+AUGMENTATIONS = ('flip', 'crop')
+#: What the learning rate is multiplied by at each step of the schedule.
+SCHEDULE_CHANGE = 0.1
 
 
 class Settings(
     collections.namedtuple(
         'Settings',
         'model options data engine backend batch_size epochs seed shuffle precision threads '
-        'deterministic eval_freq serialize keep_best patience',
+        'deterministic eval_freq serialize learning_rate momentum_coef wdecay schedule augment '
+        'class_weights keep_best patience',
     )
 ):
     """Everything that decides the result of a training.
@@ -54,6 +66,14 @@ class Settings(
         Evaluate on the test part every so many epochs, and after the last.
     serialize : int
         Write a checkpoint every so many epochs, and after the last.
+    learning_rate, momentum_coef, wdecay : float
+        Of gradient descent with momentum.
+    schedule : tuple of int
+        The learning rate is multiplied by 0.1 after each of these numbers of epochs.
+    augment : tuple of str
+        Random changes of the training images, some of `AUGMENTATIONS`; torch engine.
+    class_weights : str or None
+        ``'balanced'``: each class counts the same, however many images it has; torch engine.
     keep_best : bool
         Evaluate on the validation part after each epoch. The result of the run is that of the epoch
         with the highest accuracy there, the first of equal ones. The test part has no say.
@@ -103,7 +123,10 @@ class Settings(
             deterministic=device.get('deterministic', False),
             eval_freq=hyperparameters['eval_freq'],
             serialize=hyperparameters['serialize'],
-            **{name: hyperparameters.get(name, DEFAULTS[name]) for name in UNPUBLISHED},
+            learning_rate=hyperparameters['learning_rate'],
+            momentum_coef=hyperparameters['momentum_coef'],
+            wdecay=hyperparameters['wdecay'],
+            **{name: _recorded(hyperparameters, name) for name in UNPUBLISHED},
         )
 
     def hyperparameters(self):
@@ -113,12 +136,14 @@ class Settings(
         """
         used = {name: getattr(self, name) for name in UNPUBLISHED}
         used = {name: value for name, value in used.items() if value != DEFAULTS[name]}
+        for name in {'schedule', 'augment'} & set(used):
+            used[name] = list(used[name])
         return {
             'batch_size': self.batch_size,
             'epochs': self.epochs,
-            'learning_rate': published.LEARNING_RATE,
-            'momentum_coef': published.MOMENTUM_COEF,
-            'wdecay': published.WDECAY,
+            'learning_rate': self.learning_rate,
+            'momentum_coef': self.momentum_coef,
+            'wdecay': self.wdecay,
             'shuffle': self.shuffle,
             'eval_freq': self.eval_freq,
             'serialize': self.serialize,
@@ -137,9 +162,43 @@ class Settings(
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError('{} is {}; it has to be at least 1.'.format(name, value))
+        for name, least in (('learning_rate', None), ('momentum_coef', 0), ('wdecay', 0)):
+            value = getattr(self, name)
+            if not math.isfinite(value) or value <= 0 and least is None or value < 0:
+                raise UsageError(
+                    '{} is {}; it has to be {}.'.format(
+                        name, value, 'above 0' if least is None else '0 or more'
+                    )
+                )
+        if list(self.schedule) != sorted(set(self.schedule)) or min(self.schedule or (1,)) < 1:
+            raise UsageError(
+                'schedule is {}; it has to name numbers of epochs, from 1 on and rising.'.format(
+                    ' '.join(map(str, self.schedule))
+                )
+            )
+        for kind in self.augment:
+            if kind not in AUGMENTATIONS:
+                raise UsageError(
+                    'augment: there is no {!r}; choose from {}.'.format(
+                        kind, ', '.join(AUGMENTATIONS)
+                    )
+                )
+        if self.class_weights not in (None, 'balanced'):
+            raise UsageError(
+                "class_weights is {!r}; it has to be 'balanced'.".format(self.class_weights)
+            )
+        if self.engine != 'torch' and (self.augment or self.class_weights):
+            raise UsageError(
+                'augment and class_weights are for the torch engine; --engine torch takes them.'
+            )
         if self.patience is not None and not self.keep_best:
             raise UsageError('patience needs keep_best: both look at the validation part.')
         if not 0 <= self.seed < 2**32:
             raise UsageError(
                 'the seed is {}; it has to lie between 0 and 2**32 - 1.'.format(self.seed)
             )
+
+
+def _recorded(hyperparameters, name):
+    value = hyperparameters.get(name, DEFAULTS[name])
+    return tuple(value) if isinstance(value, list) else value

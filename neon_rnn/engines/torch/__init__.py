@@ -5,6 +5,7 @@ lacks (`EXTRAS`).
 """
 
 from neon_rnn.engines.torch import waiting  # noqa: F401 - first: it imports PyTorch
+from neon_rnn.engines.torch.augmentation import augmented
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
 from neon_rnn.engines.torch.cost import CrossEntropyMulti, GeneralizedCost
 from neon_rnn.engines.torch.feeding import feed
@@ -61,11 +62,12 @@ from neon_rnn.engines.torch.weights import (
     set_weights,
 )
 
-#: Names beyond the contract: layers that neon does not have.
+#: Names beyond the contract: what neon does not have.
 EXTRAS = (
     'ClippedRectlin',
     'DepthwiseConvolution',
     'SamePadding',
+    'augmented',
 )
 
 __all__ = [
@@ -116,6 +118,7 @@ __all__ = [
     'Tanh',
     'Uniform',
     'Xavier',
+    'augmented',
     'feed',
     'get_optimizer_state',
     'get_random_state',
