@@ -21,6 +21,7 @@ def add_arguments(parser):
     add('--part', default='test', choices=dataset.PARTS, help='default: %(default)s')
     options.add_engine(parser, trained=True)
     options.add_backend(parser)
+    options.add_precision(parser)
     add('-z', '--batch_size', type=int, metavar='N', help='images at a time (default: as trained)')
     add('--json', metavar='FILE', help='write the figures as JSON')
     add('--png', metavar='FILE', help='plot the confusion matrix (needs matplotlib)')
@@ -35,6 +36,7 @@ def run(arguments):
         arguments.engine,
         arguments.backend,
         arguments.batch_size,
+        arguments.precision,
         json=arguments.json,
         png=arguments.png,
     )
@@ -47,6 +49,7 @@ def measure(
     engine=None,
     backend='cpu',
     batch_size=None,
+    precision='float32',
     json=None,
     png=None,
 ):
@@ -54,7 +57,7 @@ def measure(
 
     Parameters
     ----------
-    folder, data, part, engine, backend, batch_size
+    folder, data, part, engine, backend, batch_size, precision
         As `trained_run.evaluate` takes them.
     json, png : str, optional
         Files for the figures and for the plot of the confusion matrix.
@@ -69,7 +72,9 @@ def measure(
         if path:
             check_writable(path)
     write_plot = _plotter() if png else None
-    result = trained_run.evaluate(folder, data, part, engine, backend, batch_size, progress=True)
+    result = trained_run.evaluate(
+        folder, data, part, engine, backend, batch_size, precision, progress=True
+    )
     print('{} on {} ({})'.format(result.run_id, result.path, result.kind))
     if list(result.data_class_names) != list(result.class_names):
         print(

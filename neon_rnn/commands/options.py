@@ -32,6 +32,17 @@ def add_backend(parser, default='cpu'):
     )
 
 
+def add_precision(parser):
+    """Add ``--precision``, always float32 by default."""
+    parser.add_argument(
+        '--precision',
+        default='float32',
+        choices=('float32', 'float64', 'bf16', 'tf32'),
+        help='torch engine: bf16 multiplies in bfloat16 with float32 weights, tf32 (on a GPU) in '
+        'TensorFloat-32 (default: %(default)s)',
+    )
+
+
 def add_out(parser, default, text):
     """Add ``--out``, a folder; the default lies in the project folder.
 

@@ -37,6 +37,7 @@ def add_arguments(parser):
     )
     options.add_engine(parser, trained=True)
     options.add_backend(parser)
+    options.add_precision(parser)
     parser.add_argument(
         '-z',
         '--batch_size',
@@ -62,7 +63,11 @@ def run(arguments):
     if arguments.csv and arguments.json:
         raise UsageError('--csv and --json: choose one of them.')
     opened = classifier.of_run(
-        arguments.run, arguments.engine, arguments.backend, arguments.batch_size
+        arguments.run,
+        arguments.engine,
+        arguments.backend,
+        arguments.batch_size,
+        arguments.precision,
     )
     if arguments.json != '-' and opened.kind == 'synthetic':
         sys.stderr.write(

@@ -53,12 +53,7 @@ def add_arguments(parser):
     )
     options.add_engine(parser)
     options.add_backend(parser)
-    add(
-        '--precision',
-        default='float32',
-        choices=('float32', 'float64', 'bf16', 'tf32'),
-        help='default: %(default)s',
-    )
+    options.add_precision(parser)
     add(
         '-z',
         '--batch_size',

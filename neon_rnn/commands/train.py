@@ -47,13 +47,7 @@ def add_arguments(parser):
         action='store_false',
         help='keep the order of the file in every epoch',
     )
-    add(
-        '--precision',
-        default='float32',
-        choices=('float32', 'float64', 'bf16', 'tf32'),
-        help='torch engine: bf16 multiplies in bfloat16 with float32 weights, tf32 (on a GPU) in '
-        'TensorFloat-32 (default: %(default)s)',
-    )
+    options.add_precision(parser)
     add('--threads', type=int, metavar='N', help='processor threads (default: all cores)')
     add(
         '--deterministic',

@@ -11,19 +11,19 @@ from neon_rnn.runs import trained_run
 Classifier = collections.namedtuple('Classifier', 'predict class_names preprocessing kind source')
 
 
-def of_run(folder, engine=None, backend='cpu', batch_size=None):
+def of_run(folder, engine=None, backend='cpu', batch_size=None, precision='float32'):
     """Open a trained run to classify with it.
 
     Parameters
     ----------
-    folder, engine, backend, batch_size
+    folder, engine, backend, batch_size, precision
         As `trained_run.load_run` takes them, which also raises its errors.
 
     Returns
     -------
     Classifier
     """
-    trained = trained_run.load_run(folder, engine, backend, batch_size)
+    trained = trained_run.load_run(folder, engine, backend, batch_size, precision)
     record = trained.record
     return Classifier(
         lambda pixels: trained.nn.predict(trained.model, pixels),

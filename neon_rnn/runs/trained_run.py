@@ -99,7 +99,7 @@ def result_checkpoint(run):
     return best_path(run.folder), load_best(run)
 
 
-def load_run(folder, engine=None, backend='cpu', batch_size=None):
+def load_run(folder, engine=None, backend='cpu', batch_size=None, precision='float32'):
     """Start an engine with the trained weights of a run: the last, or the best if it kept them.
 
     Parameters
@@ -109,9 +109,11 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     engine : str, optional
         Default: the engine it was trained with if that is installed, else the other.
     backend : str
-        As ``-b``; computed in float32, whatever the precision of the training was.
+        As ``-b``.
     batch_size : int, optional
         Images at a time; default: as trained.
+    precision : str
+        To compute in, whatever the precision of the training was.
 
     Returns
     -------
@@ -120,8 +122,8 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     Raises
     ------
     UsageError
-        The folder holds no run, or no checkpoint; the batch size is below 1; the engine or backend
-        is not here.
+        The folder holds no run, or no checkpoint; the batch size is below 1; the engine, backend or
+        precision is not here.
     NeonRnnError
         The record or the checkpoint cannot be read, or they do not belong together.
     """
@@ -133,7 +135,8 @@ def load_run(folder, engine=None, backend='cpu', batch_size=None):
     if engine is None:
         engine = record['engine'] if engines.installed(record['engine']) else engines.default()
     nn = engines.load(engine)
-    nn.start(backend, batch_size or record['hyperparameters']['batch_size'], record['seed'])
+    size = batch_size or record['hyperparameters']['batch_size']
+    nn.start(backend, size, record['seed'], precision=precision)
     shape = tuple(record['dataset']['shape'])
     model, cost = models.build(record['model'], nn, shape, **record['options'])
     model.initialize(shape, cost)
@@ -166,7 +169,14 @@ def predict_part(nn, model, part, batch_size, progress=False):
 
 
 def evaluate(
-    folder, data=None, part='test', engine=None, backend='cpu', batch_size=None, progress=False
+    folder,
+    data=None,
+    part='test',
+    engine=None,
+    backend='cpu',
+    batch_size=None,
+    precision='float32',
+    progress=False,
 ):
     """Evaluate a run on a part of a data set.
 
@@ -178,7 +188,7 @@ def evaluate(
         A data set folder; default: the one that the run was trained on.
     part : str
         ``'test'``, ``'train'`` or ``'val'``.
-    engine, backend, batch_size
+    engine, backend, batch_size, precision
         As `load_run` takes them.
     progress : bool
         Show a progress bar.
@@ -193,7 +203,7 @@ def evaluate(
         The data set has no such part, or its images or classes are not those of the training; and
         the errors of `load_run` and `dataset.open_dataset`.
     """
-    trained = load_run(folder, engine, backend, batch_size)
+    trained = load_run(folder, engine, backend, batch_size, precision)
     expected = trained.record['dataset']
     opened = dataset.open_dataset(data or paths.from_recorded(expected['folder']))
     images = opened.parts.get(part)

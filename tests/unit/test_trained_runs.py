@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_training import settings, write_data
 
 from neon_rnn import engines, training
@@ -40,8 +41,6 @@ def test_evaluate_and_predict(data, tmp_path, capsys):
     assert figures['confusion'] == run.record['final']['confusion']
     assert (tmp_path / 'e.png').read_bytes()[:8] == b'\x89PNG\r\n\x1a\n'
     assert 'majority baseline 50.0%' in capsys.readouterr().out
-
-    from PIL import Image
 
     names = ['grey with space é.png', 'palette.gif', 'rgba.png', 'cmyk.jpg', 'wide.jpg']
     modes = ['L', 'P', 'RGBA', 'CMYK', 'RGB']
@@ -80,6 +79,26 @@ def with_class_names(folder, target, names, swapped):
     described = {**opened.description, 'class_names': names, 'filters': [], 'split': 'none'}
     write_dataset(target, parts, opened.shape, described)
     return str(target)
+
+
+def test_predictions_in_other_precisions(data, tmp_path, capsys):
+    run = training.train(settings(data), tmp_path / 'runs')
+    picture = tmp_path / 'a.png'
+    pixels = np.random.RandomState(0).randint(0, 256, (32, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(picture)
+    found = {}
+    for precision in ('float32', 'float64', 'bf16'):
+        out = tmp_path / (precision + '.json')
+        more = ['--precision', precision, '--json', str(out)]
+        assert main(['predict', run.folder, str(picture), *more]) == 0
+        (found[precision],) = json.loads(out.read_text())
+        assert main(['evaluate', run.folder, *more]) == 0
+    exact = found['float64']['probabilities']['male']
+    assert abs(found['float32']['probabilities']['male'] - exact) <= 1e-5
+    assert 0 < abs(found['bf16']['probabilities']['male'] - exact) < 0.05
+    capsys.readouterr()
+    assert main(['evaluate', run.folder, '--precision', 'tf32']) == 2
+    assert 'precision tf32 is for -b gpu' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
