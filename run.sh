@@ -8,7 +8,7 @@
 #   ./run.sh bench [...]     the benchmark (benchmarks/)
 #   ./run.sh neon [FOLDER]   a Python with Intel neon 2.6.0 outside the container, for the live parity tests
 #
-# PYTHON names the Python (3.10 to 3.13) to build .venv from; for ./run.sh neon, the CPython 3.5 or 3.6 to build from.
+# PYTHON names the Python (3.10 to 3.14) to build .venv from; for ./run.sh neon, the CPython 3.5 or 3.6 to build from.
 # CUDA (8.0 or 11.3) names the CUDA of the container for --engine neon -b gpu; without it the GPU decides (docker/gpu.sh).
 # Paths in arguments are relative to where you are; the defaults (data/, results/) to this folder.
 set -euo pipefail
@@ -26,15 +26,15 @@ fail() { printf 'run.sh: error: %s\n' "$*" >&2; exit 1; }
 # Print the first Python that the pinned packages are built for.
 find_python() {
     local candidate
-    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3; do
+    for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3.10 python3.14 python3; do
         [ -n "$candidate" ] || continue
-        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' 2>/dev/null; then
+        if "$candidate" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 15))' 2>/dev/null; then
             printf '%s\n' "$candidate"
             return
         fi
-        [ "$candidate" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not a Python of version 3.10 to 3.13, for which the pinned packages are built."
+        [ "$candidate" != "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not a Python of version 3.10 to 3.14, for which the pinned packages are built."
     done
-    fail 'no Python of version 3.10 to 3.13 found. Install one, or name it: PYTHON=/path/to/python3 ./run.sh'
+    fail 'no Python of version 3.10 to 3.14 found. Install one, or name it: PYTHON=/path/to/python3 ./run.sh'
 }
 
 # Install an extra of pyproject.toml into .venv, unless it is there from the same pyproject.toml.

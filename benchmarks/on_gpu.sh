@@ -4,7 +4,7 @@
 #   benchmarks/on_gpu.sh carry FOLDER   with a network: fill FOLDER with everything that the machine needs
 #   benchmarks/on_gpu.sh [FOLDER]       on the machine: set torch and neon up (from FOLDER), then verify, train, bench
 #
-# It needs an NVIDIA driver, g++, git, Python 3.10 to 3.13 (PYTHON names it) and, for neon, CPython 3.6 or 3.5 with its headers
+# It needs an NVIDIA driver, g++, git, Python 3.10 to 3.14 (PYTHON names it) and, for neon, CPython 3.6 or 3.5 with its headers
 # (NEON_BASE names it) and nvcc on PATH (docs/container.md says which CUDA). What it prints goes to results/on_gpu/CARD.txt too.
 # An engine that cannot be set up is named and left out; the status is 1 then. SECONDS_PER_FIGURE (default 10) is for the bench.
 set -euo pipefail

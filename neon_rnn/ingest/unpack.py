@@ -132,32 +132,32 @@ def _bounded_members(path: Path) -> type[tarfile.TarInfo]:
     left = MAX_GLOBAL_HEADERS
 
     class Member(tarfile.TarInfo):
-        @classmethod
-        def frombuf(cls, buf, encoding, errors):
+        # tarfile says of this method that a subclass may override it.
+        def _proc_member(self, archive):
             nonlocal left
-            member = super().frombuf(buf, encoding, errors)
             problem = ''
-            if member.type in _NAME_HEADERS and member.size > MAX_HEADER:
-                problem = f'a name or header of {member.size:,} bytes'
-            elif member.type == tarfile.GNUTYPE_SPARSE:
+            if self.type in _NAME_HEADERS and self.size > MAX_HEADER:
+                problem = f'a name or header of {self.size:,} bytes'
+            elif self.type == tarfile.GNUTYPE_SPARSE:
                 problem = 'a sparse file'
-            elif member.type == tarfile.XGLTYPE:
-                left -= member.size
+            elif self.type == tarfile.XGLTYPE:
+                left -= self.size
                 problem = 'too many global headers' if left < 0 else ''
             if problem:
-                raise NeonRnnError(
-                    f'{path}: has {problem}, which an archive of photographs does not need. '
-                    'Nothing was kept; do not trust this archive.'
-                )
-            return member
+                raise _unneeded(path, problem)
+            return super()._proc_member(archive)  # type: ignore[misc]
 
         def _proc_gnusparse_10(self, *arguments):
-            raise NeonRnnError(
-                f'{path}: has a sparse file, which an archive of photographs does not need. '
-                'Nothing was kept; do not trust this archive.'
-            )
+            raise _unneeded(path, 'a sparse file')
 
     return Member
+
+
+def _unneeded(path: Path, what: str) -> NeonRnnError:
+    return NeonRnnError(
+        f'{path}: has {what}, which an archive of photographs does not need. Nothing was kept; do '
+        'not trust this archive.'
+    )
 
 
 def _extract_zip(path: Path, folder: Path, limit: int) -> None:
