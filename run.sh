@@ -23,6 +23,10 @@ venv=$root/.venv
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'run.sh: error: %s\n' "$*" >&2; exit 1; }
 
+case "$(uname -s)" in
+    MINGW* | MSYS* | CYGWIN*) fail 'runs on Linux and macOS, not on Windows itself. Install WSL (wsl --install) and run it there.' ;;
+esac
+
 # Print the first Python that the pinned packages are built for.
 find_python() {
     local candidate

@@ -10,7 +10,7 @@ import importlib
 import sys
 
 from neon_rnn import __version__
-from neon_rnn.support import streams
+from neon_rnn.support import streams, system
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import one_line
 
@@ -105,6 +105,7 @@ def call(module, program, argv):
     """
 
     def run():
+        system.check()
         command = importlib.import_module(module)
         parser = argparse.ArgumentParser(
             prog=program,

@@ -2,11 +2,11 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
 
+from neon_rnn.support import system
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
 
@@ -175,6 +175,9 @@ def folder_lock(folder, purpose):
     NeonRnnError
         Another process holds it, or it cannot be locked.
     """
+    system.check()
+    import fcntl  # here: Windows has none
+
     path = os.path.join(str(folder), '.lock')
     try:
         file = open(path, 'a')

@@ -9,6 +9,7 @@ import pytest
 import synthetic_records as synthetic
 from small_training import write_data
 
+from neon_rnn import cli
 from neon_rnn.runs import records
 from neon_rnn.support import paths, processes
 
@@ -106,6 +107,67 @@ def test_the_front_door_through_a_link_and_a_strange_environment(tmp_path, varia
         check=False,
     )
     assert (done.returncode, done.stdout[:9]) == (0, 'neon_rnn '), done.stderr
+
+
+@pytest.mark.parametrize('command', cli.COMMANDS)
+def test_windows_is_told_of_wsl_in_one_line(command):
+    script = (
+        'import sys\nfrom neon_rnn import cli\n'
+        "sys.platform = 'win32'\nsys.modules['fcntl'] = None\n"
+        'sys.exit(cli.main(sys.argv[1:]))'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script, command],
+        env=processes.child_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr.startswith(f'neon_rnn {command}: error: neon_rnn runs on Linux and macOS')
+    assert 'Install WSL' in done.stderr
+    assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('name', ['MINGW64_NT-10.0-22631', 'MSYS_NT-10.0', 'CYGWIN_NT-10.0'])
+def test_the_front_door_tells_windows_of_wsl(tmp_path, name):
+    (tmp_path / 'uname').write_text(f'#!/bin/sh\necho {name}\n')
+    (tmp_path / 'uname').chmod(0o755)
+    done = subprocess.run(
+        [os.path.join(paths.ROOT, 'run.sh'), 'doctor'],
+        env=dict(os.environ, PATH=f'{tmp_path}:{os.environ["PATH"]}'),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert 'Install WSL' in done.stderr
+    assert done.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize(('version', 'accepted'), [('3.9', False), ('3.14', True), ('3.15', False)])
+def test_the_front_door_takes_the_versions_of_python_that_have_wheels(tmp_path, version, accepted):
+    shutil.copy(os.path.join(paths.ROOT, 'run.sh'), tmp_path)
+    (tmp_path / 'pyproject.toml').write_text('')
+    python = tmp_path / 'python'
+    numbers = version.replace('.', ', ')
+    code = f'import sys; sys.version_info = ({numbers}); exec(sys.argv[1])'
+    python.write_text(
+        '#!/bin/sh\n'
+        f'[ "$1" = -c ] && exec {sys.executable} -c "{code}" "$2"\n'
+        'echo "Python of the test"; exit 3\n'
+    )
+    python.chmod(0o755)
+    done = subprocess.run(
+        [str(tmp_path / 'run.sh'), 'doctor'],
+        env=dict(os.environ, PYTHON=str(python)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    said = 'making .venv' if accepted else 'is not a Python of version 3.10 to 3.14'
+    assert said in done.stderr, done.stderr
 
 
 def test_a_half_made_environment_is_made_anew(tmp_path):
