@@ -5,9 +5,15 @@ import errno
 import hashlib
 import json
 import os
+import re
 
 from neon_rnn.support import system
 from neon_rnn.support.errors import NeonRnnError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows, which `system.check` refuses
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextlib.contextmanager
@@ -44,15 +50,46 @@ def atomic_file(path, mode='wb'):
 
 
 def _create_beside(path):
-    """Create a new file beside `path`; return its name and its handle.
+    """Create a new file beside `path`, locked by this process; return its name and its handle.
+
+    Those that killed processes left there are removed: nobody locks them any more.
 
     Not tempfile.mkstemp, whose files nobody else may read: the umask, which would have to be
     applied to them, can only be read by setting it, for all threads of the process.
     """
-    name = os.path.join(
-        os.path.dirname(path) or '.', '.{}.{}'.format(os.path.basename(path), os.urandom(6).hex())
-    )
-    return name, os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    folder, name = os.path.split(path)
+    pattern = re.compile(re.escape('.{}.'.format(name)) + r'[0-9a-f]{12}')
+    for entry in os.listdir(folder or '.'):
+        if pattern.fullmatch(entry):
+            _remove_unlocked(os.path.join(folder, entry))
+    while True:
+        temporary = os.path.join(folder, '.{}.{}'.format(name, os.urandom(6).hex()))
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        # Before it is locked, another process can take it for one that was left.
+        if _locked(handle) is not False and os.path.exists(temporary):
+            return temporary, handle
+        os.close(handle)
+
+
+def _remove_unlocked(path):
+    with contextlib.suppress(OSError):  # gone, or of somebody else
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            if _locked(handle):
+                os.unlink(path)
+        finally:
+            os.close(handle)
+
+
+def _locked(handle):
+    """Lock a file; return False where another process holds it, None where there are no locks."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def check_writable(path):
@@ -176,8 +213,6 @@ def folder_lock(folder, purpose):
         Another process holds it, or it cannot be locked.
     """
     system.check()
-    import fcntl  # here: Windows has none
-
     path = os.path.join(str(folder), '.lock')
     try:
         file = open(path, 'a')

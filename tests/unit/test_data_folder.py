@@ -4,6 +4,10 @@ import json
 import multiprocessing
 import os
 import resource
+import subprocess
+import sys
+import textwrap
+import time
 
 import numpy as np
 import pytest
@@ -531,3 +535,51 @@ def test_a_second_import_to_the_same_place_is_refused(tmp_path, capsys):
 def test_a_worker_that_is_killed_is_said():
     with pytest.raises(NeonRnnError, match='worker process was ended'):
         list(ordered_map(os.abort, [(), ()], 2))
+
+
+def test_the_workers_of_a_killed_import_end(tmp_path):
+    """Each writes its number, then waits for ever; the parent is killed."""
+    code = textwrap.dedent("""
+        import os, sys, time
+        from pathlib import Path
+        from neon_rnn.ingest.workers import ordered_map
+
+        def wait(folder):
+            Path(folder, str(os.getpid())).touch()
+            time.sleep(1000)
+
+        if __name__ == '__main__':
+            list(ordered_map(wait, [(sys.argv[1],)] * 8, 2))
+    """)
+    (tmp_path / 'numbers').mkdir()
+    (tmp_path / 'script.py').write_text(code)
+    parent = subprocess.Popen(
+        [sys.executable, str(tmp_path / 'script.py'), str(tmp_path / 'numbers')],
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert until(lambda: len(os.listdir(tmp_path / 'numbers')) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    workers = [int(name) for name in os.listdir(tmp_path / 'numbers')]
+    assert until(lambda: not any(runs(worker) for worker in workers))
+
+
+def runs(process):
+    """Say whether a process runs; one that has ended and waits for its parent does not."""
+    try:
+        with open(f'/proc/{process}/stat') as file:
+            return file.read().rpartition(')')[2].split()[0] != 'Z'
+    except OSError:
+        return False
+
+
+def until(condition):
+    """Wait for a condition, for a minute at most."""
+    for _ in range(600):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False

@@ -68,6 +68,27 @@ def test_a_killed_writer_leaves_the_old_file(tmp_path):
     assert path.read_bytes() == b'old'
 
 
+def test_the_next_writer_removes_what_killed_ones_left_and_nothing_else(tmp_path):
+    path = tmp_path / 'table.md'
+    left = [tmp_path / '.table.md.0123456789ab', tmp_path / '.table.md.ffffffffffff']
+    others = [tmp_path / '.table.md.notes', tmp_path / '.tableXmd.0123456789ab']
+    for each in left + others:
+        each.write_bytes(b'half')
+    with files.atomic_file(path) as file:
+        file.write(b'slow')
+        files.write_text(path, 'fast')  # does not remove what is in work
+    assert path.read_bytes() == b'slow'
+    assert sorted(tmp_path.iterdir()) == sorted([path, *others])
+
+
+def test_a_file_system_without_locks_keeps_what_is_left(tmp_path, monkeypatch):
+    left = tmp_path / '.a.0123456789ab'
+    left.write_bytes(b'half')
+    monkeypatch.setattr('fcntl.flock', failing(errno.ENOLCK))
+    files.write_text(tmp_path / 'a', 'x')
+    assert sorted(path.name for path in tmp_path.iterdir()) == [left.name, 'a']
+
+
 @pytest.mark.parametrize(('mask', 'mode'), [(0o022, 0o644), (0o077, 0o600)])
 def test_files_get_the_permissions_of_the_umask(tmp_path, mask, mode):
     before = os.umask(mask)
