@@ -40,8 +40,8 @@ def atomic_file(path, mode='wb'):
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        temporary = None
+            os.replace(temporary, path)  # before the file is closed, which ends its lock
+            temporary = None
     except OSError as error:
         raise write_error(path, error)
     finally:
@@ -59,9 +59,10 @@ def _create_beside(path):
     """
     folder, name = os.path.split(path)
     pattern = re.compile(re.escape('.{}.'.format(name)) + r'[0-9a-f]{12}')
-    for entry in os.listdir(folder or '.'):
-        if pattern.fullmatch(entry):
-            _remove_unlocked(os.path.join(folder, entry))
+    with contextlib.suppress(OSError):  # a folder that may not be listed
+        for entry in os.listdir(folder or '.'):
+            if pattern.fullmatch(entry):
+                _remove_unlocked(os.path.join(folder, entry))
     while True:
         temporary = os.path.join(folder, '.{}.{}'.format(name, os.urandom(6).hex()))
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -110,8 +111,8 @@ def check_writable(path):
         raise UsageError('{}: there is no folder {}; make it first.'.format(path, folder))
     try:
         probe, handle = _create_beside(path)
-        os.close(handle)
         os.unlink(probe)
+        os.close(handle)
     except OSError as error:
         raise write_error(path, error)
 
