@@ -17,7 +17,7 @@ import json
 import numpy as np
 
 from neon_rnn.support.errors import Diverged, NeonRnnError
-from neon_rnn.support.files import atomic_file, check_stored
+from neon_rnn.support.files import atomic_file, check_stored, open_regular
 
 FORMAT = 'neon_rnn checkpoint'
 VERSION = 1
@@ -95,7 +95,7 @@ def load(path):
         There is no such file, it was cut short or damaged, or it is something else; names the file.
     """
     try:
-        with open(str(path), 'rb') as file:
+        with open_regular(path, 'rb') as file:
             if file.read(4) != b'PK\x03\x04':
                 raise _foreign(path)
             file.seek(0)

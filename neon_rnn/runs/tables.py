@@ -9,7 +9,7 @@ import errno
 import os
 
 from neon_rnn.support.errors import NeonRnnError
-from neon_rnn.support.files import atomic_file, write_error
+from neon_rnn.support.files import atomic_file, open_regular, write_error
 
 
 def append(path, columns, rows):
@@ -57,7 +57,7 @@ def read(path, columns):
         The file is missing, has other columns, or a line is not a row of it; names file and line.
     """
     try:
-        with open(str(path), encoding='ascii', errors='replace', newline='') as file:
+        with open_regular(path, encoding='ascii', errors='replace', newline='') as file:
             lines = file.read().split('\n')[:-1]
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror))

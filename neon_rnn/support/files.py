@@ -155,6 +155,25 @@ def write_json(path, value):
     )
 
 
+def open_regular(path, mode='r', **options):
+    """Open a file to read it, as `open` does.
+
+    Raises
+    ------
+    OSError
+        Also for a pipe or a device: reading it may never end.
+    """
+    check_regular(path)
+    return open(str(path), mode, **options)
+
+
+def check_regular(path):
+    """Raise an OSError for a pipe or a device."""
+    path = str(path)
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
+        raise OSError(errno.EINVAL, 'it is not a regular file')
+
+
 def read_json(path):
     """Read a JSON file.
 
@@ -164,7 +183,7 @@ def read_json(path):
         There is no such file, or it is not whole JSON; names the file.
     """
     try:
-        with open(str(path), encoding='utf-8') as file:
+        with open_regular(path, encoding='utf-8') as file:
             return json.load(file)
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror))

@@ -7,7 +7,7 @@ import warnings
 import zipfile
 
 from neon_rnn.support.errors import NeonRnnError, UsageError
-from neon_rnn.support.files import check_stored
+from neon_rnn.support.files import check_regular, check_stored
 from neon_rnn.weights import neon_prm
 
 #: Who named the tensors.
@@ -44,6 +44,7 @@ def read(path):
     """
     suffix = path.rsplit('.', 1)[-1].lower()
     try:
+        check_regular(path)
         if suffix in ('pth', 'pt', 'bin', 'ckpt'):
             return _arrays(_read_pytorch(path), path), PYTORCH
         if suffix == 'safetensors':

@@ -14,7 +14,7 @@ from neon_rnn import engines, models
 from neon_rnn.engines.parameters import PARTS, STATISTICS, TRAINED
 from neon_rnn.runs import checkpoint
 from neon_rnn.support.errors import NeonRnnError, UsageError
-from neon_rnn.support.files import atomic_file
+from neon_rnn.support.files import atomic_file, open_regular
 
 #: The networks of a SpatialRNN layer, in the order of their weights.
 DIRECTIONS = ('vertical', 'horizontal')
@@ -89,7 +89,7 @@ def read(path):
         What it names is not run.
     """
     try:
-        with open(str(path), 'rb') as file:
+        with open_regular(path, 'rb') as file:
             content = file.read()
     except OSError as error:
         raise NeonRnnError('{}: cannot be read ({}).'.format(path, error.strerror or error))

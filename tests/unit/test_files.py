@@ -12,8 +12,11 @@ import textwrap
 import pytest
 
 import neon_rnn
+from neon_rnn.ingest.sources import imdb_wiki
+from neon_rnn.runs import checkpoint, tables
 from neon_rnn.support import files
 from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.weights import formats, neon_prm
 
 ROOT = os.path.dirname(os.path.dirname(neon_rnn.__file__))
 
@@ -281,3 +284,32 @@ def test_the_lock_of_a_missing_folder_names_it(tmp_path):
         files.folder_lock(tmp_path / 'missing', 'training'),
     ):
         pytest.fail('there is nothing to hold')
+
+
+# Pipes and devices
+# ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ('name', 'read'),
+    [
+        ('dataset.json', files.read_json),
+        ('minibatches.csv', lambda path: tables.read(path, (('epoch', int),))),
+        ('checkpoint.npz', checkpoint.load),
+        ('model.prm', neon_prm.read),
+        ('model.pth', lambda path: formats.read(str(path))),
+        ('model.safetensors', lambda path: formats.read(str(path))),
+        ('wiki.mat', lambda path: imdb_wiki.read_metadata(path, 'wiki')),
+    ],
+)
+def test_a_pipe_in_place_of_a_file_is_refused(tmp_path, name, read):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(NeonRnnError, match=f'{name}: .*not a regular file'):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize('read', [files.read_json, checkpoint.load, neon_prm.read])
+def test_a_device_in_place_of_a_file_is_refused(tmp_path, read):
+    (tmp_path / 'zero').symlink_to('/dev/zero')
+    with pytest.raises(NeonRnnError, match='zero: .*not a regular file'):
+        read(tmp_path / 'zero')
