@@ -39,7 +39,8 @@ def main(folder, index, count, seed):
         except Exception:
             faults.append(f'{number}: {traceback.format_exc(limit=-3)}')
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    grown = max(grown, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+    if reader.share > 1:  # it reads in another process
+        grown = max(grown, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
     outcome = {'accepted': accepted, 'refused': refused, 'faults': faults, 'mib': grown / 1024}
     print(json.dumps(outcome))
 

@@ -111,11 +111,12 @@ def _image(form):
 def _tar(suffix):
     def make(folder):
         mode = 'w:' + suffix.rpartition('.')[2] if suffix != 'tar' else 'w'
+        rng = np.random.RandomState(0)
         with tarfile.open(folder / f'faces.{suffix}', mode) as archive:
             for name in ('a/1.jpg', 'b/2.jpg', 'list.txt'):
                 member = tarfile.TarInfo(name)
                 member.size = 300
-                archive.addfile(member, io.BytesIO(os.urandom(300)))
+                archive.addfile(member, io.BytesIO(rng.bytes(300)))
 
     return make
 
