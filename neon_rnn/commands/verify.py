@@ -1,6 +1,7 @@
 """Replay results recorded from Intel neon 2.6.0 on an engine of this machine; print the deviations.
 
-    neon_rnn verify                        the layers, and the published network for 12 minibatches
+    neon_rnn verify                        the layers, and the published network for 12 minibatches;
+                                           at last that with neon's close decisions imposed
     neon_rnn verify --layers               the layers only (seconds)
     neon_rnn verify --engine neon -b mkl   Intel neon itself
 
@@ -11,7 +12,7 @@ from neon_rnn import engines
 from neon_rnn.commands import options
 from neon_rnn.support.errors import NeonRnnError, UsageError
 from neon_rnn.support.files import check_writable, write_json
-from neon_rnn.verification import cases, compare, tolerances
+from neon_rnn.verification import cases, compare, decisions, tolerances
 
 
 def add_arguments(parser):
@@ -83,7 +84,24 @@ def _replay(engine, arguments):
     deviations = [deviation for found, _, _ in replayed for deviation in found]
     devices = [device for _, device, _ in replayed if device]
     left_out = [text for _, _, texts in replayed for text in texts]
+    if not arguments.layers:
+        strict, reasons = _replay_decisions(nn, engine, arguments)
+        deviations, left_out = deviations + strict, left_out + reasons
     return deviations, devices[-1], left_out
+
+
+def _replay_decisions(nn, engine, arguments):
+    """Replay the network with neon's close decisions; return deviations, and what was left out."""
+    case = decisions.case()
+    backend = engines.recorded_backend(engine, arguments.backend)
+    if (engine, backend) != ('torch', 'cpu'):
+        return [], ['{} (only the torch engine on a processor takes them)'.format(case.name)]
+    deviations = []
+    for plain in (False, True):
+        found = decisions.replay(nn, arguments.backend, plain)
+        _print_case(case, found, arguments.details, ', layer by layer' if plain else ', fused')
+        deviations += found
+    return deviations, []
 
 
 def _replay_case(nn, engine, case, arguments):
@@ -105,10 +123,10 @@ def _replay_case(nn, engine, case, arguments):
     return deviations, device, [reason.format(case.name, key) for key in case.left_out]
 
 
-def _print_case(case, deviations, details):
+def _print_case(case, deviations, details, way=''):
     print(
-        '\n{} ({}, {} minibatches of {})'.format(
-            case.name, case.precision, case.minibatches, case.batch_size
+        '\n{} ({}, {} minibatches of {}{})'.format(
+            case.name, case.precision, case.minibatches, case.batch_size, way
         )
     )
     for kind in tolerances.KINDS:
