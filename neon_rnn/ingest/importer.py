@@ -89,9 +89,9 @@ def import_photographs(
             },
             (3, settings.size, settings.size),
             {
-                'name': Path(os.path.abspath(settings.out)).name,
+                'name': printable(Path(os.path.abspath(settings.out)).name),
                 'kind': 'photographs',
-                'class_names': listing.class_names,
+                'class_names': [printable(name) for name in listing.class_names],
                 'seed': settings.seed,
                 'listed': listed,
                 'filters': dropped.filters(),

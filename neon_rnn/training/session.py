@@ -77,13 +77,14 @@ class Session:
         self.model.initialize(shape, cost)
         if settings.class_weights:
             cost.weigh(self._class_weights())
+        optional = {}
+        if settings.schedule:  # neon takes no None in place of its default
+            optional['schedule'] = self.nn.Schedule(list(settings.schedule), SCHEDULE_CHANGE)
         self.optimizer = self.nn.GradientDescentMomentum(
             settings.learning_rate,
             momentum_coef=settings.momentum_coef,
             wdecay=settings.wdecay,
-            schedule=self.nn.Schedule(list(settings.schedule), SCHEDULE_CHANGE)
-            if settings.schedule
-            else None,
+            **optional,
         )
 
     def _class_weights(self):

@@ -537,6 +537,20 @@ def test_a_worker_that_is_killed_is_said():
         list(ordered_map(os.abort, [(), ()], 2))
 
 
+def test_class_folders_whose_names_are_not_utf_8(tmp_path):
+    class_folders(tmp_path / 'photos', 4, ('a', 'b'))
+    for name in (b'\xe4pfel', b'\xff'):
+        os.rename(
+            tmp_path / 'photos' / 'ab'[name == b'\xff'],
+            os.path.join(os.fsencode(tmp_path / 'photos'), name),
+        )
+    out = os.path.join(os.fsencode(tmp_path), b's\xe9t')
+    assert run(tmp_path / 'photos', '--out', os.fsdecode(out), '--size', 16) == 0
+    opened = open_dataset(os.fsdecode(out))
+    assert opened.class_names == ['\\xe4pfel', '\\xff']
+    assert opened.description['name'] == 's\\xe9t'
+
+
 def test_the_workers_of_a_killed_import_end(tmp_path):
     """Each writes its number, then waits for ever; the parent is killed."""
     code = textwrap.dedent("""
