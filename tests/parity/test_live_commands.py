@@ -270,10 +270,14 @@ def test_verify_holds_neons_mkl_backend_to_its_cpu_backend(python):
     assert 'replayed: engine neon, backend mkl' in printed
     assert 'results are within the stated tolerances' in printed
     left_out = [line for line in printed.splitlines() if line.startswith('left out: ')]
-    assert left_out == [
-        'left out: network rnn, float64 (this backend has no float64)',
+    others = [
+        line for line in left_out if not line.endswith(', float64 (this backend has no float64)')
+    ]
+    assert len(left_out) > len(others)
+    assert others == [
         'left out: network rnn, float32, last step/21.weight_bias (rounding decides it on this '
         'backend)',
+        'left out: network rnn, close decisions (only the torch engine on a processor takes them)',
     ]
 
 

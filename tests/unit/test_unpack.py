@@ -225,6 +225,21 @@ def test_a_missing_archive_and_a_full_disk(tmp_path, monkeypatch):
         unpack(path, tmp_path / 'out')
 
 
+@pytest.mark.parametrize('zip64', [False, True])
+def test_a_zip_whose_list_would_fill_the_memory(tmp_path, monkeypatch, zip64):
+    monkeypatch.setattr(zipfile, 'ZIP_FILECOUNT_LIMIT', 0 if zip64 else 65535)
+    path = write_zip(tmp_path / 'a.zip', {f'{"n" * 100}{number}': b'' for number in range(50)})
+    assert (b'PK\x06\x06' in path.read_bytes()) == zip64
+    size = module._zip_list_size(path)
+    assert 50 * 146 < size < 50 * 160
+    monkeypatch.setattr(module, 'MAX_ZIP_LIST', size)
+    unpack(path, tmp_path / 'kept')
+    monkeypatch.setattr(module, 'MAX_ZIP_LIST', size - 1)
+    with pytest.raises(NeonRnnError, match='a list of members of more than'):
+        unpack(path, tmp_path / 'out')
+    assert not list((tmp_path / 'out').glob('*/*'))
+
+
 def test_a_zip_with_the_separators_of_windows(tmp_path):
     path = write_zip(tmp_path / 'a.zip', {'set\\female\\one.txt': b'1', 'set\\two.txt': b'2'})
     target = unpack(path, tmp_path / 'out')
