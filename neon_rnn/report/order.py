@@ -1,4 +1,4 @@
-"""The order of the networks, published against ours: Kendall's tau with a bootstrap interval."""
+"""All networks of a data set, published against ours: their order, and their distance."""
 
 import itertools
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ import numpy as np
 
 from neon_rnn.published import Published
 from neon_rnn.report.choose import Choice, Configuration
-from neon_rnn.report.texts import cell, markdown_table
+from neon_rnn.report.texts import cell, markdown_table, nothing_yet, number, place
 from neon_rnn.support.wording import counted
 
 #: Resamples of the bootstrap, and the fewest networks that it is computed for.
@@ -30,14 +30,7 @@ def order_table(choice: Choice) -> list[str]:
             f'from {FEWEST} on.'
         ]
     lines = [_line('as shown above', shown)]
-    sets: dict[str, list[Finished]] = {}
-    seen = set()
-    for each in [*choice.shown, *choice.others]:
-        dataset = each.first['dataset']['name']
-        if each.row and each.is_row and each.is_close and each.finished:
-            if (dataset, each.row.name) not in seen:
-                seen.add((dataset, each.row.name))
-                sets.setdefault(dataset, []).append((each.row, each))
+    sets = by_data_set(choice)
     for dataset, finished in sorted(sets.items()):
         if FEWEST <= len(finished) and len(sets) > 1:
             lines.append(_line(cell(dataset), finished))
@@ -46,6 +39,44 @@ def order_table(choice: Choice) -> list[str]:
         '| pairs in the published order | in the opposite order | of these, with intervals apart |',
         '|---|--:|--:|:-:|--:|--:|--:|--:|',
         lines,
+    )
+
+
+def by_data_set(choice: Choice) -> dict[str, list[Finished]]:
+    """Return data set -> its rows, each with its best configuration by the rules of the table."""
+    sets: dict[str, list[Finished]] = {}
+    seen = set()
+    for each in [*choice.shown, *choice.others]:
+        dataset = each.first['dataset']['name']
+        if each.row and each.is_row and each.is_close and each.finished:
+            if (dataset, each.row.name) not in seen:
+                seen.add((dataset, each.row.name))
+                sets.setdefault(dataset, []).append((each.row, each))
+    return sets
+
+
+def distance_table(choice: Choice) -> list[str]:
+    """Return the table of how far each data set is from the published numbers."""
+    lines = []
+    for name, finished in by_data_set(choice).items():
+        apart = [abs((each.figures.accuracy or 0) - row.accuracy) for row, each in finished]
+        places = [place(row.accuracy, each.figures.interval or [0, 100]) for row, each in finished]
+        lines.append(
+            (
+                sum(apart) / len(apart),
+                [
+                    cell(name),
+                    ', '.join(row.row for row, _ in finished),
+                    number(sum(apart) / len(apart)),
+                    number(max(apart)),
+                    f'{places.count("within")} of {len(places)}',
+                ],
+            )
+        )
+    return nothing_yet(
+        [line for _, line in sorted(lines)],
+        '| data set | networks | mean distance, points | largest | published within our interval |',
+        '|---|---|--:|--:|--:|',
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from neon_rnn.report.cells import cells_table
 from neon_rnn.report.choose import Choice, Configuration
 from neon_rnn.report.experiments import cross_table, data_list, experiments_table
-from neon_rnn.report.order import order_table
+from neon_rnn.report.order import distance_table, order_table
 from neon_rnn.report.precision import precision_table
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
@@ -251,6 +251,7 @@ TABLES: dict[str, Callable[[Choice], list[str]]] = {
     'curves': _curves,
     'classes': _classes,
     'experiments': experiments_table,
+    'distance': distance_table,
     'precision': precision_table,
     'cells': cells_table,
 }

@@ -142,6 +142,11 @@ def test_the_order_on_each_data_set(tmp_path):
     assert len(lines) == 2 + 3
     assert cells(lines, 'wiki')[1:3] == ['4', '1.00']
     assert cells(lines, 'other')[1:3] == ['4', '−1.00']
+    lines = table(tmp_path, 'distance', choose(collect(tmp_path / 'runs')))
+    # 3.8, 6.5, 5.7 and 8.1 points; 18.8, 11.5, 0.7 and 6.9; 6.9
+    assert [line.split(' | ')[0] for line in lines[2:]] == ['| wiki', '| small', '| other']
+    assert cells(lines, 'wiki')[1:] == ['FCNN-1, FCNN-2, CNN-1, RNN', '6.0', '8.1', '1 of 4']
+    assert cells(lines, 'small')[1:] == ['RNN', '6.9', '6.9', '0 of 1']
 
 
 def test_the_order_of_too_few_networks_is_not_computed(tmp_path):
