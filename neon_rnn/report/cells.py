@@ -52,7 +52,7 @@ def cells_table(choice: Choice) -> list[str]:
         lines.append(
             [
                 *start,
-                f'{row["parameters"]:,}',
+                f'{row["parameters"]:,}' if type(row['parameters']) is int else '',
                 accuracy_text(row),
                 interval_text(row['interval']),
                 seconds(row['training_seconds'], row['training_seconds_spread']),
@@ -72,7 +72,7 @@ def _cell_of(configuration: Configuration) -> str | None:
     """Return the cells of a configuration of the row RNN; None for another network or depth."""
     record = configuration.first
     name = record['options'].get('rnn') or 'birnn'
-    if record['model'] != 'rnn' or name not in CELLS:
+    if record['model'] != 'rnn' or not isinstance(name, str) or name not in CELLS:
         return None
     plain = published.variant({'rnn': name}) == configuration.variant
     return name if plain else None

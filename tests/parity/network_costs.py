@@ -1,8 +1,8 @@
 """Record every network of the table on real neon: the first costs, a digest of initial weights.
 
-    PYTHONPATH=. /path/to/neon/python tests/parity/network_costs.py
+    PYTHONPATH=. /path/to/neon/python tests/parity/network_costs.py [NETWORK ...]
 
-writes tests/fixtures/network_costs.json.
+writes tests/fixtures/network_costs.json, all of it or the networks that are named.
 
 In float64 on neon's numpy backend, since rounding decides what deep networks do after a step at the
 published learning rate: in float32 ResNet-50's second cost already differs by some per cent between
@@ -13,15 +13,19 @@ import hashlib
 import json
 import os
 import platform
+import sys
 
 import numpy as np
 
 from neon_rnn import engines, models, published
+from neon_rnn.models import rnn
 from neon_rnn.support import machine
 
 PATH = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), 'fixtures', 'network_costs.json'
 )
+#: The recurrent network with cells other than the published ones.
+CELLS = tuple('rnn ' + cell for cell in rnn.CELLS if cell != 'birnn')
 #: network -> (side of the images, steps); tl-3 is tl-1's network.
 CASES = {
     'fcnn-1': (16, 4),
@@ -34,6 +38,7 @@ CASES = {
     'tl-1': (64, 2),
     'tl-2': (64, 2),
 }
+CASES.update((name, (64, 3)) for name in CELLS)
 BATCH, SEED = 4, 3
 
 
@@ -51,7 +56,8 @@ def costs(nn, backend, name):
     shape = (3, side, side)
     threads = {} if backend == 'numpy' else {'threads': 1}
     nn.start(backend, BATCH, SEED, precision='float64', **threads)
-    model, cost = models.build(name, nn, shape)
+    name, _, cell = name.partition(' ')
+    model, cost = models.build(name, nn, shape, **({'rnn': cell} if cell else {}))
     model.initialize(shape, cost)
     initial = nn.get_weights(model)
     optimizer = nn.GradientDescentMomentum(
@@ -95,10 +101,14 @@ def digest(weights):
     return hashlib.sha256(''.join(sorted(lines)).encode('ascii')).hexdigest()
 
 
-def record():
-    """Run every case on neon and write the file."""
-    nn = engines.load('neon')
-    found = {name: costs(nn, 'numpy', name) for name in sorted(CASES)}
+def record(names):
+    """Run every case on neon, or those named, and write the file."""
+    nn, found = engines.load('neon'), {}
+    if names:
+        with open(PATH) as file:
+            found = json.load(file)
+    for name in names or sorted(CASES):
+        found[name] = costs(nn, 'numpy', name)
     device = nn.start('numpy', BATCH, SEED, precision='float64')
     found['provenance'] = {
         'neon': device['neon'],
@@ -114,4 +124,4 @@ def record():
 
 
 if __name__ == '__main__':
-    record()
+    record(sys.argv[1:])

@@ -1,9 +1,11 @@
 """Every network builds, takes a step, gives probabilities, has the counted size, refuses others."""
 
+import re
+
 import numpy as np
 import pytest
 
-from neon_rnn import engines, models, published
+from neon_rnn import cli, engines, models, published
 from neon_rnn.models.rnn import CELLS
 from neon_rnn.support.errors import UsageError
 
@@ -143,6 +145,28 @@ def test_the_seed_decides_the_weights(started, name):
 def test_images_that_do_not_fit_are_an_error(started, name, side, message):
     with pytest.raises(UsageError, match=message):
         started(name, side=side)
+
+
+@pytest.mark.parametrize('rnn', [name for name, cell in CELLS.items() if cell.deep])
+def test_the_depth_of_the_cells(started, rnn):
+    sizes = []
+    for depth in (None, 2, 3):
+        _, model = started('rnn', rnn=rnn, rnn_depth=depth)
+        sizes.append(sum(parameter.numel() for parameter in model.parameters))
+    assert sizes[0] == sizes[1] < sizes[2]
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (['--rnn_depth', '3'], '--rnn_depth is that of the cells that --rnn names'),
+        (['--rnn', 'lstm', '--rnn_depth', '3'], 'the cells lstm have no depth; .*stacked_forward'),
+        (['--rnn', 'stacked', '--rnn_depth', '9'], 'stacked: the depth has to be .* not 9'),
+    ],
+)
+def test_a_depth_that_does_not_fit_is_refused_before_data_are_read(capsys, options, message):
+    assert cli.main(['train', '--model', 'rnn', '--data', 'nowhere', *options]) == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_unknown_options_are_errors(started):

@@ -109,3 +109,5 @@ def test_pretrained_weights_are_no_variant():
         == ''
     )
     assert published.variant({'rnn': 'bigru'}) == 'bigru cells'
+    assert published.variant({'rnn': 'stacked', 'rnn_depth': 2}) == 'stacked cells'
+    assert published.variant({'rnn': 'stacked', 'rnn_depth': 3}) == 'stacked cells, depth 3'
