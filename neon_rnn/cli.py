@@ -27,6 +27,7 @@ COMMANDS = collections.OrderedDict(
         ('resume', 'go on with a run after an interruption'),
         ('evaluate', 'measure a trained run on a data set'),
         ('predict', 'classify photographs with a trained run'),
+        ('export', 'write a trained run as ONNX, safetensors or a PyTorch state dict'),
         ('table', 'regenerate the comparison table, the plots and the page from the run records'),
         ('verify', 'replay results recorded from Intel neon and print the deviations'),
         ('convert', "turn checkpoints into neon's own serialised files and back"),

@@ -14,6 +14,7 @@ for groups and pictures unlike its training data. It is here to reproduce and co
 results.
 """
 
+import importlib
 import json
 import sys
 
@@ -31,7 +32,9 @@ from neon_rnn.support.wording import counted
 
 def add_arguments(parser):
     """Add the run and the photographs."""
-    parser.add_argument('run', metavar='RUN', help='a run folder with its checkpoint')
+    parser.add_argument(
+        'run', metavar='RUN', help='a run folder with its checkpoint, or an exported .onnx file'
+    )
     parser.add_argument(
         'images', metavar='IMAGE', nargs='+', help='image files of any size, or folders of them'
     )
@@ -62,13 +65,7 @@ def run(arguments):
         check_writable(arguments.json)
     if arguments.csv and arguments.json:
         raise UsageError('--csv and --json: choose one of them.')
-    opened = classifier.of_run(
-        arguments.run,
-        arguments.engine,
-        arguments.backend,
-        arguments.batch_size,
-        arguments.precision,
-    )
+    opened = _opened(arguments)
     if arguments.json != '-' and opened.kind == 'synthetic':
         sys.stderr.write(
             'note: this run was trained on synthetic portraits; its answers on photographs mean '
@@ -92,6 +89,28 @@ def run(arguments):
     elif arguments.json:
         write_json(arguments.json, kept)
     return 1 if failed else 0
+
+
+def _opened(arguments):
+    """Open the run, or the file that `export` wrote."""
+    if not arguments.run.endswith('.onnx'):
+        return classifier.of_run(
+            arguments.run,
+            arguments.engine,
+            arguments.backend,
+            arguments.batch_size,
+            arguments.precision,
+        )
+    if arguments.engine or arguments.backend != 'cpu':
+        raise UsageError(
+            '{}: is computed by ONNX Runtime on the processor; leave out --engine and -b.'.format(
+                arguments.run
+            )
+        )
+    if arguments.batch_size < 1:
+        raise UsageError('-z {}: has to be at least 1.'.format(arguments.batch_size))
+    onnx_file = importlib.import_module('neon_rnn.export.onnx_file')
+    return onnx_file.open_classifier(arguments.run)
 
 
 def _into_table(arguments, opened, total):

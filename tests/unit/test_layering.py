@@ -23,6 +23,7 @@ LAYERS = (
     'ingest',
     'report',
     'reproduce',
+    'export',
     'commands',
     'cli',
     '__main__',

@@ -162,4 +162,6 @@ class BiBNRNN(BiRNN):
             scale = gamma * torch.rsqrt(self.gvar + self.eps)
             normal = scale_and_shift(products, scale, beta - self.gmean * scale)
         products = normal.reshape(shape) + self.bias.detach().to(normal.dtype)
+        if recording() and not self.training:
+            return _recorded_sweep(products, self.recurrent, self.activation)
         return _ElmanSweep.apply(products, self.recurrent, self.activation, True)
