@@ -72,7 +72,7 @@ def test_onnx_of_every_network(nn32, tmp_path, name, options):
     opened = onnx_file.open_classifier(path, threads=1)
     for count in (1, 5):  # any number of images, also one that was not recorded
         found = opened.predict(pictures[:count])
-        np.testing.assert_allclose(found, expected[:count], atol=2e-5, rtol=0)
+        np.testing.assert_allclose(found, expected[:count], atol=export.TOLERANCE, rtol=0)
 
 
 @pytest.mark.parametrize('name', models.ROWS + models.EXTRAS)
@@ -91,7 +91,7 @@ def test_the_model_file_of_every_row(nn32, tmp_path, name):
     loaded = module.load(tmp_path / 'w.pt')
     with torch.no_grad():
         found = loaded(torch.from_numpy(pictures.reshape(-1, *shape))).numpy()
-    np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0)
+    np.testing.assert_allclose(found, expected, atol=export.TOLERANCE, rtol=0)
 
 
 def test_other_cells_are_refused_in_the_model_file(nn32):
