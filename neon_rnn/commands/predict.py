@@ -101,11 +101,10 @@ def _opened(arguments):
             arguments.batch_size,
             arguments.precision,
         )
-    if arguments.engine or arguments.backend != 'cpu':
+    if arguments.engine or arguments.backend != 'cpu' or arguments.precision != 'float32':
         raise UsageError(
-            '{}: is computed by ONNX Runtime on the processor; leave out --engine and -b.'.format(
-                arguments.run
-            )
+            '{}: is computed by ONNX Runtime on the processor; leave out --engine, -b and '
+            '--precision.'.format(arguments.run)
         )
     if arguments.batch_size < 1:
         raise UsageError('-z {}: has to be at least 1.'.format(arguments.batch_size))

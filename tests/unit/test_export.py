@@ -122,8 +122,9 @@ def test_onnx_of_a_run_and_predict_with_it(run, tmp_path, capsys):
     assert found[0]['probability'] == pytest.approx(found[1]['probability'], abs=1e-5)
     assert main(['predict', out, str(picture), '--csv', str(tmp_path / 'a.csv')]) == 0
     assert os.path.basename(run) in (tmp_path / 'a.csv').read_text()
-    assert main(['predict', out, str(picture), '-b', 'gpu']) == 2
-    assert 'leave out --engine and -b' in capsys.readouterr().err
+    for words in (['-b', 'gpu'], ['--engine', 'torch'], ['--precision', 'bf16']):
+        assert main(['predict', out, str(picture), *words]) == 2
+        assert 'leave out --engine, -b and --precision' in capsys.readouterr().err
 
 
 def test_safetensors_of_a_run(run, tmp_path):
