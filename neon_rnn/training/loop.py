@@ -1,10 +1,12 @@
 """Train: the one loop for both engines, from a fresh start or from a checkpoint."""
 
 import contextlib
+import copy
 import math
 import os
 import signal
 import sys
+import threading
 import time
 
 from tqdm import tqdm
@@ -22,7 +24,7 @@ from neon_rnn.weights import pretrained
 _LOOK = 0.5
 
 
-def train(settings, out, source=None, argv=(), run_id=None):
+def train(settings, out, source=None, argv=(), run_id=None, callback=None):
     """Train a network from the beginning and write the record of the run.
 
     Parameters
@@ -36,6 +38,12 @@ def train(settings, out, source=None, argv=(), run_id=None):
         The command that asked for it, for the record; empty where a program did.
     run_id : str, optional
         The name of the run and its folder; default: a new one, see `records.new_run_id`.
+    callback : callable, optional
+        Is called in the first rank with a dict after each epoch, when that is recorded.
+        `epoch` (from 1), `cost` (mean), `accuracy`, `seconds` and `images_per_second` are as in the
+        record. `costs` lists the cost of each minibatch, `figures` is what `evaluation.summarise`
+        returns for the test part, and `validation` the accuracy on the validation part. What was
+        not evaluated is None. An exception ends the training, as the record says.
 
     Returns
     -------
@@ -59,11 +67,11 @@ def train(settings, out, source=None, argv=(), run_id=None):
         run = records.Run.create(out, dict(session.record_fields(), argv=list(argv)), run_id)
         with run.lock(), _recorded(run):
             session.save(run, 0)
-            _train_epochs(session, run, 1)
+            _train_epochs(session, run, 1, callback)
     return run
 
 
-def resume(folder, epochs=None, data=None, engine=None, backend=None):
+def resume(folder, epochs=None, data=None, engine=None, backend=None, callback=None):
     """Go on from the last checkpoint of a run, to the result it would have had without the break.
 
     Parameters
@@ -76,6 +84,8 @@ def resume(folder, epochs=None, data=None, engine=None, backend=None):
         The data set folder, if it has moved; it must hold the same files.
     engine, backend : str, optional
         Those of the run, if the caller wants them checked: a run keeps its engine and backend.
+    callback : callable, optional
+        As `train` takes it.
 
     Returns
     -------
@@ -100,7 +110,7 @@ def resume(folder, epochs=None, data=None, engine=None, backend=None):
             with _recorded(run):
                 run.rewind(done, session.device)
                 run.update(hyperparameters=fields['hyperparameters'], protocol=fields['protocol'])
-                _train_epochs(session, run, done + 1)
+                _train_epochs(session, run, done + 1, callback)
     return run
 
 
@@ -138,19 +148,22 @@ _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 def _recorded(run):
     """Write how the training ends into its record.
 
-    SIGTERM and SIGHUP count as Ctrl-C, except where the caller ignores them (nohup).
+    SIGTERM and SIGHUP count as Ctrl-C, except where the caller ignores them (nohup). In a program's
+    other threads they stay as they are, since Python changes them in the main one only.
     """
+    main = threading.current_thread() is threading.main_thread()
+    signals = _SIGNALS if main else ()
 
     def interrupt(number, frame):
         raise KeyboardInterrupt
 
     def end(**fields):
         # torchrun sends SIGTERM to the ranks that outlive another; this record must be written.
-        for number in _SIGNALS:
+        for number in signals:
             signal.signal(number, signal.SIG_IGN)
         run.update(ended=records.now(), **fields)
 
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in signals}
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
             signal.signal(number, interrupt)
@@ -181,7 +194,7 @@ def _recorded(run):
             signal.signal(number, handler)
 
 
-def _train_epochs(session, run, first):
+def _train_epochs(session, run, first, callback=None):
     """Train from epoch `first` (counted from 1) to the last, and finish the run."""
     settings = session.settings
     final = None
@@ -211,6 +224,8 @@ def _train_epochs(session, run, first):
             session.save(run, epoch)
         if best:
             session.save_best(run, epoch)
+        if callback is not None and ranks.first():
+            callback(dict(row, costs=costs, figures=copy.deepcopy(final), validation=validation))
     if settings.keep_best:
         session.load_best(run)
         final = dict(session.evaluate(), epoch=records.best_epoch(run.record))

@@ -24,6 +24,7 @@ LAYERS = (
     'report',
     'reproduce',
     'export',
+    'api',
     'commands',
     'cli',
     '__main__',
