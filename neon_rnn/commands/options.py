@@ -1,6 +1,10 @@
 """Options that several commands share, each with one wording."""
 
+import contextlib
+import importlib
+
 from neon_rnn import engines
+from neon_rnn.support.errors import UsageError
 
 BACKENDS = ('gpu', 'cpu', 'mkl', 'numpy')
 
@@ -56,3 +60,38 @@ def add_out(parser, default, text):
     parser.add_argument(
         '--out', default=default, metavar='FOLDER', help='{} (default: %(default)s)'.format(text)
     )
+
+
+def add_tensorboard(parser):
+    """Add ``--tensorboard``; `curves` makes the callback of its value."""
+    parser.add_argument(
+        '--tensorboard',
+        metavar='FOLDER',
+        help='write curves and confusion matrix for TensorBoard there, epoch by epoch',
+    )
+
+
+@contextlib.contextmanager
+def curves(folder):
+    """Yield the callback of ``--tensorboard`` for a training, None if it was not given.
+
+    Raises
+    ------
+    UsageError
+        A package is missing, or this is the container of neon.
+    NeonRnnError
+        The folder cannot be written.
+    """
+    if not folder:
+        yield None
+        return
+    try:
+        module = importlib.import_module('neon_rnn.export.tensorboard')
+    except (ImportError, SyntaxError) as error:  # CPython 3.5 cannot even parse the module
+        raise UsageError(
+            '--tensorboard needs Python 3.10 or newer, outside the container of neon ({}).'.format(
+                error
+            )
+        )
+    with module.curves(folder) as callback:
+        yield callback

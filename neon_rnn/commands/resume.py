@@ -9,8 +9,8 @@ from neon_rnn.commands import options
 from neon_rnn.support import streams
 from neon_rnn.training import ranks
 
-#: The options beside the run, by the names that `training.resume` gives them.
-OPTIONS = ('epochs', 'data', 'engine', 'backend')
+#: The options beside the run, by the names that `go_on` gives them.
+OPTIONS = ('epochs', 'data', 'engine', 'backend', 'tensorboard')
 
 
 def add_arguments(parser):
@@ -24,6 +24,7 @@ def add_arguments(parser):
     )
     options.add_engine(parser, trained=True)
     options.add_backend(parser, default=None)
+    options.add_tensorboard(parser)
 
 
 def run(arguments):
@@ -33,7 +34,8 @@ def run(arguments):
     go_on(arguments.run, **{name: getattr(arguments, name) for name in OPTIONS})
 
 
-def go_on(folder, **changes):
+def go_on(folder, tensorboard=None, **changes):
     """Resume a run and say where its results are."""
-    finished = training.resume(folder, **changes)
+    with options.curves(tensorboard) as callback:
+        finished = training.resume(folder, callback=callback, **changes)
     print('\nrecord and checkpoint: {}'.format(finished.folder))

@@ -139,6 +139,7 @@ def add_arguments(parser):
         help='stop after N epochs without a better one on the validation part; means --keep_best',
     )
     options.add_out(parser, paths.in_home(paths.OWN_RUNS), 'for the run folders')
+    options.add_tensorboard(parser)
     add('--run_id', metavar='NAME', help='name of the run and its folder (default: a new one)')
     add('--resume', metavar='RUN', help="go on with this run; the same as 'neon_rnn resume RUN'")
 
@@ -151,9 +152,10 @@ def run(arguments):
         resume.go_on(arguments.resume, **_given_beside_resume(arguments.argv[1:]))
         return
     settings, source = settings_from(arguments)
-    finished = training.train(
-        settings, arguments.out, source, arguments.argv, arguments.run_id or None
-    )
+    with options.curves(arguments.tensorboard) as callback:
+        finished = training.train(
+            settings, arguments.out, source, arguments.argv, arguments.run_id or None, callback
+        )
     print('\nrecord and checkpoint: {}'.format(finished.folder))
 
 

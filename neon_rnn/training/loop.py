@@ -40,10 +40,11 @@ def train(settings, out, source=None, argv=(), run_id=None, callback=None):
         The name of the run and its folder; default: a new one, see `records.new_run_id`.
     callback : callable, optional
         Is called in the first rank with a dict after each epoch, when that is recorded.
-        `epoch` (from 1), `cost` (mean), `accuracy`, `seconds` and `images_per_second` are as in the
-        record. `costs` lists the cost of each minibatch, `figures` is what `evaluation.summarise`
-        returns for the test part, and `validation` the accuracy on the validation part. What was
-        not evaluated is None. An exception ends the training, as the record says.
+        `run_id`, `epoch` (from 1), `cost` (mean), `accuracy`, `seconds` and `images_per_second` are
+        as in the record. `costs` lists the cost of each minibatch, `figures` is what
+        `evaluation.summarise` returns for the test part, and `validation` the accuracy on the
+        validation part. What was not evaluated is None. An exception ends the training, and the
+        record says so.
 
     Returns
     -------
@@ -225,7 +226,8 @@ def _train_epochs(session, run, first, callback=None):
         if best:
             session.save_best(run, epoch)
         if callback is not None and ranks.first():
-            callback(dict(row, costs=costs, figures=copy.deepcopy(final), validation=validation))
+            told = dict(row, run_id=run.record['run_id'], costs=costs, validation=validation)
+            callback(dict(told, figures=copy.deepcopy(final)))
     if settings.keep_best:
         session.load_best(run)
         final = dict(session.evaluate(), epoch=records.best_epoch(run.record))
