@@ -23,7 +23,10 @@ from neon_rnn.support.wording import counted
 USABLE, MISSING, WRONG = 'usable', 'missing', 'wrong'
 _STATE_WORDS = {USABLE: 'usable', MISSING: 'not usable', WRONG: 'WRONG'}
 #: The backends that are tried, the fast ones first.
-BACKENDS = {'neon': ('gpu', 'mkl', 'numpy'), 'torch': ('gpu', 'cpu')}
+BACKENDS = {
+    'neon': ('gpu', 'mkl', 'numpy'),
+    'torch': ('gpu', 'mps', 'cpu') if sys.platform == 'darwin' else ('gpu', 'cpu'),
+}
 
 
 def add_arguments(parser):

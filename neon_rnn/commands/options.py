@@ -6,7 +6,7 @@ import importlib
 from neon_rnn import engines
 from neon_rnn.support.errors import UsageError
 
-BACKENDS = ('gpu', 'cpu', 'mkl', 'numpy')
+BACKENDS = ('gpu', 'mps', 'cpu', 'mkl', 'numpy')
 
 
 def add_engine(parser, trained=False):
@@ -32,7 +32,9 @@ def add_backend(parser, default='cpu'):
         default=default,
         choices=BACKENDS,
         help='gpu; cpu or mkl, the fast path of the processor; numpy, the reference backend of '
-        'neon (default: {})'.format(default or 'that of the run'),
+        'neon; mps, the GPU of Apple machines, torch engine, not tried by us (default: {})'.format(
+            default or 'that of the run'
+        ),
     )
 
 

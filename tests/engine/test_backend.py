@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from small_training import write_data
 
+from neon_rnn.cli import main
 from neon_rnn.engines.torch import backend
 from neon_rnn.support.errors import UsageError
 
@@ -19,6 +21,36 @@ def test_a_missing_gpu_is_an_error_never_a_substitute(nn, monkeypatch):
     with pytest.raises(UsageError, match='-b gpu: .*no usable CUDA GPU.*-b cpu'):
         nn.start('gpu', batch_size=4, rng_seed=0)
     assert backend.active() is before
+
+
+def test_an_apple_gpu_that_is_missing_is_an_error_never_a_substitute(nn, monkeypatch):
+    before = backend.active()
+    monkeypatch.setattr(torch.backends.mps, 'is_available', lambda: False)
+    with pytest.raises(UsageError, match='-b mps: .*no usable Apple GPU.*-b cpu'):
+        nn.start('mps', batch_size=4, rng_seed=0)
+    assert backend.active() is before
+
+
+@pytest.mark.parametrize(
+    ('precision', 'ranks', 'said'),
+    [('float64', '1', 'float64'), ('tf32', '1', 'tf32'), ('float32', '2', 'one process')],
+)
+def test_what_an_apple_gpu_lacks_is_refused(nn, monkeypatch, precision, ranks, said):
+    monkeypatch.setattr(torch.backends.mps, 'is_available', lambda: True)
+    monkeypatch.setenv('WORLD_SIZE', ranks)
+    with pytest.raises(UsageError, match=said):
+        nn.start('mps', batch_size=4, rng_seed=0, precision=precision)
+
+
+@pytest.mark.skipif(torch.backends.mps.is_available(), reason='this machine has an Apple GPU')
+def test_the_command_refuses_an_apple_gpu_in_one_line(tmp_path, capsys):
+    data = write_data(tmp_path / 'data')
+    words = ['train', '--model', 'fcnn-1', '--data', data, '--engine', 'torch', '-z', '4']
+    assert main([*words, '-e', '1', '-b', 'mps', '--out', str(tmp_path / 'runs')]) == 2
+    said = capsys.readouterr().err
+    assert '-b mps' in said
+    assert said.count('\n') == 1
+    assert not list((tmp_path / 'runs').glob('*'))
 
 
 def test_an_unknown_precision_is_an_error(nn):

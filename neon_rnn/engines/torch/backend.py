@@ -18,7 +18,7 @@ from neon_rnn.support import machine
 from neon_rnn.support.errors import UsageError
 
 #: Value of `-b` -> device. mkl is neon's word for the fast CPU path; oneDNN follows MKL-DNN.
-DEVICES = {'gpu': 'cuda', 'cpu': 'cpu', 'mkl': 'cpu'}
+DEVICES = {'gpu': 'cuda', 'mps': 'mps', 'cpu': 'cpu', 'mkl': 'cpu'}
 #: Value of `--precision` -> type of the parameters.
 PRECISIONS = {
     'float32': torch.float32,
@@ -35,7 +35,7 @@ class Backend:
     Attributes
     ----------
     name : str
-        ``'gpu'`` or ``'cpu'``.
+        ``'gpu'``, ``'mps'`` or ``'cpu'``.
     device : torch.device
     dtype : torch.dtype
         Of the parameters: float32, or float64 for gradient checks.
@@ -83,7 +83,8 @@ def start(
     Parameters
     ----------
     backend : str
-        ``'gpu'`` (CUDA), ``'cpu'``, or ``'mkl'``, its synonym here.
+        ``'gpu'`` (CUDA), ``'mps'`` (an Apple GPU; we had none to run it on), ``'cpu'``, or
+        ``'mkl'``, its synonym here.
     batch_size : int
     rng_seed : int
         Seeds ``numpy.random.RandomState``, like neon's ``gen_backend(rng_seed=...)``.
@@ -104,13 +105,13 @@ def start(
     Raises
     ------
     UsageError
-        The backend or the precision is unknown, or there is no usable GPU.
+        The backend or the precision is unknown or not for this device, or there is no usable GPU.
     """
     global _active
     if backend not in DEVICES:
         raise UsageError(
             'the torch engine has no backend {!r}; it has gpu, cpu and mkl (the same as '
-            'cpu).'.format(backend)
+            'cpu), and mps on Apple machines.'.format(backend)
         )
     if precision not in PRECISIONS:
         raise UsageError(
@@ -127,6 +128,8 @@ def start(
             '-b gpu: PyTorch {} finds no usable CUDA GPU ({}). Use -b cpu, or install a CUDA build '
             'of PyTorch and a driver.'.format(torch.__version__, build)
         )
+    if device.type == 'mps':
+        _check_mps(precision)
     device = distributed.join(device.type, batch_size)
     total = default_threads() if threads is None else threads
     torch.set_num_threads(distributed.own_threads(total))
@@ -137,7 +140,7 @@ def start(
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
     _active = Backend(
-        'gpu' if device.type == 'cuda' else 'cpu',
+        'gpu' if device.type == 'cuda' else device.type,
         device,
         PRECISIONS[precision],
         precision == 'bf16',
@@ -158,6 +161,8 @@ def start(
             cuda=torch.version.cuda,
             cudnn=torch.backends.cudnn.version(),
         )
+    elif device.type == 'mps':
+        description.update(device='Apple GPU, ' + platform.machine())
     else:
         description.update(
             device=platform.machine(),
@@ -166,6 +171,26 @@ def start(
             waiting=waiting.DESCRIPTION,
         )
     return description
+
+
+def _check_mps(precision: str) -> None:
+    """Refuse a machine without Apple's GPU, and what that does not have.
+
+    Raises
+    ------
+    UsageError
+        It cannot be used, or not in this precision or in several processes.
+    """
+    if not torch.backends.mps.is_available():
+        build = 'has it, this machine does not' if torch.backends.mps.is_built() else 'lacks it'
+        raise UsageError(
+            '-b mps: PyTorch {} finds no usable Apple GPU (this build {}). Use -b cpu, or -b gpu '
+            'with an NVIDIA GPU.'.format(torch.__version__, build)
+        )
+    if precision == 'float64':
+        raise UsageError('precision float64 is for -b cpu and gpu; an Apple GPU has no float64.')
+    if distributed.ranks() > 1 or int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise UsageError('-b mps: one process trains on an Apple GPU; several need -b cpu or gpu.')
 
 
 def default_threads() -> int:

@@ -37,9 +37,9 @@ _resident: _Resident | None = None
 def feed(minibatches: Minibatches) -> Iterator[Batch]:
     """Iterate over minibatches in the form that `train_step` takes.
 
-    On a GPU the whole data set is copied to its memory if it fits, and a minibatch is then gathered
-    there. On the CPU, and where the data set does not fit, a thread reads ahead. Each rank gets its
-    part of every minibatch and, in the latter case, reads only that.
+    On an NVIDIA GPU the whole data set is copied to its memory if it fits, and a minibatch is then
+    gathered there. On the CPU or an Apple GPU, and where the data set does not fit, a thread reads
+    ahead. Each rank gets its part of every minibatch and, in the latter cases, reads only that.
 
     Yields
     ------
@@ -51,7 +51,7 @@ def feed(minibatches: Minibatches) -> Iterator[Batch]:
         Images of the whole minibatch, filling excluded.
     """
     device = backend.active().device
-    if device.type == 'cpu':
+    if device.type != 'cuda':
         yield from prefetch(_read(minibatches))
     elif fits(minibatches.part, device):
         yield from gather(minibatches, device)

@@ -49,7 +49,8 @@ def train_step(
     model.layers.train()
     device = backend.active().device
     images, targets = (
-        torch.as_tensor(array).to(device, non_blocking=True) for array in (inputs, labels)
+        torch.as_tensor(array).to(device, non_blocking=device.type == 'cuda')
+        for array in (inputs, labels)
     )
 
     def step(images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
@@ -125,10 +126,11 @@ def predict(model: Model, inputs: numpy.ndarray) -> numpy.ndarray:
 def _pixels(model: Model, images: Array) -> torch.Tensor:
     """Turn uint8 (batch, C*H*W) into floats (batch, C, H, W) on the device."""
     active = backend.active()
-    tensor = torch.as_tensor(images).to(active.device, non_blocking=True)
+    on_cuda = active.device.type == 'cuda'  # what follows has not been run on an Apple GPU
+    tensor = torch.as_tensor(images).to(active.device, non_blocking=on_cuda)
     tensor = tensor.reshape(-1, *model.input_shape)
     layout = torch.contiguous_format
-    if active.device.type != 'cpu' and tensor.dim() == 4:
+    if on_cuda and tensor.dim() == 4:
         layout = torch.channels_last  # on the CPU, the first layers change the layout
     return tensor.to(active.dtype, memory_format=layout)
 
@@ -145,7 +147,9 @@ def _lack_of_memory_reported() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        lacking = isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+        lacking = isinstance(error, torch.OutOfMemoryError) or any(
+            words in str(error) for words in ("can't allocate memory", 'MPS backend out of memory')
+        )
         if not lacking:
             raise
         active = backend.active()
