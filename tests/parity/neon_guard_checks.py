@@ -190,14 +190,15 @@ def test_operators_and_imports():
     """The guard does not see operators, so they are listed here; NumPy is not imported."""
     _, tensor_names, _ = names_of_gpu_classes()
     assert {'__setitem__', '__add__', '__rmul__'} <= tensor_names
-    for name in ('spatial_rnn.py', 'sweep.py'):
+    cells = ('base.py', 'gated.py', 'lecture_cells.py')
+    for name in ('spatial_rnn.py', 'sweep.py') + tuple('recurrent/' + each for each in cells):
         modules = set()
         for node in ast.walk(source_of(os.path.join(ENGINE, name))):
             if isinstance(node, ast.Import):
                 modules.update(alias.name.split('.')[0] for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
                 modules.add(node.module.split('.')[0])
-        assert modules <= {'contextlib', 'neon', 'neon_rnn'}, (name, modules)
+        assert modules <= {'collections', 'contextlib', 'neon', 'neon_rnn'}, (name, modules)
 
 
 def test_the_guard_notices():
