@@ -27,7 +27,7 @@ def cells_table(choice: Choice) -> list[str]:
     finished runs.
     """
     groups: dict[str, dict[str, Configuration]] = {}
-    for each in [*choice.shown, *choice.others]:
+    for each in choice.everything:
         record = each.first
         name = _cell_of(each)
         if name and each.finished and record['dataset']['kind'] == 'photographs':

@@ -178,11 +178,21 @@ class Choice:
         """The configurations in the table and beside it."""
         return [configuration for _, configuration in self.rows if configuration] + self.beside
 
+    @property
+    def everything(self) -> list[Configuration]:
+        """All configurations: those that are shown, then the others."""
+        return [*self.shown, *self.others]
+
+    @property
+    def finished_close(self) -> list[Configuration]:
+        """The finished rows on the likely published data, in the order of `everything`."""
+        return [each for each in self.everything if each.finished and each.is_row and each.is_close]
+
     @cached_property
     def closest(self) -> list[tuple[Published, Configuration | None]]:
         """Each published row with its configuration on the likely published data, if any."""
         found: dict[str, Configuration] = {}
-        for each in [*self.shown, *self.others]:
+        for each in self.everything:
             if each.row and each.is_row and each.is_close:
                 found.setdefault(each.row.name, each)
         return [(row, found.get(row.name)) for row, _ in self.rows]

@@ -24,9 +24,8 @@ from neon_rnn.support.wording import printable
 def experiments_table(choice: Choice) -> list[str]:
     """Return the table of networks trained in several ways on the likely published data."""
     groups: dict[str, list[Configuration]] = {}
-    for each in [*choice.shown, *choice.others]:
-        if each.finished and each.is_row and each.is_close:
-            groups.setdefault(each.name, []).append(each)
+    for each in choice.finished_close:
+        groups.setdefault(each.name, []).append(each)
     lines = []
     for configurations in groups.values():
         described = sorted((_way(each), each) for each in configurations)
@@ -71,9 +70,8 @@ def _way(configuration: Configuration) -> tuple[str, ...]:
 def data_list(choice: Choice) -> list[str]:
     """Return a line on each likely published data set: its counts, split and filters."""
     found: dict[str, dict[str, Any]] = {}
-    for each in [*choice.shown, *choice.others]:
-        if each.finished and each.is_row and each.is_close:
-            found.setdefault(each.first['dataset']['name'], each.first['dataset'])
+    for each in choice.finished_close:
+        found.setdefault(each.first['dataset']['name'], each.first['dataset'])
     return [_described(found[name]) for name in sorted(found)] or ['No such runs yet.']
 
 

@@ -44,15 +44,12 @@ def order_table(choice: Choice) -> list[str]:
 
 def by_data_set(choice: Choice) -> dict[str, list[Finished]]:
     """Return data set -> its rows, each with its best configuration by the rules of the table."""
-    sets: dict[str, list[Finished]] = {}
-    seen = set()
-    for each in [*choice.shown, *choice.others]:
-        dataset = each.first['dataset']['name']
-        if each.row and each.is_row and each.is_close and each.finished:
-            if (dataset, each.row.name) not in seen:
-                seen.add((dataset, each.row.name))
-                sets.setdefault(dataset, []).append((each.row, each))
-    return sets
+    sets: dict[str, dict[str, Finished]] = {}
+    for each in choice.finished_close:
+        if each.row:
+            rows = sets.setdefault(each.first['dataset']['name'], {})
+            rows.setdefault(each.row.name, (each.row, each))
+    return {name: list(rows.values()) for name, rows in sets.items()}
 
 
 def distance_table(choice: Choice) -> list[str]:

@@ -240,7 +240,7 @@ def _examples(
     found: dict[str, tuple[str, list[dict[str, Any]], Line]] = {}
     problems: list[str] = []
     names = [configuration.name for configuration in choice.shown]
-    for configuration in [*choice.shown, *choice.others]:
+    for configuration in choice.everything:
         name = configuration.name
         for run in configuration.finished:
             if name in found or name not in names or len(problems) >= LISTED:

@@ -16,18 +16,15 @@ def precision_table(choice: Choice) -> list[str]:
     Two runs are compared if they differ in the precision and the number of epochs only. Both
     accuracies are those of the last epoch that both evaluated.
     """
-    partners: dict[str, dict[str, Run]] = {}
-    for each in [*choice.shown, *choice.others]:
-        if each.finished and each.is_row and each.is_close:
-            for run in each.finished:
-                pair = partners.setdefault(_without_precision(run), {})
-                pair.setdefault(run.record['precision'], run)
-    lines = []
-    for each in [*choice.shown, *choice.others]:
+    pairs: dict[str, dict[str, tuple[Configuration, Run]]] = {}
+    for each in choice.finished_close:
         for run in each.finished:
-            pair = partners.get(_without_precision(run), {})
-            if pair.get('float32') is run and 'bf16' in pair:
-                lines += _line(each, run, pair['bf16'])
+            pair = pairs.setdefault(_without_precision(run), {})
+            pair.setdefault(run.record['precision'], (each, run))
+    lines = []
+    for pair in pairs.values():
+        if 'float32' in pair and 'bf16' in pair:
+            lines += _line(*pair['float32'], pair['bf16'][1])
     return nothing_yet(
         lines,
         '| network | data set | seed | epoch | float32 | bf16 | difference | its 95% interval |',
