@@ -1,6 +1,6 @@
 """neon's gpu backend, its own kernels run by the stand-in: the files ``gpu_*_checks.py``.
 
-Needs g++ and a Python with Intel neon, which `test_live_neon.neon_python` looks for
+Needs g++ and a Python with Intel neon, which `live_neon.neon_python` looks for
 (``./run.sh neon`` makes one).
 """
 
@@ -12,7 +12,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_live_neon import ROOT, names, neon_python
+from live_neon import ROOT, needed_neon
+from test_live_neon import names
 
 HERE = Path(__file__).resolve().parent
 CHECKS = sorted(HERE.glob('gpu_*_checks.py'))
@@ -52,12 +53,7 @@ def results(python, gpu, checks):
 
 @pytest.fixture(scope='module')
 def python():
-    found = neon_python()
-    if found is None:
-        pytest.skip(
-            'Intel neon 2.6 is not installed here: ./run.sh neon makes a Python that has it; '
-            'set NEON_PYTHON to it'
-        )
+    found = needed_neon()
     if shutil.which('g++') is None:
         pytest.skip("neon's kernels are compiled by g++, which is not here: install g++")
     return found

@@ -10,7 +10,7 @@ import subprocess
 import checkpoint_exchange
 import numpy as np
 import pytest
-from test_live_neon import ROOT, neon_python
+from live_neon import ROOT, needed_neon
 
 from neon_rnn import models
 from neon_rnn.runs import checkpoint
@@ -18,12 +18,7 @@ from neon_rnn.runs import checkpoint
 
 def on_neon(action, folder):
     """Run `checkpoint_exchange` with neon's Python."""
-    python = neon_python()
-    if python is None:
-        pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
-            '(docs/container.md)'
-        )
+    python = needed_neon()
     done = subprocess.run(
         [python, checkpoint_exchange.__file__, action, str(folder)],
         cwd=ROOT,

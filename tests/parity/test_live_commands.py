@@ -1,6 +1,6 @@
 """The commands on Intel neon and on the torch engine: training, checkpoints, neon's files.
 
-Runs where `test_live_neon.neon_python` finds a Python with neon.
+Runs where `live_neon.neon_python` finds a Python with neon.
 """
 
 import csv
@@ -12,23 +12,15 @@ import sys
 import h5py
 import numpy as np
 import pytest
+from live_neon import ROOT
 from PIL import Image
 from small_datasets import write_plain_hdf5, write_plain_parts
-from test_live_neon import ROOT, neon_python
 
 from neon_rnn.cli import main
 from neon_rnn.runs import checkpoint, trained_run
 from neon_rnn.weights import neon_prm
 
 SIDE, BATCH = 32, 8
-
-
-@pytest.fixture(scope='module')
-def python():
-    found = neon_python()
-    if found is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it')
-    return found
 
 
 def call(python, *arguments):

@@ -1,6 +1,6 @@
 """Bad input to the neon engine: one clear line, the right status, no traceback.
 
-The first tests run everywhere; the others where `test_live_neon.neon_python` finds a Python with
+The first tests run everywhere; the others where `live_neon.neon_python` finds a Python with
 neon.
 """
 
@@ -12,8 +12,8 @@ import sys
 
 import numpy as np
 import pytest
+from live_neon import ROOT
 from small_datasets import pixels, write_plain_parts
-from test_live_neon import ROOT, neon_python
 
 from neon_rnn import engines
 from neon_rnn.runs import checkpoint
@@ -40,17 +40,6 @@ def refused(python, *arguments, path=(), status):
     (line,) = (line for line in done.stderr.splitlines() if line.startswith('neon_rnn '))
     assert 'Traceback' not in done.stderr
     return line
-
-
-@pytest.fixture(scope='module')
-def python():
-    found = neon_python()
-    if found is None:
-        pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
-            '(docs/container.md)'
-        )
-    return found
 
 
 @pytest.fixture(scope='module')

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from test_live_neon import ROOT, neon_python
+from live_neon import ROOT
 
 PROGRAM = """
 import importlib, json, sys, traceback
@@ -34,13 +34,7 @@ def modules():
 
 
 @pytest.mark.parametrize('order', [1, -1], ids=['as listed', 'backwards'])
-def test_every_module_of_the_container_is_imported(order):
-    python = neon_python()
-    if python is None:
-        pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
-            '(docs/container.md)'
-        )
+def test_every_module_of_the_container_is_imported(python, order):
     names = modules()[::order]
     assert {
         'neon_rnn.engines.neon.spatial_rnn',

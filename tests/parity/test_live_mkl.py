@@ -2,7 +2,7 @@
 
 ``NEON_FAULTY_MKL`` names a folder with the libraries of such an MKL (CONTRIBUTING.md says how to
 get them: the wheel mkl 2018.0.0); it goes before the right one in LD_LIBRARY_PATH. Runs where
-`test_live_neon.neon_python` finds a Python with neon.
+`live_neon.neon_python` finds a Python with neon.
 """
 
 import json
@@ -12,19 +12,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from live_neon import ROOT
 from small_datasets import write_plain_parts
-from test_live_neon import ROOT, neon_python
 
 
 @pytest.fixture(scope='module')
-def neon():
+def neon(python):
     """Run a command under neon's Python; returns (status, standard output, standard error)."""
-    python = neon_python()
-    if python is None:
-        pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it '
-            '(docs/container.md)'
-        )
 
     def run(*arguments, libraries=None):
         environment = dict(os.environ, PYTHONPATH=str(ROOT))

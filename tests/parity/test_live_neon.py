@@ -1,34 +1,18 @@
 """The neon engine on real neon: the files ``neon_*_checks.py``, each run by neon's own Python.
 
-``NEON_PYTHON`` names a Python in which Intel neon 2.6 is installed (CPython 3.5 or 3.6); without
-it, this Python is taken if it has neon, then /opt/neon/py36/bin/python. Elsewhere the checks run in
-the container.
+`live_neon.neon_python` finds it. Elsewhere the checks run in the container.
 """
 
 import functools
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from live_neon import ROOT
 
-from neon_rnn import engines
-
-ROOT = Path(__file__).resolve().parents[2]
 CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
-
-
-def neon_python():
-    """The Python that has neon, or None."""
-    named = os.environ.get('NEON_PYTHON')
-    if named:
-        return named
-    if engines.installed('neon'):
-        return sys.executable
-    usual = Path('/opt/neon/py36/bin/python')
-    return str(usual) if usual.exists() else None
 
 
 def names(checks):
@@ -54,18 +38,6 @@ def results(python, checks):
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
     return {line['name']: line for line in lines}
-
-
-@pytest.fixture(scope='module')
-def python():
-    found = neon_python()
-    if found is None:
-        pytest.skip(
-            'Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it, or run '
-            "'docker compose run --rm neon-cpu'; the results recorded from it are checked without "
-            '(test_recorded.py)'
-        )
-    return found
 
 
 @pytest.mark.parametrize(

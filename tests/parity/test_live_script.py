@@ -1,6 +1,6 @@
 """examples/neon_script.py on real neon trains the network that this project trains.
 
-Runs where `test_live_neon.neon_python` finds a Python with neon.
+Runs where `live_neon.neon_python` finds a Python with neon.
 """
 
 import os
@@ -9,7 +9,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from test_live_neon import ROOT, neon_python
+from live_neon import ROOT
 
 from neon_rnn import training
 from neon_rnn.cli import main
@@ -19,14 +19,6 @@ from neon_rnn.weights import neon_prm
 pytestmark = pytest.mark.slow
 
 EPOCHS, BATCH = 2, 8
-
-
-@pytest.fixture(scope='module')
-def python():
-    found = neon_python()
-    if found is None:
-        pytest.skip('Intel neon 2.6 is not installed here: set NEON_PYTHON to a Python that has it')
-    return found
 
 
 @pytest.fixture(scope='module')
