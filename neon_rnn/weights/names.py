@@ -22,18 +22,23 @@ LITE_MEAN, LITE_DEVIATION = 127.0, 128.0
 _DIVISOR = 128.0
 
 
-class Pair(collections.namedtuple('Pair', 'theirs ours kind shape')):
+class Pair(collections.namedtuple('Pair', 'theirs ours shape')):
     """A layer with weights, in a file and here.
 
     Attributes
     ----------
     theirs, ours : str
         Its names.
-    kind : str
-        'convolution', 'depthwise' or 'norm'.
     shape : tuple of int
         As PyTorch has it: (K, C, R, S) of a convolution's kernel, (K,) of batch norm's vectors.
     """
+
+    __slots__ = ()
+
+    @property
+    def is_norm(self):
+        """True for batch norm."""
+        return len(self.shape) == 1
 
 
 class Layout(
@@ -107,12 +112,12 @@ def layout_of(model, convention):
     return _efficientnet_lite0()
 
 
-def _with_norm(theirs, norm, ours, shape, kind='convolution'):
+def _with_norm(theirs, norm, ours, shape):
     """Return the pairs of a convolution and of the batch norm behind it."""
     before, _, position = ours.rpartition('.')
     norm_position = str(int(position) + 1)
     our_norm = '{}.{}'.format(before, norm_position) if before else norm_position
-    return [Pair(theirs, ours, kind, shape), Pair(norm, our_norm, 'norm', shape[:1])]
+    return [Pair(theirs, ours, shape), Pair(norm, our_norm, shape[:1])]
 
 
 def _torchvision_resnet50():
@@ -188,7 +193,7 @@ def _efficientnet_lite0():
             first += 3
         # The position before it is that of its SamePadding.
         shape = (inner, 1, block.size, block.size)
-        pairs += _with_norm(depthwise, norms[1], prefix + str(first + 1), shape, 'depthwise')
+        pairs += _with_norm(depthwise, norms[1], prefix + str(first + 1), shape)
         shape = (block.channels, inner, 1, 1)
         pairs += _with_norm(project, norms[2], prefix + str(first + 4), shape)
         position = position + 1 if block.shortcut else first + 6
@@ -223,9 +228,10 @@ def rename(tensors, layout, path):
     weights['1.W'] = np.asarray(matrix, np.float32)
     weights['1.weight_bias'] = np.asarray(bias[:, None], np.float32)
     taken, missing, misshapen = set(), [], []
-    for theirs, ours, kind, shape in layout.pairs:
+    for pair in layout.pairs:
+        theirs, ours, shape = pair
         expected = shape if layout.convention == PYTORCH else _neon_shape(shape)
-        for their_name, our_name in _parameters(kind, layout.convention):
+        for their_name, our_name in _parameters(pair.is_norm, layout.convention):
             name = '{}.{}'.format(theirs, their_name)
             if name not in tensors:
                 missing.append('{} is missing'.format(name))
@@ -259,9 +265,9 @@ def rename(tensors, layout, path):
     return weights, left_out
 
 
-def _parameters(kind, convention):
+def _parameters(is_norm, convention):
     """Return (their name, our name) of each parameter of a layer."""
-    if kind == 'norm':
+    if is_norm:
         return _NORM[convention]
     return (('weight' if convention == PYTORCH else 'W', 'W'),)
 

@@ -353,9 +353,9 @@ def test_a_layout_names_every_weight_but_those_of_the_classes(model, convention)
     nn, built = build(model, **({'layout': layout.builder_layout} if layout.builder_layout else {}))
     ours = nn.get_weights(built)
     named = ['1.W', '1.weight_bias'] + [
-        '{}.{}'.format(name, part)
-        for _, name, kind, _ in layout.pairs
-        for part in (('beta', 'gamma', 'gmean', 'gvar') if kind == 'norm' else ('W',))
+        '{}.{}'.format(pair.ours, part)
+        for pair in layout.pairs
+        for part in (('beta', 'gamma', 'gmean', 'gvar') if pair.is_norm else ('W',))
     ]
     assert len(named) == len(set(named))
     rest = [name for name in ours if name not in named]
@@ -363,9 +363,9 @@ def test_a_layout_names_every_weight_but_those_of_the_classes(model, convention)
     assert len(rest) == (4 if model == 'tl-2' else 2)
     assert rest == list(ours)[-len(rest) :]
     for pair in layout.pairs:
-        suffix = 'gamma' if pair.kind == 'norm' else 'W'
+        suffix = 'gamma' if pair.is_norm else 'W'
         maps, rest = pair.shape[0], int(np.prod(pair.shape[1:]))
-        expected = (maps, 1) if pair.kind == 'norm' else (rest, maps)
+        expected = (maps, 1) if pair.is_norm else (rest, maps)
         assert ours['{}.{}'.format(pair.ours, suffix)].shape == expected
     theirs = [pair.theirs for pair in layout.pairs]
     assert len(theirs) == len(set(theirs))
