@@ -7,7 +7,6 @@ from neon_rnn import engines, models, published, training
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.runs import trained_run
 from neon_rnn.runs.network import Network, build_model, folder_of, leave_engine, open_run
-from neon_rnn.support.errors import UsageError
 from neon_rnn.weights import pretrained as pretrained_weights
 
 __all__ = [
@@ -89,9 +88,7 @@ def train(data, out, model='rnn', epochs=None, callback=None, pretrained=None, *
         The training failed; the record says so.
     """
     models.builder(model)
-    row = published.rows().get(model)
-    if epochs is None and row is None:
-        raise UsageError('{} is not a published row; say how many epochs to train.'.format(model))
+    epochs = training.epochs_of(model, epochs)
     source = pretrained_weights.for_training(model, pretrained and str(pretrained))
     options = dict(settings.pop('options', None) or {})
     if source:
@@ -99,7 +96,7 @@ def train(data, out, model='rnn', epochs=None, callback=None, pretrained=None, *
     chosen = training.Settings.of(
         model=model,
         data=folder_of(data),
-        epochs=row.epochs if epochs is None else epochs,
+        epochs=epochs,
         options=options,
         engine=settings.pop('engine', None) or engines.default(),
         backend=settings.pop('backend', 'cpu'),

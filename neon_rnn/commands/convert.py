@@ -1,7 +1,7 @@
 """Convert models serialised by Intel neon (.prm, .pkl) to checkpoints, and checkpoints to them.
 
     neon_rnn convert model.prm checkpoint.npz                neon's file -> checkpoint, without neon
-    neon_rnn convert results/own/runs/<run id> model.prm         a run -> neon's file; needs neon
+    neon_rnn convert results/own/runs/<run id> model.prm     a run -> neon's file; needs neon
     neon_rnn convert checkpoint.npz model.prm --model rnn --input_shape 3 128 128
     neon_rnn convert --pretrained resnet50.pth resnet50.npz  weights for the transfer learning rows
                                                              in the container, which lacks PyTorch

@@ -214,7 +214,7 @@ def settings_from(arguments):
         engine=arguments.engine or engines.default(),
         backend=arguments.backend,
         batch_size=arguments.batch_size,
-        epochs=_epochs(arguments),
+        epochs=training.epochs_of(arguments.model, arguments.epochs),
         seed=arguments.rng_seed,
         shuffle=arguments.shuffle,
         precision=arguments.precision,
@@ -232,15 +232,3 @@ def settings_from(arguments):
         patience=arguments.patience,
     )
     return settings, source
-
-
-def _epochs(arguments):
-    """Return the number of epochs asked for, or that of the published row."""
-    row = published.rows().get(arguments.model)
-    if arguments.epochs is None and row is None:
-        raise UsageError(
-            '{} is not a published row; say with -e how many epochs to train.'.format(
-                arguments.model
-            )
-        )
-    return row.epochs if arguments.epochs is None else arguments.epochs

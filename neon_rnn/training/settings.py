@@ -199,6 +199,24 @@ class Settings(
             )
 
 
+def epochs_of(model, epochs):
+    """Return the number of epochs asked for; if that is None, the published one of the network.
+
+    Raises
+    ------
+    UsageError
+        Neither is there.
+    """
+    if epochs is not None:
+        return epochs
+    row = published.rows().get(model)
+    if row is None:
+        raise UsageError(
+            '{} is not a published row; say how many epochs to train (-e).'.format(model)
+        )
+    return row.epochs
+
+
 def _recorded(hyperparameters, name):
     value = hyperparameters.get(name, DEFAULTS[name])
     return tuple(value) if isinstance(value, list) else value

@@ -215,10 +215,17 @@ for _cell in _NEONS_CELLS + _OWN_CELLS:
     _EXACT_LAYERS[_name] = functools.partial(_spatial, _cell, **_depth)
 
 
-def pixels(case):
-    """Make the images of a case: mosaics of 8 x 8 random tiles.
+def pixels(case, tiles=8, seed=7):
+    """Make the images of a case: mosaics of random tiles.
 
     Those of class 1 are brighter above the middle, so that the classes can be learnt.
+
+    Parameters
+    ----------
+    case : Case
+    tiles : int
+        In each direction; the sides of the images are multiples of it.
+    seed : int
 
     Returns
     -------
@@ -227,11 +234,11 @@ def pixels(case):
     labels : numpy.ndarray
         int64 (minibatches * batch_size,).
     """
-    rng = np.random.RandomState(7)
+    rng = np.random.RandomState(seed)
     count = case.minibatches * case.batch_size
     labels = rng.randint(0, 2, count)
     channels, height, width = case.shape
-    inputs = rng.randint(0, 224, (count, channels, 8, 8))
-    inputs[:, :, :4] += 31 * labels[:, None, None, None]
-    inputs = inputs.repeat(height // 8, axis=2).repeat(width // 8, axis=3)
+    inputs = rng.randint(0, 224, (count, channels, tiles, tiles))
+    inputs[:, :, : tiles // 2] += 31 * labels[:, None, None, None]
+    inputs = inputs.repeat(height // tiles, axis=2).repeat(width // tiles, axis=3)
     return inputs.astype(np.uint8).reshape(count, -1), labels

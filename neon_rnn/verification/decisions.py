@@ -17,7 +17,7 @@ import numpy as np
 from neon_rnn import published
 from neon_rnn.models.rnn import generate_rnn_cls_model
 from neon_rnn.verification import compare
-from neon_rnn.verification.cases import Case
+from neon_rnn.verification.cases import Case, pixels
 from neon_rnn.verification.tolerances import IMPOSED
 
 #: A decision is close if rounding a thousand times as large as float32's could turn it: the input
@@ -76,26 +76,6 @@ def case():
     )
 
 
-def pixels(given):
-    """Make the images of the case: noise, brighter above the middle for class 1.
-
-    Each pixel is random for itself: in flat regions whole windows of equal values would be ties.
-
-    Returns
-    -------
-    inputs : numpy.ndarray
-        uint8 (minibatches * batch_size, C*H*W).
-    labels : numpy.ndarray
-        int64 (minibatches * batch_size,).
-    """
-    rng = np.random.RandomState(11)
-    count = given.minibatches * given.batch_size
-    labels = rng.randint(0, 2, count)
-    inputs = rng.randint(0, 224, (count,) + given.shape)
-    inputs[:, :, : given.shape[1] // 2] += 31 * labels[:, None, None, None]
-    return inputs.astype(np.uint8).reshape(count, -1), labels
-
-
 def train(nn, backend, before, prepare=None):
     """Train the network of the case; return its costs, one a minibatch.
 
@@ -118,7 +98,8 @@ def train(nn, backend, before, prepare=None):
     optimizer = nn.GradientDescentMomentum(
         published.LEARNING_RATE, momentum_coef=published.MOMENTUM_COEF, wdecay=published.WDECAY
     )
-    inputs, labels = pixels(given)
+    # One tile a pixel: in flat regions whole windows of equal values would be ties.
+    inputs, labels = pixels(given, tiles=given.shape[1], seed=11)
     costs = []
     for step in range(given.minibatches):
         before(step)

@@ -184,14 +184,14 @@ class RecurrentLayer(ParameterLayer):
             Weights that were loaded have another shape than the layer's.
         """
         rows = self.directions * (self.nin + self.output_size + 1)
-        self.check_shape('W', (rows, self.gates * self.output_size))
+        self.check_shape('W', (rows, self.gates * self.output_size), self.W)
         self.dW = self.be.zeros_like(self.W)
         self.W_input, self.W_recur, self.b = self.packed_weights(self.W)
         self.dW_input, self.dW_recur, self.db = self.packed_weights(self.dW)
 
-    def check_shape(self, name, shape):
-        """Refuse a loaded weight of another shape, naming both."""
-        found = tuple(getattr(self, name).shape)
+    def check_shape(self, name, shape, values):
+        """Refuse a loaded weight of another shape than the layer's, naming both."""
+        shape, found = tuple(shape), tuple(values.shape)
         if found != shape:
             raise UsageError(
                 '{} {}: {} has the shape {} here and {} in the file.'.format(
@@ -233,12 +233,7 @@ class RecurrentLayer(ParameterLayer):
             if weight is None:
                 setattr(self, name, self.be.array(values, **self.get_param_attrs()))
                 continue
-            if tuple(weight.shape) != tuple(values.shape):
-                raise UsageError(
-                    '{} {}: {} has the shape {} here and {} in the file.'.format(
-                        self.classnm, self.name, name, tuple(weight.shape), tuple(values.shape)
-                    )
-                )
+            self.check_shape(name, weight.shape, values)
             weight.set(values)
 
     def set_states(self, pdict):

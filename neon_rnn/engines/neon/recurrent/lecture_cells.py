@@ -76,7 +76,7 @@ class LayeredStep(RecurrentLayer):
         super(LayeredStep, self).view_params()
         self.V_of, self.dV_of = [], []  # type: list, list
         if self.depth > 1:
-            self.check_shape('V', self._shape_of_v())
+            self.check_shape('V', self._shape_of_v(), self.V)
             self.dV = self.be.zeros_like(self.V)
             self.V_of, self.dV_of = self._further(self.V), self._further(self.dV)
 

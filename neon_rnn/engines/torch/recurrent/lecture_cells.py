@@ -15,7 +15,6 @@ import torch
 
 from neon_rnn.engines.parameters import DEPTH, check_depth, part_names
 from neon_rnn.engines.torch.layers.base import Shape, Weight, concatenated, parameter
-from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Identity, Transform
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
@@ -34,17 +33,8 @@ class LayeredStep(Recurrent):
         `RecurrentLayer`.
     """
 
-    def __init__(
-        self,
-        output_size: int,
-        init: Initializer,
-        init_inner: Initializer | None = None,
-        activation: Transform | None = None,
-        reset_cells: bool = False,
-        name: str | None = None,
-        depth: int = DEPTH,
-    ) -> None:
-        super().__init__(output_size, init, init_inner, activation, reset_cells, name)
+    def __init__(self, *arguments: Any, depth: int = DEPTH, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
         self.depth = check_depth(type(self).__name__, depth)
 
     def make_parameters(self, rng: numpy.random.RandomState) -> None:
@@ -125,16 +115,8 @@ class Jordan(DeepTransition):
     The output is linear. With an activation of its own this would be the deep transition.
     """
 
-    def __init__(
-        self,
-        output_size: int,
-        init: Initializer,
-        init_inner: Initializer | None = None,
-        activation: Transform | None = None,
-        reset_cells: bool = False,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(output_size, init, init_inner, activation, reset_cells, name)
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, depth=2, **settings)
 
     def output_transform(self) -> Transform:
         return Identity()
