@@ -13,12 +13,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from neon_rnn.ingest import classes as class_choice
 from neon_rnn.ingest import distribution, settings
 from neon_rnn.ingest.importer import import_photographs
 from neon_rnn.ingest.settings import ImportSettings
 from neon_rnn.ingest.source import Dropped, Listing, Photograph
-from neon_rnn.ingest.sources.folder import PARTS, class_order
+from neon_rnn.ingest.sources.folder import PARTS
 from neon_rnn.support.errors import UsageError
+from neon_rnn.support.wording import counted
 
 CARD = {
     'source': 'csv',
@@ -42,12 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--split_column', metavar='NAME', help='train, test or val (default: a random split)')
     add('--person_column', metavar='NAME', help='who is shown (default: not known)')
     add('--delimiter', default=',', metavar='CHARACTER', help='between columns (default: a comma)')
-    add(
-        '--classes',
-        metavar='A,B',
-        help='the labels to use, in the order of the class indices '
-        '(default: all; 0 female, 1 male if so named, else sorted)',
-    )
+    class_choice.add_option(parser, 'labels')
     settings.add_arguments(parser)
 
 
@@ -61,7 +58,7 @@ def run(arguments: argparse.Namespace) -> None:
         label_column=arguments.label_column,
         split_column=arguments.split_column,
         person_column=arguments.person_column,
-        classes=arguments.classes and [name.strip() for name in arguments.classes.split(',')],
+        classes=arguments.classes,
         delimiter=arguments.delimiter,
     )
 
@@ -148,18 +145,10 @@ def import_csv(
 
 def _checked(path: Path, column: str, found: list[str], classes: Sequence[str] | None) -> list[str]:
     """Return the classes to use; refuse those that no line has, and fewer than two."""
-    for position, name in enumerate(classes or ()):
-        if name not in found or name in (classes or ())[:position]:
-            problem = 'named twice' if name in found else 'not a label'
-            raise UsageError(
-                f'--classes {",".join(classes or ())}: {name!r} is {problem} of {path}, which has '
-                f'{", ".join(found) or "none"}.'
-            )
-    chosen = list(classes or class_order(found))
+    chosen = class_choice.choose(found, classes, 'label', path)
     if len(chosen) < 2:
         raise UsageError(
-            f'{path}: the column {column!r} holds {len(chosen)} label'
-            f'{"" if len(chosen) == 1 else "s"}'
+            f'{path}: the column {column!r} holds {counted(len(chosen), "label")}'
             f'{" (" + chosen[0] + ")" if chosen else ""}; two or more are needed.'
         )
     return chosen

@@ -12,14 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from neon_rnn.data import dataset
-from neon_rnn.data.class_names import FEMALE, MALE
 from neon_rnn.data.pictures import is_picture
+from neon_rnn.ingest import classes as class_choice
 from neon_rnn.ingest import settings
 from neon_rnn.ingest.distribution import files_below
 from neon_rnn.ingest.importer import import_photographs
 from neon_rnn.ingest.settings import ImportSettings
 from neon_rnn.ingest.source import Dropped, Listing, Photograph
 from neon_rnn.support.errors import UsageError
+from neon_rnn.support.wording import counted
 
 CARD = {
     'source': 'folder',
@@ -50,18 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(
             '--' + part, metavar='DIR', help=f'in place of DIR: such a folder, for {use} only'
         )
-    parser.add_argument(
-        '--classes',
-        metavar='A,B',
-        help='the sub-folders to use, in the order of the class indices '
-        '(default: all; 0 female, 1 male if so named, else sorted)',
-    )
+    class_choice.add_option(parser, 'sub-folders')
     settings.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Import as the command line says."""
-    classes = arguments.classes and [name.strip() for name in arguments.classes.split(',')]
     parts = {part: getattr(arguments, part) for part in dataset.PARTS}
     parts = {part: folder for part, folder in parts.items() if folder}
     if bool(arguments.folder) == bool(parts) or (parts and {'train', 'test'} - set(parts)):
@@ -71,9 +66,9 @@ def run(arguments: argparse.Namespace) -> None:
         )
     settings = ImportSettings.of(arguments)
     if parts:
-        import_parts(parts, settings, classes)
+        import_parts(parts, settings, arguments.classes)
     else:
-        import_folder(arguments.folder, settings, classes)
+        import_folder(arguments.folder, settings, arguments.classes)
 
 
 def import_folder(
@@ -211,18 +206,10 @@ def _list_file(
 
 def _chosen_classes(folder: Path, classes: Sequence[str] | None) -> list[str]:
     """Return the class folders to use, in the order of the class indices."""
-    names = _sub_folders(folder)
-    for position, name in enumerate(classes or ()):
-        problem = 'not a sub-folder' if name not in names else 'named twice'
-        if name not in names or name in (classes or ())[:position]:
-            raise UsageError(
-                f'--classes {",".join(classes or ())}: {name!r} is {problem} of {folder}, '
-                f'which has {", ".join(names) or "none"}.'
-            )
-    chosen = list(classes or class_order(names))
+    chosen = class_choice.choose(_sub_folders(folder), classes, 'sub-folder', folder)
     if len(chosen) < 2:
         raise UsageError(
-            f'{folder}: has {len(chosen)} class folder{"" if len(chosen) == 1 else "s"}'
+            f'{folder}: has {counted(len(chosen), "class folder")}'
             f'{" (" + chosen[0] + ")" if chosen else ""}; two or more are needed, one for each '
             f'class, such as {folder}/female and {folder}/male.'
         )
@@ -263,12 +250,3 @@ def _parts(folder: Path) -> dict[str, str]:
     if 'test' not in parts.values():
         parts = {name: 'test' if part == 'val' else part for name, part in parts.items()}
     return parts
-
-
-def class_order(names: list[str]) -> list[str]:
-    """Return female before male, the project's coding, if two folders have such names."""
-    if len(names) == 2:
-        first, second = (name.casefold() for name in names)
-        if first in MALE and second in FEMALE:
-            return [names[1], names[0]]
-    return names
