@@ -8,9 +8,20 @@ import tempfile
 
 import numpy as np
 from neon.layers import RecurrentMean
-from neon_layers import BACKENDS, IMAGES, OWN, SHAPE, nn, params, refused, run_checks, start
+from neon_layers import (
+    BACKENDS,
+    IMAGES,
+    OWN,
+    SHAPE,
+    nn,
+    params,
+    refused,
+    run_checks,
+    slope,
+    start,
+    with_buffers,
+)
 
-from neon_rnn.engines.neon.spatial_rnn import DeltasTree
 from neon_rnn.support.errors import UsageError
 
 FEATURES, STEPS, UNITS = 4, 5, 3
@@ -32,13 +43,7 @@ def alone(be, layer, steps=STEPS):
 
     Every weight is random, biases too.
     """
-    layer.configure((FEATURES, steps))
-    layer.prev_layer = True
-    layer.allocate()
-    tree = DeltasTree()
-    layer.allocate_deltas(tree)
-    tree.allocate_buffers()
-    layer.set_deltas(tree)
+    with_buffers(layer, (FEATURES, steps))
     rng = np.random.RandomState(1)
     for (weight, _), _ in as_list(layer.get_params()):
         weight.set(rng.normal(0, 0.5, weight.shape).astype(weight.dtype))
@@ -158,14 +163,7 @@ def test_a_stack_is_neons_own_layers_one_after_the_other():
             values, expected, chain = be.array(x), [], []
             shape = (FEATURES, STEPS)
             for layer in stack.layers:
-                single = below(**params('BiRNN'))
-                single.configure(shape)
-                single.prev_layer = True
-                single.allocate()
-                tree = DeltasTree()
-                single.allocate_deltas(tree)
-                tree.allocate_buffers()
-                single.set_deltas(tree)
+                single = with_buffers(below(**params('BiRNN')), shape)
                 single.W.set(layer.W.get())
                 values, shape = single.fprop(values), single.out_shape
                 chain.append(single)
@@ -200,17 +198,9 @@ def test_gradients_are_finite_differences():
                 pairs = [(inputs, deltas)]
                 pairs += [(weight, gradient.get()) for (weight, gradient), _ in layer.get_params()]
                 for tensor, gradient in pairs:
-                    values = tensor.get()
-                    expected = np.zeros_like(values)
-                    for place in np.ndindex(*values.shape):
-                        costs = []
-                        for change in (1e-5, -1e-5):
-                            moved = values.copy()
-                            moved[place] += change
-                            tensor.set(moved)
-                            costs.append(cost())
-                        expected[place] = (costs[0] - costs[1]) / 2e-5
-                    tensor.set(values)
+                    expected = np.zeros(tensor.shape)
+                    for place in np.ndindex(*tensor.shape):
+                        expected[place] = slope(tensor, place, cost)
                     np.testing.assert_allclose(
                         gradient,
                         expected,

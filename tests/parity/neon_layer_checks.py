@@ -19,6 +19,7 @@ from neon_layers import (
     params,
     refused,
     run_checks,
+    slope,
     standing_alone,
     start,
 )
@@ -83,19 +84,11 @@ def test_gradients_are_finite_differences():
         assert len(gradients) == (2 if cell in NEONS + ('BiGRU',) else 4)
         rng = np.random.RandomState(1)
         for tensor, gradient in [(inputs, deltas)] + gradients:
-            values = tensor.get()
             for _ in range(6):
-                place = tuple(rng.randint(size) for size in values.shape)
-                costs = []
-                for change in (1e-5, -1e-5):
-                    moved = values.copy()
-                    moved[place] += change
-                    tensor.set(moved)
-                    costs.append(cost())
-                tensor.set(values)
+                place = tuple(rng.randint(size) for size in tensor.shape)
                 np.testing.assert_allclose(
                     gradient[place],
-                    (costs[0] - costs[1]) / 2e-5,
+                    slope(tensor, place, cost),
                     rtol=1e-5,
                     atol=1e-8,
                     err_msg=cell,

@@ -57,17 +57,36 @@ def standing_alone(be, cell='BiRNN', shape=SHAPE, block=BLOCK, layer=None):
     The default layer is that of `layer_of`.
     """
     layer = layer or layer_of(cell, shape, block)
-    layer.configure(layer.input_shape)
+    with_buffers(layer, layer.input_shape)
+    rng = np.random.RandomState(5)
+    x = rng.randn(int(np.prod(layer.in_shape)), be.bsz)
+    e = rng.randn(int(np.prod(layer.out_shape)), be.bsz)
+    return layer, x, e
+
+
+def with_buffers(layer, in_shape):
+    """Configure a layer and give it its buffers, as in a model behind another layer."""
+    layer.configure(in_shape)
     layer.prev_layer = True
     layer.allocate()
     tree = spatial_rnn.DeltasTree()
     layer.allocate_deltas(tree)
     tree.allocate_buffers()
     layer.set_deltas(tree)
-    rng = np.random.RandomState(5)
-    x = rng.randn(int(np.prod(layer.in_shape)), be.bsz)
-    e = rng.randn(int(np.prod(layer.out_shape)), be.bsz)
-    return layer, x, e
+    return layer
+
+
+def slope(tensor, place, cost):
+    """Return the finite difference of a cost by one value of a tensor, which stays as it is."""
+    values = tensor.get()
+    costs = []
+    for change in (1e-5, -1e-5):
+        moved = values.copy()
+        moved[place] += change
+        tensor.set(moved)
+        costs.append(cost())
+    tensor.set(values)
+    return (costs[0] - costs[1]) / 2e-5
 
 
 def in_mkls_layout(be, tensor, shape):
