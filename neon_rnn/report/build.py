@@ -123,12 +123,17 @@ def _same_picture(old: bytes, new: bytes) -> bool:
 
 
 def summary(choice: Choice) -> str:
-    """Return the eleven rows, and those beside them, as lines for a terminal."""
+    """Return the table as lines for a terminal: the rows, those beside them, the user's others."""
     data = table.table_data(choice)
-    lines = [f'{"row":<22}{"published":>10}{"ours":>16}{"difference":>12}  status']
-    lines += [
-        f'{row["row"]:<22}{texts.number(row["published_accuracy"]):>10}'
-        f'{texts.accuracy_text(row):>16}{texts.signed(row["difference"]):>12}  {row["status"]}'
-        for row in data['rows'] + data['beside']
-    ]
+    shown = data['rows'] + data['beside']
+    own = data['others'][: sum(each.is_own for each in choice.others)]
+    width = max(20, *(len(row['row']) for row in shown + own)) + 2
+    lines = [f'{"row":<{width}}{"published":>10}{"ours":>16}{"difference":>12}  status']
+    for heading, rows in (('', shown), ('Your further runs:', own)):
+        lines += ['', heading] if heading and rows else []
+        lines += [
+            f'{row["row"]:<{width}}{texts.number(row["published_accuracy"]):>10}'
+            f'{texts.accuracy_text(row):>16}{texts.signed(row["difference"]):>12}  {row["status"]}'
+            for row in rows
+        ]
     return '\n'.join(lines)

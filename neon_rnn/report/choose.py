@@ -83,6 +83,11 @@ class Configuration:
         return f'{name} ({self.variant})' if self.variant else name
 
     @property
+    def is_own(self) -> bool:
+        """True if the user trained it, and it stands beside the runs of others."""
+        return any(run.own for run in self.runs)
+
+    @property
     def is_row(self) -> bool:
         """True if this is the network of one of the published rows."""
         return self.row is not None and not self.variant
@@ -163,7 +168,7 @@ class Choice:
     beside
         Networks that were not published, one configuration each; at most `BESIDE`.
     others
-        Every configuration that is not shown above.
+        Every configuration that is not shown above, the user's own first.
     collection
         The records, and those that could not be used.
     """
@@ -216,7 +221,11 @@ def choose(collection: Collection) -> Choice:
     places = {name: place for place, name in enumerate(table)}
     others = sorted(
         (each for each in configurations if id(each) not in shown),
-        key=lambda each: (places.get(each.first['model'], len(places)), each.name),
+        key=lambda each: (
+            not each.is_own,
+            places.get(each.first['model'], len(places)),
+            each.name,
+        ),
     )
     return Choice(rows, beside, others, collection)
 

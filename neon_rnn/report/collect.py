@@ -25,10 +25,13 @@ class Run:
         Name of its folder below the folder of runs.
     record
         The content of its ``record.json``, checked; its texts are printable and of limited length.
+    own
+        True for a run of the user, where those of others are shown beside it.
     """
 
     folder: str
     record: dict[str, Any]
+    own: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,23 +64,24 @@ def collect(folder: Path, *others: Path) -> Collection:
     folder
         Such as ``results/runs``. Hidden folders and plain files in it are not runs.
     others
-        More folders of runs. Their runs are named by the way from `folder` to them.
+        More folders of runs. Their runs are named by the way from `folder` to them. Those of
+        `folder` are then the user's own.
 
     Raises
     ------
     UsageError
         There is no such folder, or it cannot be listed.
     """
-    names = _names(folder)
+    names = dict.fromkeys(_names(folder), bool(others))
     for other in others:
-        names += [os.path.relpath(other / name, folder) for name in _names(other)]
+        names |= {os.path.relpath(other / name, folder): False for name in _names(other)}
     collection = Collection()
     by_id: dict[str, list[Run]] = {}
-    for name in names:
+    for name, own in names.items():
         if not os.path.isdir(folder / name):
             continue
         try:
-            run = Run(name, _read(folder / name))
+            run = Run(name, _read(folder / name), own)
         except NeonRnnError as error:
             # Without the path of the folder: the report is the same wherever the repository lies.
             reason = str(error).replace(f'{folder / name / records.RECORD}: ', '', 1)

@@ -46,7 +46,7 @@ def table_data(choice: Choice) -> dict[str, Any]:
     collection = choice.collection
     superseded = [
         (old.folder, f'seed {old.record["seed"]} of the same configuration was run again')
-        for configuration in choice.shown + choice.others
+        for configuration in choice.everything
         for old in configuration.superseded
     ]
     return {

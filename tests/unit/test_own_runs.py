@@ -58,3 +58,18 @@ def test_without_own_runs_the_published_ones_are_shown(checkout):
     assert main(['table']) == 0
     assert 'published-run' in (checkout / 'results' / 'own' / 'TABLE.md').read_text('utf-8')
     assert git('status', '--short') == ''
+
+
+def test_an_own_run_is_shown_however_many_were_published(checkout, capsys):
+    for number in range(60):
+        other = dict(synthetic.FIELDS['dataset'], sha256={'train.h5': f'{number:064}'})
+        made = synthetic.record(f'other-{number}', model='rnn', correct=180, dataset=other)
+        synthetic.write(checkout / 'results' / 'runs', made)
+    own = synthetic.record('own-run', model='rnn', correct=123, epochs=1)
+    synthetic.write(checkout / 'results' / 'own' / 'runs', own)
+    assert main(['table']) == 0
+    printed = capsys.readouterr().out
+    assert 'Your further runs:\nRNN ' in printed
+    assert '61.5' in printed.partition('Your further runs:')[2]
+    for name in ('TABLE.md', 'report.html'):
+        assert 'own-run' in (checkout / 'results' / 'own' / name).read_text('utf-8')
