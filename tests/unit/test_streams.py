@@ -154,7 +154,7 @@ def test_the_front_door_takes_the_versions_of_python_that_have_wheels(tmp_path, 
     code = f'import sys; sys.version_info = ({numbers}); exec(sys.argv[1])'
     python.write_text(
         '#!/bin/sh\n'
-        f'[ "$1" = -c ] && exec {sys.executable} -c "{code}" "$2"\n'
+        f'[ "$1" = -c ] && exec "{sys.executable}" -c "{code}" "$2"\n'
         'echo "Python of the test"; exit 3\n'
     )
     python.chmod(0o755)
