@@ -51,15 +51,16 @@ def accuracy_and_time(choice: Choice, wide: bool = True) -> Figure:
         Put the two panels side by side, else one above the other.
     """
     names = [row.row for row, _ in choice.rows] + [each.name for each in choice.beside]
-    labels = [name if len(name) <= 21 else name[:20] + '…' for name in names]
+    labels = [drawing.cut(name, 34) for name in names]
+    left = 1.45 + 0.067 * max(0, *(len(label) - 21 for label in labels))  # room for the labels
     height = 0.22 * len(names) + 0.1
     below = 0.62 if wide else 1.15  # room for the legend
-    width = 10.2 if wide else 3.7
+    width = left + (8.75 if wide else 2.25)
     figure = drawing.new_figure(width, below + (1 if wide else 2) * (height + 0.4))
     bottom = below if wide else below + height + 0.4
-    side = 4.15 if wide else width - 1.6
-    accuracy = drawing.place(figure, 1.45, bottom, side, height)
-    time = drawing.place(figure, 1.45 + side + 0.3 if wide else 1.45, below, side, height)
+    side = 4.15 if wide else 2.1
+    accuracy = drawing.place(figure, left, bottom, side, height)
+    time = drawing.place(figure, left + side + 0.3 if wide else left, below, side, height)
     for row, (published, _) in enumerate(choice.rows):
         _dot(accuracy, published.accuracy, row, 'published')
         _dot(time, published.training_seconds, row, 'published')

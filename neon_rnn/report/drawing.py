@@ -77,6 +77,23 @@ def place(figure: Figure, left: float, bottom: float, width: float, height: floa
     )
 
 
+def cut(text: str, most: int) -> str:
+    """Return a text of at most so many characters, with an ellipsis where it was longer."""
+    return text if len(text) <= most else text[: most - 1] + '…'
+
+
+def title(axes: Axes, name: str, pad: float) -> None:
+    """Write a name above axes; a network's long name in two lines, its variant in the second.
+
+    The variant, in parentheses, is cut to 27 characters.
+    """
+    if len(name) <= 21 or ' (' not in name:
+        axes.set_title(name, pad=pad)
+    else:
+        lines = [cut(part, 27) for part in name.replace(' (', '\n(', 1).split('\n')]
+        axes.set_title('\n'.join(lines), pad=pad, fontsize=8)
+
+
 def nothing(text: str) -> Figure:
     """Return a figure that says why it is empty."""
     figure = new_figure(5.0, 1.0)

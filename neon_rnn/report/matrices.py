@@ -103,4 +103,4 @@ def _confusion(
     axes.set_xlabel('predicted')
     axes.set_ylabel('true class')
     if title:
-        axes.set_title(title, pad=6)
+        drawing.title(axes, title, 6)

@@ -99,7 +99,7 @@ def _curve(
     )
     lower.yaxis.set_major_locator(MaxNLocator(3))
     lower.set_xlabel('epoch', labelpad=2)
-    upper.set_title(configuration.name, pad=5)
+    drawing.title(upper, configuration.name, 5)
     upper.set_title(
         'test accuracy, %', loc='right', fontsize=8, fontweight='normal', color=MUTED, pad=5
     )

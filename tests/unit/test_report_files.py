@@ -15,11 +15,12 @@ from random import Random
 import numpy as np
 import pytest
 import synthetic_records as synthetic
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
 from neon_rnn import published
 from neon_rnn.cli import main
-from neon_rnn.report import build, dots, drawing, plots, reproduction, table, texts
+from neon_rnn.report import build, dots, drawing, matrices, plots, reproduction, table, texts
 from neon_rnn.report import choose as choose_module
 from neon_rnn.report.choose import choose
 from neon_rnn.report.collect import collect
@@ -381,6 +382,29 @@ def test_the_dot_plot_has_a_row_for_each_network_and_a_mark_for_each_result(resu
     ]
     assert list(interval.get_xdata()) == pytest.approx([76.6, 87.1], abs=0.1)
     assert len(time.lines) == 11 + 3
+
+
+def test_long_names_stay_within_their_place_in_the_plots(tmp_path):
+    for cell in ('deep_transition', 'deep_transition_forward'):
+        made = synthetic.record(cell, options={'rnn': cell})
+        synthetic.write(tmp_path, made)
+    chosen = choose(collect(tmp_path))
+    assert max(len(each.name) for each in chosen.shown) == 35
+    with drawing.style():
+        curves, matrix = plots.learning_curves(chosen), matrices.confusion_matrices(chosen)
+        dotted = dots.accuracy_and_time(chosen)
+    for figure in (curves, matrix, dotted):
+        FigureCanvasAgg(figure).draw()
+        width = figure.get_size_inches()[0] * figure.dpi
+        for axes in figure.axes:
+            titles = [axes.title, axes._left_title, axes._right_title]
+            boxes = [each.get_window_extent() for each in titles if each.get_text()]
+            boxes += [each.get_window_extent() for each in axes.get_yticklabels()]
+            assert all(box.x0 >= 0 and box.x1 <= width for box in boxes)
+            if figure is curves and len(boxes) > 1 and axes._left_title.get_text():
+                assert boxes[0].x1 < boxes[1].x0
+    labels = [label.get_text() for label in dotted.axes[0].get_yticklabels()]
+    assert len(set(labels)) == len(labels)
 
 
 def test_confusion_picture_of_an_evaluation(tmp_path):
