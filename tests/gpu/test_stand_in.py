@@ -3,17 +3,40 @@
 Threads, warps, barriers and shared memory; arithmetic is in test_stand_in_arithmetic.py.
 """
 
+import gc
 import shutil
 
 import numpy as np
 import pytest
-from cuda_on_cpu import compiler
+from cuda_on_cpu import NotSupported, compiler, memory
 
 pytestmark = pytest.mark.skipif(
     shutil.which('g++') is None,
     reason='kernels are compiled by g++, which is not here: install g++',
 )
 ORDERS = pytest.mark.parametrize('order', compiler.ORDERS)
+
+
+def test_memory_is_found_whenever_garbage_is_collected():
+    """Garbage with memory in it may be collected in the middle of any allocation."""
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        kept = []
+        for number in range(300):
+            cycle = [memory.DeviceAllocation(64 + number)]
+            cycle.append(cycle)
+            kept.append(memory.DeviceAllocation(128))
+            memory.view(kept[-1], 128)[:] = number % 256
+        for number, allocation in enumerate(kept):
+            assert set(memory.view(allocation, 128)) == {number % 256}
+    finally:
+        gc.set_threshold(*threshold)
+    address = int(kept[0])
+    kept[0].free()
+    kept[0].free()
+    with pytest.raises(NotSupported, match='are not in device memory'):
+        memory.view(address, 128)
 
 
 @ORDERS

@@ -14,7 +14,9 @@ GUARD_BYTE = 0xA5
 #: NaN as float32 and -1 as int: what is read before it is written shows.
 UNSET_BYTE = 0xFF
 
-_starts, _allocations = [], []
+#: (address, size, guards) of each allocation, sorted. It changes by single calls of C only: between
+#: two, Python may collect garbage, and with it other allocations.
+_allocations = []
 
 
 class DeviceAllocation(object):
@@ -44,12 +46,8 @@ class DeviceAllocation(object):
             guard[:] = GUARD_BYTE
         if recording.launches():
             self._buffer[self._offset : end] = UNSET_BYTE
-        place = bisect.bisect(_starts, self._address)
-        _starts.insert(place, self._address)
-        _allocations.insert(place, self._record())
-
-    def _record(self):
-        return self._address, self.size, self._guards
+        self._record = (self._address, self.size, self._guards)
+        bisect.insort(_allocations, self._record)
 
     def __int__(self):
         return self._address
@@ -58,17 +56,21 @@ class DeviceAllocation(object):
 
     def free(self):
         """Give the memory back; an address in it is refused from then on."""
-        place = bisect.bisect_left(_starts, self._address)
-        if place < len(_starts) and _starts[place] == self._address:
-            _check_guards(_allocations[place])
-            del _starts[place], _allocations[place]
+        if self._forget():
+            _check_guards(self._record)
 
     def __del__(self):
-        if sys is None or sys.is_finalizing() or not hasattr(self, '_address'):
+        if sys is None or sys.is_finalizing() or not hasattr(self, '_record'):
             return
-        place = bisect.bisect_left(_starts, self._address)
-        if place < len(_starts) and _starts[place] == self._address:
-            del _starts[place], _allocations[place]
+        self._forget()
+
+    def _forget(self):
+        """Take the allocation out of the list; return False if that was done before."""
+        try:
+            _allocations.remove(self._record)
+        except ValueError:
+            return False
+        return True
 
     def as_buffer(self, size, offset=0):
         """Return the memory as a writable buffer of `size` bytes."""
@@ -84,8 +86,9 @@ def view(address, size):
         The bytes do not lie in one allocation.
     """
     address, size = int(address), int(size)
-    place = bisect.bisect(_starts, address) - 1
-    if place < 0 or address + size > _starts[place] + _allocations[place][1]:
+    key = (address, float('inf'))
+    place = bisect.bisect(_allocations, key) - 1
+    if place < 0 or address + size > sum(_allocations[place][:2]):
         raise NotSupported('{} bytes at {:#x} are not in device memory'.format(size, address))
     return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
 
