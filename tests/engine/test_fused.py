@@ -13,7 +13,8 @@ import torch
 
 from neon_rnn import engines, models
 from neon_rnn.engines.torch.fast import stage
-from neon_rnn.engines.torch.fast.stage import Stage
+from neon_rnn.engines.torch.fast.pixels import PixelLinear
+from neon_rnn.engines.torch.fast.stage import Residual, Stage
 from neon_rnn.support import paths
 
 
@@ -29,14 +30,14 @@ def images(count, side, seed=0):
     return (220 * blobs + noise).astype(np.uint8).reshape(count, 3 * side**2), labels
 
 
-def train(precision, plain, steps=12, batch=16, side=64, seed=5):
-    """Costs of some minibatches of the published network, then its weights and probabilities."""
+def train(precision, plain, steps=12, batch=16, side=64, seed=5, row='rnn'):
+    """Costs of some minibatches of a network, then its weights and probabilities."""
     nn = engines.load('torch')
     nn.start('cpu', batch, seed, precision=precision, threads=1)
-    model, cost = models.build('rnn', nn, (3, side, side))
+    model, cost = models.build(row, nn, (3, side, side))
     model.initialize((3, side, side), cost)
     if plain:
-        model.layers.steps = list(model.layers.layers)
+        unfuse(model)
     optimizer = nn.GradientDescentMomentum(0.01, momentum_coef=0.9, wdecay=0.0005)
     inputs, labels = images(batch * steps, side)
     costs = [
@@ -157,56 +158,146 @@ def stage_layers(nn, pooling=True, slope=0):
     ]
 
 
-def run_both_ways(nn, layers, gamma, x, training):
-    """Run a stage fused, then layer by layer.
+def normalised_convolution(nn, maps, size=3, strides=1, rectified=True):
+    """A convolution and its batch norm, as the residual networks have them."""
+    layers = nn.Conv(
+        (size, size, maps),
+        init=nn.Kaiming(),
+        strides=strides,
+        padding=size // 2,
+        batch_norm=True,
+        activation=nn.Rectlin() if rectified else None,
+    )
+    return list(layers)
 
+
+def residual_layers(nn, project=False, shortcut_first=False):
+    """A residual block behind a convolution; its shortcut is the input or a convolution."""
+    strides = 2 if project else 1
+    pathways = [
+        [
+            *normalised_convolution(nn, 4, strides=strides),
+            *normalised_convolution(nn, 6, rectified=False),
+        ],
+        normalised_convolution(nn, 6, 1, strides, rectified=False) if project else [nn.SkipNode()],
+    ]
+    return [
+        nn.Conv((1, 1, 6), init=nn.Kaiming()),
+        nn.MergeSum(pathways[::-1] if shortcut_first else pathways),
+        nn.Activation(nn.Rectlin()),
+    ]
+
+
+def pixel_layers(nn):
+    """The division and the batch norm of the pixels."""
+    return [nn.DataTransform(nn.Normalizer(divisor=128.0)), nn.BatchNorm()]
+
+
+#: Name -> function of the engine that returns layers with a group that is fused.
+GROUPS = {
+    'rectifier, norm, pooling': stage_layers,
+    'rectifier, norm': lambda nn: stage_layers(nn, pooling=False),
+    'norm, rectifier, pooling': lambda nn: [
+        nn.Conv((1, 1, 3), init=nn.Kaiming()),
+        *normalised_convolution(nn, 6),
+        nn.Pooling(3, padding=1, strides=2),
+    ],
+    'norm, rectifier': lambda nn: [
+        nn.Conv((1, 1, 3), init=nn.Kaiming()),
+        *normalised_convolution(nn, 6, strides=2),
+    ],
+    'norm': lambda nn: [
+        nn.Conv((1, 1, 3), init=nn.Kaiming()),
+        *normalised_convolution(nn, 6, rectified=False),
+    ],
+    'rectifier, pooling': lambda nn: [*stage_layers(nn)[:-2], nn.Pooling(2, strides=2)],
+    'rectifier': lambda nn: stage_layers(nn)[:-2],
+    'residual': residual_layers,
+    'projected residual': lambda nn: residual_layers(nn, project=True),
+    'shortcut first': lambda nn: residual_layers(nn, shortcut_first=True),
+    'pixels and convolution': lambda nn: pixel_layers(nn) + normalised_convolution(nn, 6),
+    'pixels and linear': lambda nn: pixel_layers(nn) + [nn.Affine(7, init=nn.Kaiming(local=False))],
+}
+
+
+def run_both_ways(nn, layers, x, training, signs=(1,)):
+    """Run layers fused, then layer by layer, with random weights.
+
+    `signs` are those of the gammas in turn; fused is only what takes no gradient of pixels.
     Returns for each way: output, gradient of x, gradients of the parameters, weights.
     """
     results = []
     model = nn.Model(layers)
     model.initialize(x.shape[1:])
     drawn = nn.get_weights(model)
-    name = next(name for name in drawn if name.endswith('gamma'))
-    drawn[name][:, 0] = gamma
-    steps = model.layers.steps
-    for way in (steps, list(model.layers.layers)):
+    rng = np.random.RandomState(4)
+    for name, values in drawn.items():
+        if name.endswith('gamma'):
+            values[:, 0] = rng.uniform(0.5, 3, len(values)) * np.resize(signs, len(values))
+        elif name.endswith(('beta', 'gmean')):
+            values[:] = rng.normal(0, 0.05, values.shape)
+        elif name.endswith('gvar'):
+            values[:] = rng.uniform(0.2, 2, values.shape)
+    behind_pixels = type(model.layers.layers[0]).__name__ == 'DataTransform'
+    model.layers.train(training)
+    for fused in (True, False):
         nn.set_weights(model, drawn)
-        model.layers.steps = way
-        model.layers.train(training)
-        images = x.clone().requires_grad_()
+        if not fused:
+            unfuse(model)
+        images = x.clone().requires_grad_(not behind_pixels)
         y = model.layers(images)
-        error = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape).sin()
+        error = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).reshape(y.shape).mul(50).sin()
         for parameter in model.parameters:
             parameter.grad = None
         (y * error).sum().backward()
         results.append(
             [
                 y.detach(),
-                images.grad,
+                *([] if behind_pixels else [images.grad]),
                 *(parameter.grad for parameter in model.parameters),
                 *map(torch.from_numpy, nn.get_weights(model).values()),
             ]
         )
-    assert any(isinstance(step, Stage) for step in steps)
     return results
 
 
-@pytest.mark.parametrize('pooling', [True, False])
-@pytest.mark.parametrize('gamma', [[1, 0.5, 2, 1, 1, 3], [1, -0.5, 2, -1, 1, -3]])
+def unfuse(model):
+    """Let a model run its layers one by one, those in its containers too."""
+    for module in model.layers.modules():
+        if hasattr(module, 'steps'):
+            module.steps = list(module)
+
+
+def group_sizes(nn, layers, shape=(2, 9, 8)):
+    """Return the number of layers in each step that a model runs."""
+    model = nn.Model(layers)
+    model.initialize(shape)
+    return [len(getattr(step, 'layers', 'x')) if fused(step) else 1 for step in model.layers.steps]
+
+
+def fused(step):
+    """Tell whether a step computes several layers."""
+    return isinstance(step, (Stage, Residual, PixelLinear))
+
+
+@pytest.mark.parametrize('group', GROUPS)
+@pytest.mark.parametrize('signs', [(1,), (1, -1, -1)])
 @pytest.mark.parametrize('piece', [1, 2**30])
-def test_a_stage_and_its_layers_agree(nn, monkeypatch, pooling, gamma, piece):
+def test_a_stage_and_its_layers_agree(nn, monkeypatch, group, signs, piece):
     """For gammas of either sign, image by image or all images at once."""
     monkeypatch.setattr(stage, 'PIECE', piece)
+    layers = GROUPS[group](nn)
+    assert max(group_sizes(nn, layers)) > 1
     x = torch.from_numpy(np.random.RandomState(2).normal(size=(5, 2, 9, 8)))
-    for ours, plain in zip(
-        *run_both_ways(nn, stage_layers(nn, pooling), gamma, x, training=True), strict=True
-    ):
+    ways = run_both_ways(nn, GROUPS[group](nn), x, True, signs)
+    for ours, plain in zip(*ways, strict=True):
         torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-10)
 
 
-def test_a_stage_in_inference_agrees(nn):
-    inputs = torch.from_numpy(np.random.RandomState(3).normal(size=(3, 2, 9, 8)))
-    model = nn.Model(stage_layers(nn))
+@pytest.mark.parametrize('group', GROUPS)
+def test_a_stage_in_inference_agrees(nn, group):
+    x = torch.from_numpy(np.random.RandomState(3).normal(size=(3, 2, 9, 8)))
+    model = nn.Model(GROUPS[group](nn))
     model.initialize((2, 9, 8))
     weights = nn.get_weights(model)
     rng = np.random.RandomState(4)
@@ -219,26 +310,56 @@ def test_a_stage_in_inference_agrees(nn):
     nn.set_weights(model, weights)
     model.layers.eval()
     with torch.no_grad():
-        ours = model.layers(inputs)
-        model.layers.steps = list(model.layers.layers)
-        torch.testing.assert_close(ours, model.layers(inputs), rtol=1e-9, atol=1e-10)
+        ours = model.layers(x)
+        unfuse(model)
+        torch.testing.assert_close(ours, model.layers(x), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize('gamma', [1e-12, 0, -2])
+def test_the_gamma_of_pixels_has_a_gradient_whatever_its_size(nn, gamma):
+    """Where the gradient of the weight cannot tell it, that of the pixels does."""
+    model = nn.Model(GROUPS['pixels and linear'](nn))
+    model.initialize((2, 9, 8))
+    x = torch.from_numpy(np.random.RandomState(5).uniform(0, 255, size=(5, 2, 9, 8)))
+    weights = nn.get_weights(model)
+    next(values for name, values in weights.items() if name.endswith('gamma'))[1] = gamma
+    gradients = []
+    for _ in range(2):
+        nn.set_weights(model, weights)
+        for parameter in model.parameters:
+            parameter.grad = None
+        model.layers(x).mul(torch.arange(7)).sum().backward()
+        gradients.append([parameter.grad for parameter in model.parameters])
+        unfuse(model)
+    for ours, plain in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, plain, rtol=1e-9, atol=1e-9)
 
 
 def test_only_these_groups_are_fused(nn):
     """A leaky rectifier, a convolution without one and average pooling stay single layers."""
-
-    def groups(layers):
-        model = nn.Model(layers)
-        model.initialize((2, 9, 8))
-        return [len(step.layers) if isinstance(step, Stage) else 1 for step in model.layers.steps]
-
-    assert groups(stage_layers(nn)) == [1, 4]
-    assert groups(stage_layers(nn, pooling=False)) == [1, 3]
-    assert groups(stage_layers(nn, slope=0.1)) == [1, 1, 1, 1, 1]
+    assert group_sizes(nn, stage_layers(nn)) == [1, 4]
+    assert group_sizes(nn, stage_layers(nn, pooling=False)) == [1, 3]
+    assert group_sizes(nn, stage_layers(nn, slope=0.1)) == [1, 1, 1, 1, 1]
     average = [*stage_layers(nn, pooling=False), nn.Pooling(3, op='avg', padding=1, strides=2)]
-    assert groups(average) == [1, 3, 1]
-    pixels = [nn.DataTransform(nn.Normalizer(divisor=128.0)), nn.BatchNorm(), *stage_layers(nn)[1:]]
-    assert groups(pixels) == [6]
+    assert group_sizes(nn, average) == [1, 3, 1]
+    assert group_sizes(nn, pixel_layers(nn) + stage_layers(nn)[1:]) == [6]
+    assert group_sizes(nn, residual_layers(nn)) == [1, 2]
+    linear = [*residual_layers(nn)[:2], nn.Activation(nn.Tanh())]
+    assert group_sizes(nn, linear) == [1, 1, 1]
+
+
+@pytest.mark.parametrize('row', ['fcnn-3', 'cnn-1', 'cnn-2', 'resnet-18', 'resnet-50'])
+def test_three_minibatches_of_other_rows_cost_the_same_as_layer_by_layer(row):
+    """In float64, with all results of a training."""
+    (costs, weights, probabilities), (expected, plain, plain_probabilities) = (
+        train('float64', way, steps=3, batch=6, side=32, row=row) for way in (False, True)
+    )
+    np.testing.assert_allclose(costs, expected, rtol=1e-9)
+    np.testing.assert_allclose(probabilities, plain_probabilities, atol=1e-6)
+    for name, values in plain.items():
+        np.testing.assert_allclose(
+            weights[name], values, atol=1e-8 * max(1.0, np.abs(values).max()), err_msg=name
+        )
 
 
 @pytest.mark.parametrize('stored', [torch.float32, torch.bfloat16])

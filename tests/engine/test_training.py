@@ -8,6 +8,7 @@ import pytest
 import reference
 import torch
 
+from neon_rnn.engines.torch import optimizer
 from neon_rnn.engines.torch import step as engine_step
 from neon_rnn.engines.torch.fast.cuda_graph import can_record
 from neon_rnn.models.rnn import generate_rnn_cls_model
@@ -139,6 +140,28 @@ def test_without_a_gradient_weight_decay_and_momentum_go_on(nn):
         reference.momentum_step(first, velocity, 0, 0.1, 0.5, 0.2)[0],
         atol=1e-16,
     )
+
+
+@pytest.mark.parametrize('portion', [1, 7, 100])
+def test_portions_of_the_parameters_change_no_bit(nn32, monkeypatch, portion):
+    """Vectors, matrices and channels-last filters, cut into any number of parts."""
+    random = torch.Generator().manual_seed(0)
+    shapes = (5,), (6, 4), (3, 2, 3, 3), (1,)
+    drawn = [torch.randn(shape, generator=random) for shape in shapes]
+    drawn[2] = drawn[2].contiguous(memory_format=torch.channels_last)
+    results = []
+    for size in (2**30, portion):
+        monkeypatch.setattr(optimizer, 'PORTION', size)
+        parameters = [values.clone().requires_grad_() for values in drawn]
+        each = nn32.GradientDescentMomentum(0.1, momentum_coef=0.9, wdecay=0.01)
+        for _ in range(3):
+            for parameter in parameters:
+                parameter.grad = parameter.detach().sin()
+            each.optimize(parameters, 0)
+        results.append(parameters)
+    for whole, cut, first in zip(*results, drawn, strict=True):
+        assert torch.equal(whole, cut)
+        assert not torch.equal(cut, first)
 
 
 @pytest.mark.parametrize(('norm', 'value'), [(2.0, None), (100.0, None), (None, 0.5), (2.0, 0.5)])

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from neon_rnn.engines.torch.fast.stage import Stage
+from neon_rnn.engines.torch.layers.base import Layer
 from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.layers.feedforward import Activation
 from neon_rnn.engines.torch.layers.transforms import Rectlin
@@ -113,22 +114,22 @@ class _ImposedStage(Stage):
         self.pooling_position = position + len(names) - 1
         self.board, self.start = board, 0
 
-    def rectified(
+    def convolved(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> Iterator[torch.Tensor]:
         start = 0
-        for piece in super().rectified(x, weight, bias):
+        for piece in super().convolved(x, weight, bias):
             self.start = start
             self.board.rectify(self.rectifier, piece, start)
             start += len(piece)
             yield piece
 
     def pool(
-        self, rectified: torch.Tensor, sign: torch.Tensor | None
+        self, convolved: torch.Tensor, sign: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        pooled, chosen = super().pool(rectified, sign)
+        pooled, chosen = super().pool(convolved, sign)
         if chosen is not None:
-            self.board.choose(self.pooling_position, pooled, chosen, rectified, self.start)
+            self.board.choose(self.pooling_position, pooled, chosen, convolved, self.start)
         return pooled, chosen
 
 
@@ -146,15 +147,18 @@ def impose(model: Model, board: Board, plain: bool = False) -> None:
     steps: list[Any] = list(model.layers) if plain else model.layers.steps
     position, imposed = 0, []
     for step in steps:
-        imposed.append(_imposed(step, position, board))
-        position += len(step.layers) if isinstance(step, Stage) else 1
+        if isinstance(step, Stage) and step.rectified_first:
+            imposed.append(_ImposedStage(step, position, board))
+            position += len(step.layers)
+            continue
+        for layer in [step] if isinstance(step, Layer) else step.layers:
+            imposed.append(_imposed(layer, position, board))
+            position += 1
     model.layers.steps = imposed
 
 
-def _imposed(step: Any, position: int, board: Board) -> Any:
-    """Return what runs in place of a step at a position; most steps stay as they are."""
-    if isinstance(step, Stage):
-        return _ImposedStage(step, position, board)
+def _imposed(step: Layer, position: int, board: Board) -> Any:
+    """Return what runs in place of a layer at a position; most layers stay as they are."""
     if isinstance(step, Activation) and isinstance(step.transform, Rectlin):
         return lambda x: _Rectified.apply(x, position, board)
     if isinstance(step, Pooling) and step.op == 'max':

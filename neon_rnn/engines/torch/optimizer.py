@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+
+#: Parameters that a step changes at a time on the CPU.
+PORTION = 2**18
 
 
 class Schedule:
@@ -63,10 +66,11 @@ class GradientDescentMomentum:
             if p not in self.velocity:
                 self.velocity[p] = torch.zeros_like(p)
         velocities = [self.velocity[p] for p in parameters]
-        torch._foreach_mul_(velocities, self.momentum_coef)
-        torch._foreach_add_(velocities, gradients, alpha=-rate)
-        torch._foreach_add_(velocities, parameters, alpha=-rate * self.wdecay)
-        torch._foreach_add_(parameters, velocities)
+        for some, their_gradients, their_velocities in _portions(parameters, gradients, velocities):
+            torch._foreach_mul_(their_velocities, self.momentum_coef)
+            torch._foreach_add_(their_velocities, their_gradients, alpha=-rate)
+            torch._foreach_add_(their_velocities, some, alpha=-rate * self.wdecay)
+            torch._foreach_add_(some, their_velocities)
 
     def _clipped(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
         """Clip gradients in place, by value and by norm.
@@ -86,3 +90,28 @@ class GradientDescentMomentum:
             limit = self.gradient_clip_norm
             torch._foreach_mul_(gradients, limit / norm.clamp_min(limit))
         return gradients
+
+
+def _portions(*lists: list[torch.Tensor]) -> Iterator[tuple[list[torch.Tensor], ...]]:
+    """Cut tensors along their first axis into portions of about `PORTION` numbers.
+
+    Each portion stays in the cache through the operations of a step. Yields one list of parts for
+    each list of tensors; the tensors with the same place in the lists have the same shape. On a GPU
+    all are one portion.
+    """
+    if any(tensor.device.type != 'cpu' for tensor in lists[0]):
+        yield lists
+        return
+    pending: tuple[list[torch.Tensor], ...] = tuple([] for _ in lists)
+    numbers = 0
+    for tensors in zip(*lists, strict=True):
+        rows = max(1, PORTION * len(tensors[0]) // tensors[0].numel())
+        for parts in zip(*(tensor.split(rows) for tensor in tensors), strict=True):
+            for part, portion in zip(parts, pending, strict=True):
+                portion.append(part)
+            numbers += parts[0].numel()
+            if numbers >= PORTION:
+                yield pending
+                pending, numbers = tuple([] for _ in lists), 0
+    if numbers:
+        yield pending

@@ -1,4 +1,4 @@
-"""Choose which layers run together, as one `stage.Stage`, on the CPU.
+"""Choose which layers run together, as one stage, on the CPU.
 
 The layers stay as they are: their shapes, parameters and names do not change. Only the steps that
 a `Sequential` runs do. The results are the same up to rounding.
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from neon_rnn.engines.torch.fast.stage import Stage
+from neon_rnn.engines.torch.fast.pixels import PixelLinear
+from neon_rnn.engines.torch.fast.stage import Residual, Stage
 from neon_rnn.engines.torch.layers.base import Layer
-from neon_rnn.engines.torch.layers.containers import Sequential, Step
+from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, Step
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
-from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm, DataTransform
+from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm, DataTransform, Linear
 from neon_rnn.engines.torch.layers.transforms import Normalizer, Rectlin
 
 
@@ -34,26 +35,65 @@ def plan(layers: Sequence[Layer]) -> list[Step]:
     steps: list[Step] = []
     position = 0
     while position < len(layers):
-        length = _stage_length(layers[position:])
-        if length:
-            steps.append(Stage(layers[position : position + length]))
-        else:
-            steps.append(layers[position])
-        position += length or 1
+        step, length = _first_step(layers[position:])
+        steps.append(step)
+        position += length
     return steps
+
+
+def _first_step(layers: Sequence[Layer]) -> tuple[Step, int]:
+    """Return the step that `layers` begin with, and how many of them it computes."""
+    length = _stage_length(layers)
+    if length:
+        return Stage(layers[:length]), length
+    if _are_normalised_pixels(layers[:2]) and _have_types(layers[2:3], Linear):
+        return PixelLinear(layers[:3]), 3
+    residual = _residual(layers[:2])
+    return (residual, 2) if residual else (layers[0], 1)
 
 
 def _stage_length(layers: Sequence[Layer]) -> int:
     """Count the layers of the stage that `layers` begin with; 0 if they begin with none."""
-    length = 2 if _are_normalised_pixels(layers[:2]) else 0
-    if not _is_rectified_convolution(layers[length : length + 3]):
+    pixels = 2 if _are_normalised_pixels(layers[:2]) else 0
+    if not _have_types(layers[pixels : pixels + 1], Convolution):
         return 0
-    length += 3
+    length = pixels + 1
+    following: tuple[type[Layer], ...]
+    for following in (
+        (Activation, BatchNorm),
+        (BatchNorm, Activation),
+        (BatchNorm,),
+        (Activation,),
+    ):
+        group = layers[length : length + len(following)]
+        if _have_types(group, *following) and all(map(_may_follow, group)):
+            length += len(following)
+            break
+    else:
+        return 0
     if length < len(layers):
-        following = layers[length]
-        if isinstance(following, Pooling) and following.op == 'max':
+        pooling = layers[length]
+        if isinstance(pooling, Pooling) and pooling.op == 'max':
             length += 1
     return length
+
+
+def _residual(layers: Sequence[Layer]) -> Residual | None:
+    """Return the residual block that these two layers are, if they are one.
+
+    One of two pathways ends with a convolution and a batch norm; a rectifier follows the sum.
+    """
+    if not _have_types(layers, MergeSum, Activation) or not _is_rectifier(layers[1]):
+        return None
+    assert isinstance(layers[0], MergeSum)
+    pathways = [plan(list(pathway)) for pathway in layers[0] if isinstance(pathway, Sequential)]
+    if len(pathways) != 2:
+        return None
+    for pathway, shortcut in (pathways, pathways[::-1]):
+        last = pathway[-1]
+        if isinstance(last, Stage) and isinstance(last.layers[-1], BatchNorm):
+            return Residual(layers, pathway, shortcut)
+    return None
 
 
 def _are_normalised_pixels(layers: Sequence[Layer]) -> bool:
@@ -64,13 +104,17 @@ def _are_normalised_pixels(layers: Sequence[Layer]) -> bool:
     return isinstance(layers[0].transform, Normalizer)
 
 
-def _is_rectified_convolution(layers: Sequence[Layer]) -> bool:
-    """Tell whether these are a convolution, a rectifier without a slope and a batch norm."""
-    if not _have_types(layers, Convolution, Activation, BatchNorm):
+def _may_follow(layer: Layer) -> bool:
+    """Tell whether a layer is a batch norm or a rectifier without a slope."""
+    return isinstance(layer, BatchNorm) or _is_rectifier(layer)
+
+
+def _is_rectifier(layer: Layer) -> bool:
+    """Tell whether a layer is a rectifier without a slope."""
+    if not _have_types([layer], Activation):
         return False
-    assert isinstance(layers[1], Activation)
-    transform = layers[1].transform
-    return isinstance(transform, Rectlin) and not transform.slope
+    assert isinstance(layer, Activation)
+    return isinstance(layer.transform, Rectlin) and not layer.transform.slope
 
 
 def _have_types(layers: Sequence[Layer], *types: type[Layer]) -> bool:

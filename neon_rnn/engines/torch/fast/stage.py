@@ -1,14 +1,15 @@
-"""A stage: convolution, rectifier, batch norm and max pooling, computed in one piece on the CPU.
+"""A stage: a convolution and what follows it, computed in one piece on the CPU.
 
-What a stage saves, compared with its layers one by one:
+What follows is a batch norm, a rectifier before or behind it, max pooling, and the sum with the
+shortcut of a residual block. What a stage saves, compared with its layers one by one:
 
 - A minibatch goes through in pieces that stay in the cache from one operation to the next.
 - Bias and rectifier are part of oneDNN's convolution.
 - The pooling comes before the scale and shift of batch norm, which then works on a quarter of the
   numbers. For a positive gamma the two commute exactly. Where gamma is negative, the pooling takes
-  the smallest value.
+  the smallest value. A rectifier commutes with the pooling too.
 - In the backward pass, the sums of batch norm run over the pooled map only. No normalised map is
-  ever stored.
+  stored, unless it is the output.
 - The batch norm of the input pixels moves into the first convolution (`pixels.NormalisedPixels`),
   so no gradient is propagated back to pixels.
 
@@ -18,17 +19,18 @@ Tensors are (batch, C, H, W) in the channels-last memory format.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from neon_rnn.engines.torch import distributed
+from neon_rnn.engines.torch.fast import stage_training
 from neon_rnn.engines.torch.fast.pixels import NormalisedPixels
 from neon_rnn.engines.torch.layers.base import features
-from neon_rnn.engines.torch.layers.convolution import Pooling
-from neon_rnn.engines.torch.layers.feedforward import DataTransform
-from neon_rnn.engines.torch.ops.matmul import convolution_relu, matrix_dtype
-from neon_rnn.engines.torch.ops.normalisation import per_map, scale_and_join, statistics
+from neon_rnn.engines.torch.layers.containers import Step
+from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
+from neon_rnn.engines.torch.layers.feedforward import BatchNorm, DataTransform
+from neon_rnn.engines.torch.ops.matmul import convolution, matrix_dtype
+from neon_rnn.engines.torch.ops.normalisation import join, scale_and_join
 
 #: Bytes of a convolution's output that are computed at a time. A piece and its gradient then fit
 #: into the cache.
@@ -36,12 +38,22 @@ PIECE = 4 * 2**20
 
 
 class Stage:
-    """Convolution, rectifier, batch norm and, where there is one, max pooling.
+    """A convolution and what follows it.
 
     Parameters
     ----------
     layers : sequence of Layer
-        In that order; the division and the batch norm of the pixels may come before them.
+        Perhaps the division and the batch norm of the pixels; a convolution; then, each at most
+        once, a rectifier and a batch norm in either order, and max pooling. All are optional.
+
+    Attributes
+    ----------
+    norm : BatchNorm or None
+    rectified_first : bool
+        A rectifier follows the convolution directly.
+    rectified_last : bool
+        A rectifier follows the batch norm, or the sum with the shortcut.
+    pooling : Pooling or None
     """
 
     def __init__(self, layers: Sequence[Any]) -> None:
@@ -49,39 +61,57 @@ class Stage:
         self.pixels: NormalisedPixels | None = None
         if isinstance(layers[0], DataTransform):
             self.pixels, layers = NormalisedPixels(*layers[:2]), layers[2:]
-        self.convolution, _, self.norm, *pooling = layers
-        self.pooling: Pooling | None = pooling[0] if pooling else None
+        self.convolution: Convolution = layers[0]
+        self.norm: BatchNorm | None = None
+        self.pooling: Pooling | None = None
+        self.rectified_first = self.rectified_last = False
+        for layer in layers[1:]:
+            if isinstance(layer, BatchNorm):
+                self.norm = layer
+            elif isinstance(layer, Pooling):
+                self.pooling = layer
+            elif self.norm:
+                self.rectified_last = True
+            else:
+                self.rectified_first = True
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+    def __call__(self, x: torch.Tensor, shortcut: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the stage; `shortcut`, shaped as the output, is added to it.
+
+        On other devices than the CPU the layers run one by one; there is no shortcut then.
+        """
         if x.device.type != 'cpu' or (self.pixels and x.requires_grad):
             for layer in self.layers:
                 x = layer(x)
             return x
-        weight = self.convolution.weight
+        weight: torch.Tensor = self.convolution.weight
         if self.pixels:
             x, weight = self.pixels(x, weight)
         dtype = matrix_dtype(x)
         x = x.to(dtype, memory_format=torch.channels_last)
         weight = weight.to(dtype, memory_format=torch.channels_last)
-        if not self.norm.training:
-            return self._infer(x, weight)
-        return _Training.apply(
-            x, weight, self.convolution.bias, self.norm.gamma, self.norm.beta, self
-        )
+        if shortcut is not None:
+            shortcut = shortcut.to(dtype, memory_format=torch.channels_last)
+        bias, norm = self.convolution.bias, self.norm
+        if self.convolution.training:
+            gamma, beta = (norm.gamma, norm.beta) if norm else (None, None)
+            return stage_training.Training.apply(x, weight, bias, gamma, beta, shortcut, self)
+        return self._infer(x, weight, bias, shortcut)
 
-    def rectified(
+    def convolved(
         self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
     ) -> Iterator[torch.Tensor]:
-        """Iterate over the rectified convolution, piece by piece."""
-        convolution = self.convolution
+        """Iterate over the convolution, rectified if a rectifier follows it, piece by piece."""
+        settings = self.convolution
         for images in self.pieces(x):
-            yield convolution_relu(
+            yield convolution(
                 images,
                 weight,
                 bias,
-                convolution.strides,
-                convolution.padding,
-                convolution.dilation,
+                settings.strides,
+                settings.padding,
+                settings.dilation,
+                self.rectified_first,
             )
 
     def pieces(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -92,27 +122,31 @@ class Stage:
         return images.split(max(1, PIECE // (4 * features(self.convolution.out_shape))))
 
     def pool(
-        self, rectified: torch.Tensor, sign: torch.Tensor | None
+        self, convolved: torch.Tensor, sign: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return the largest value of each window and its position.
 
         Where `sign` is -1, it is the smallest value. Without pooling: the map itself and None.
         """
         if self.pooling is None:
-            return rectified, None
+            return convolved, None
         pooled, positions = torch.ops.aten.max_pool2d_with_indices(
-            rectified if sign is None else rectified * sign, *self._window()
+            convolved if sign is None else convolved * sign, *self._window()
         )
         return pooled if sign is None else pooled * sign, positions
 
-    def unpool(
-        self, error: torch.Tensor, rectified: torch.Tensor, positions: torch.Tensor | None
-    ) -> torch.Tensor:
+    def unpool(self, error: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
         """Return the gradient of the pooling's input from that of its output."""
         if positions is None:
             return error
+        # PyTorch reads no more of the pooling's input than its shape.
+        shaped = torch.empty(
+            (len(error), *self.convolution.out_shape),
+            dtype=error.dtype,
+            memory_format=torch.channels_last,
+        )
         return torch.ops.aten.max_pool2d_with_indices_backward(
-            error, rectified, *self._window(), [1, 1], False, positions
+            error, shaped, *self._window(), [1, 1], False, positions
         )
 
     def _window(self) -> tuple[list[int], list[int], list[int]]:
@@ -128,174 +162,68 @@ class Stage:
         wanted: tuple[bool, bool, bool],
     ) -> tuple[torch.Tensor, ...]:
         """Return the gradients of images, weight and bias; None for what is not `wanted`."""
-        convolution, no_output_padding, groups = self.convolution, [0, 0], 1
+        settings, no_output_padding, groups = self.convolution, [0, 0], 1
         return torch.ops.aten.convolution_backward(
             error,
             images,
             weight,
             [len(weight)],
-            convolution.strides,
-            convolution.padding,
-            convolution.dilation,
+            settings.strides,
+            settings.padding,
+            settings.dilation,
             False,
             no_output_padding,
             groups,
             wanted,
         )
 
-    def _infer(self, x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-        gamma = self.norm.gamma
-        scale = gamma * torch.rsqrt(self.norm.gvar + self.norm.eps)
-        shift = self.norm.beta - self.norm.gmean * scale
-        pooled = [
-            self.pool(rectified, _signs(gamma, rectified.dtype))[0]
-            for rectified in self.rectified(x, weight, self.convolution.bias)
-        ]
-        return scale_and_join(pooled, scale, shift)
-
-
-class _Minibatch(NamedTuple):
-    """The tensors of the whole minibatch that the backward pass reads."""
-
-    x: torch.Tensor
-    weight: torch.Tensor
-    bias: torch.Tensor | None
-    gamma: torch.Tensor
-    mean: torch.Tensor
-    inverse: torch.Tensor  # 1 / sqrt(variance + eps)
-
-
-class _Piece(NamedTuple):
-    """The tensors of one piece of the minibatch that the backward pass reads."""
-
-    rectified: torch.Tensor
-    pooled: torch.Tensor
-    positions: torch.Tensor | None  # of the largest values; None without pooling
-
-
-def _save(ctx: Any, minibatch: _Minibatch, pieces: Sequence[_Piece]) -> None:
-    """Keep the tensors for the backward pass."""
-    ctx.save_for_backward(*minibatch, *(tensor for piece in pieces for tensor in piece))
-
-
-def _saved(ctx: Any) -> tuple[_Minibatch, list[_Piece]]:
-    """Return what `_save` kept."""
-    tensors = iter(ctx.saved_tensors)
-    minibatch = _Minibatch(*(next(tensors) for _ in _Minibatch._fields))
-    return minibatch, [
-        _Piece(*piece) for piece in zip(*[tensors] * len(_Piece._fields), strict=True)
-    ]
-
-
-class _NormGradient(NamedTuple):
-    """The gradient of batch norm's input a: scale * error - slope * a - offset, (1, C, 1, 1) each.
-
-    `error` is the gradient of batch norm's output.
-    """
-
-    scale: torch.Tensor
-    slope: torch.Tensor
-    offset: torch.Tensor
-
-
-class _Training(torch.autograd.Function):
-    """The training pass of a `Stage`."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
+    def _infer(
+        self,
         x: torch.Tensor,
         weight: torch.Tensor,
         bias: torch.Tensor | None,
-        gamma: torch.Tensor,
-        beta: torch.Tensor,
-        stage: Stage,
+        shortcut: torch.Tensor | None,
     ) -> torch.Tensor:
-        norm = stage.norm
-        sign = _signs(gamma, x.dtype)
-        pieces: list[_Piece] = []
-
-        def rectified_pieces() -> Iterator[torch.Tensor]:
-            # Each piece is pooled, then read by `statistics`, while it is in the cache.
-            for rectified in stage.rectified(x, weight, bias):
-                pieces.append(_Piece(rectified, *stage.pool(rectified, sign)))
-                yield rectified
-
-        count = norm.count(len(x) * features(stage.convolution.out_shape) // len(gamma))
-        mean, variance = statistics(rectified_pieces(), count)
-        norm.update(mean, variance)
-        inverse = torch.rsqrt(variance + norm.eps)
-        ctx.stage, ctx.count = stage, count
-        _save(ctx, _Minibatch(x, weight, bias, gamma, mean, inverse), pieces)
-        scale = gamma * inverse
-        return scale_and_join([piece.pooled for piece in pieces], scale, beta - mean * scale)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        stage: Stage = ctx.stage
-        minibatch, pieces = _saved(ctx)
-        x, weight, bias = minibatch.x, minibatch.weight, minibatch.bias
-        dtype = minibatch.gamma.dtype
-        lengths = [len(piece.pooled) for piece in pieces]
-        errors = [error.to(dtype) for error in gradient.split(lengths)]
-        of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
-        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        of_weight = torch.zeros_like(weight, dtype=dtype)
-        of_bias = None if bias is None else torch.zeros_like(bias, dtype=dtype)
-        # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less
-        # than a sum, so only the one in bfloat16 is taken.
-        wanted = (of_x is not None, True, bias is not None and x.dtype == torch.bfloat16)
-        done = 0
-        for images, piece, error in zip(stage.pieces(x), pieces, errors, strict=True):
-            error = _rectified_error(stage, piece, error, of_input)
-            piece_x, piece_weight, piece_bias = stage.convolution_gradients(
-                error.to(x.dtype), images, weight, wanted
-            )
-            if of_x is not None:
-                of_x[done : done + len(images)] = piece_x
-                done += len(images)
-            of_weight += piece_weight.to(dtype)
-            if of_bias is not None:
-                of_bias += piece_bias.to(dtype) if wanted[2] else error.sum((0, 2, 3))
-        return of_x, of_weight.to(weight.dtype), of_bias, of_gamma, of_beta, None
+        if self.norm is None:
+            return join([self.pool(piece, None)[0] for piece in self.convolved(x, weight, bias)])
+        gamma = self.norm.gamma
+        scale = gamma * torch.rsqrt(self.norm.gvar + self.norm.eps)
+        shift = self.norm.beta - self.norm.gmean * scale
+        sign = stage_training.signs(gamma, x.dtype) if self.pooling else None
+        pooled = [self.pool(piece, sign)[0] for piece in self.convolved(x, weight, bias)]
+        return scale_and_join(pooled, scale, shift, shortcut, self.rectified_last)
 
 
-def _norm_gradients(
-    minibatch: _Minibatch, pieces: Sequence[_Piece], errors: Sequence[torch.Tensor], count: int
-) -> tuple[torch.Tensor, torch.Tensor, _NormGradient]:
-    """Compute the gradients of batch norm: of gamma, of beta, of its input.
+class Residual:
+    """A residual block: a pathway whose last stage takes the shortcut and the rectifier.
 
-    The sums run over the pooled map: elsewhere the error of batch norm is 0.
+    Parameters
+    ----------
+    layers : sequence of Layer
+        The `MergeSum` of two pathways, and the rectifier.
+    pathway : sequence of callable
+        The steps of one of them; the last one is a stage that ends with a batch norm.
+    shortcut : sequence of callable
+        The steps of the other one.
     """
-    x, gamma, mean, inverse = minibatch.x, minibatch.gamma, minibatch.mean, minibatch.inverse
-    of_beta, of_gamma = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    for piece, error in zip(pieces, errors, strict=True):
-        of_beta += error.sum((0, 2, 3))
-        centred = piece.pooled.to(gamma.dtype) - per_map(mean, x)
-        of_gamma += centred.mul_(error).sum((0, 2, 3))
-    of_gamma *= inverse
-    total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
-    scale = gamma * inverse
-    slope = scale * inverse * total_gamma / count
-    offset = scale * total_beta / count - slope * mean
-    of_input = _NormGradient(*(per_map(values, x) for values in (scale, slope, offset)))
-    return of_gamma, of_beta, of_input
 
+    def __init__(
+        self, layers: Sequence[Any], pathway: Sequence[Step], shortcut: Sequence[Step]
+    ) -> None:
+        self.layers = list(layers)
+        *self.pathway, last = pathway
+        assert isinstance(last, Stage)
+        self.last, self.shortcut = last, list(shortcut)
+        self.last.rectified_last = True
 
-def _rectified_error(
-    stage: Stage, piece: _Piece, error: torch.Tensor, of_input: _NormGradient
-) -> torch.Tensor:
-    """Propagate the error of one piece back to the convolution's output."""
-    rectified = piece.rectified.to(error.dtype)
-    error = (error * of_input.scale).contiguous(memory_format=torch.channels_last)
-    error = stage.unpool(error, rectified, piece.positions)
-    error.addcmul_(rectified, of_input.slope, value=-1).sub_(of_input.offset)
-    return torch.ops.aten.threshold_backward.grad_input(error, rectified, 0, grad_input=error)
-
-
-def _signs(gamma: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
-    """Return 1 or, where gamma is negative, -1 for each feature map; None if none is negative."""
-    negative = gamma.detach() < 0
-    if not bool(negative.any()):
-        return None
-    return torch.where(negative, -1.0, 1.0).to(dtype)[None, :, None, None]
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if x.device.type != 'cpu':
+            for layer in self.layers:
+                x = layer(x)
+            return x
+        y = shortcut = x
+        for step in self.pathway:
+            y = step(y)
+        for step in self.shortcut:
+            shortcut = step(shortcut)
+        return self.last(y, shortcut)

@@ -136,22 +136,33 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
     return y.unflatten(0, x.shape[:-1])
 
 
-def convolution_relu(
+def convolution(
     x: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor | None,
     strides: Sequence[int],
     padding: Sequence[int],
     dilation: Sequence[int],
+    rectified: bool,
 ) -> torch.Tensor:
-    """Compute max(x * weight + bias, 0), without autograd.
+    """Compute x * weight + bias, or the larger of that and 0 if `rectified`; without autograd.
 
-    Arguments as those of ``functional.conv2d``.
+    Other arguments as those of ``functional.conv2d``.
     """
     if bias is not None:
         bias = bias.to(x.dtype)
     if _by_onednn(x):
         return torch.ops.mkldnn._convolution_pointwise(
-            x, weight, bias, padding, strides, dilation, 1, 'relu', [], ''
+            x,
+            weight,
+            bias,
+            padding,
+            strides,
+            dilation,
+            1,
+            'relu' if rectified else 'none',
+            [],
+            '',
         )
-    return functional.conv2d(x, weight, bias, strides, padding, dilation).relu_()
+    y = functional.conv2d(x, weight, bias, strides, padding, dilation)
+    return y.relu_() if rectified else y

@@ -81,26 +81,51 @@ def scale_and_shift(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -
 
 
 def scale_and_join(
-    parts: Sequence[torch.Tensor], scale: torch.Tensor, shift: torch.Tensor
+    parts: Sequence[torch.Tensor],
+    scale: torch.Tensor,
+    shift: torch.Tensor,
+    shortcut: torch.Tensor | None = None,
+    rectified: bool = False,
 ) -> torch.Tensor:
-    """Join parts (n, C, H, W) into one channels-last tensor; scale and shift each feature map."""
+    """Join parts (n, C, H, W) into one channels-last tensor; scale and shift each feature map.
+
+    A `shortcut` of the shape of the result is added; the result is `rectified` last.
+    """
+    whole = _space(parts)
+    scale, shift = per_map(scale, whole), per_map(shift, whole)
+    start = 0
+    for part in parts:
+        place = whole[start : start + len(part)]
+        # Written in place only in the parts' own type. Into another type, PyTorch needs twenty
+        # times as long.
+        if place.dtype == scale.dtype:
+            values = torch.addcmul(shift, part, scale, out=place)
+        else:
+            values = torch.addcmul(shift, part.to(scale.dtype), scale)
+        if shortcut is not None:
+            values += shortcut[start : start + len(part)]
+        if rectified:
+            values.relu_()
+        if values is not place:
+            place.copy_(values)
+        start += len(part)
+    return whole
+
+
+def join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Join parts (n, C, H, W) into one channels-last tensor."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), out=_space(parts))
+
+
+def _space(parts: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Return an empty channels-last tensor for the images of all parts."""
     first = parts[0]
-    whole = torch.empty(
+    return torch.empty(
         (sum(map(len, parts)), *first.shape[1:]),
         dtype=first.dtype,
         device=first.device,
         memory_format=torch.channels_last,
     )
-    scale, shift = per_map(scale, first), per_map(shift, first)
-    for part, place in zip(parts, whole.split(len(first)), strict=True):
-        # Written in place only in the parts' own type. Into another type, PyTorch needs twenty
-        # times as long.
-        operands = shift, part.to(scale.dtype), scale
-        if place.dtype == scale.dtype:
-            torch.addcmul(*operands, out=place)
-        else:
-            place.copy_(torch.addcmul(*operands))
-    return whole
 
 
 class Normalise(torch.autograd.Function):

@@ -1,0 +1,195 @@
+"""The training pass of a stage (`fast.stage.Stage`), with its gradients written out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from neon_rnn.engines.torch import distributed
+from neon_rnn.engines.torch.layers.base import features
+from neon_rnn.engines.torch.ops.normalisation import join, per_map, scale_and_join, statistics
+
+
+class _Minibatch(NamedTuple):
+    """The tensors of the whole minibatch that the backward pass reads.
+
+    Those of batch norm are None without one; `output` is None without a last rectifier.
+    """
+
+    x: torch.Tensor
+    weight: torch.Tensor
+    bias: torch.Tensor | None
+    gamma: torch.Tensor | None
+    mean: torch.Tensor | None
+    inverse: torch.Tensor | None  # 1 / sqrt(variance + eps)
+    output: torch.Tensor | None
+
+
+class _Piece(NamedTuple):
+    """The tensors of one piece of the minibatch that the backward pass reads."""
+
+    convolved: torch.Tensor | None  # None without batch norm
+    pooled: torch.Tensor
+    positions: torch.Tensor | None  # of the largest values; None without pooling
+
+
+def _save(ctx: Any, minibatch: _Minibatch, pieces: Sequence[_Piece]) -> None:
+    """Keep the tensors for the backward pass."""
+    ctx.save_for_backward(*minibatch, *(tensor for piece in pieces for tensor in piece))
+
+
+def _saved(ctx: Any) -> tuple[_Minibatch, list[_Piece]]:
+    """Return what `_save` kept."""
+    tensors = iter(ctx.saved_tensors)
+    minibatch = _Minibatch(*(next(tensors) for _ in _Minibatch._fields))
+    return minibatch, [
+        _Piece(*piece) for piece in zip(*[tensors] * len(_Piece._fields), strict=True)
+    ]
+
+
+class _NormGradient(NamedTuple):
+    """The gradient of batch norm's input a: scale * error - slope * a - offset, (1, C, 1, 1) each.
+
+    `error` is the gradient of batch norm's output.
+    """
+
+    scale: torch.Tensor
+    slope: torch.Tensor
+    offset: torch.Tensor
+
+
+class Training(torch.autograd.Function):
+    """The training pass of a `Stage`; arguments as in `Stage.__call__`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        gamma: torch.Tensor | None,
+        beta: torch.Tensor | None,
+        shortcut: torch.Tensor | None,
+        stage: Any,
+    ) -> torch.Tensor:
+        ctx.stage = stage
+        pieces: list[_Piece] = []
+        sign = signs(gamma, x.dtype) if gamma is not None and stage.pooling else None
+
+        def convolved_pieces() -> Iterator[torch.Tensor]:
+            # Each piece is pooled, then read by `statistics`, while it is in the cache.
+            for convolved in stage.convolved(x, weight, bias):
+                pooled, positions = stage.pool(convolved, sign)
+                kept = None if stage.norm is None else convolved
+                pieces.append(_Piece(kept, pooled, positions))
+                yield convolved
+
+        if stage.norm is None:
+            for _ in convolved_pieces():
+                pass
+            _save(ctx, _Minibatch(x, weight, bias, *[None] * 4), pieces)
+            return join([piece.pooled for piece in pieces])
+        assert gamma is not None
+        assert beta is not None
+        ctx.count = stage.norm.count(len(x) * features(stage.convolution.out_shape) // len(gamma))
+        mean, variance = statistics(convolved_pieces(), ctx.count)
+        stage.norm.update(mean, variance)
+        inverse = torch.rsqrt(variance + stage.norm.eps)
+        scale = gamma * inverse
+        y = scale_and_join(
+            [piece.pooled for piece in pieces],
+            scale,
+            beta - mean * scale,
+            shortcut,
+            stage.rectified_last,
+        )
+        output = y if stage.rectified_last else None
+        _save(ctx, _Minibatch(x, weight, bias, gamma, mean, inverse, output), pieces)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        stage = ctx.stage
+        minibatch, pieces = _saved(ctx)
+        x, weight, bias = minibatch.x, minibatch.weight, minibatch.bias
+        if minibatch.output is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, minibatch.output, 0)
+        dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
+        errors = [error.to(dtype) for error in gradient.split([len(p.pooled) for p in pieces])]
+        of_gamma = of_beta = of_input = None
+        if minibatch.gamma is not None:
+            of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
+        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
+        of_weight = torch.zeros_like(weight, dtype=dtype)
+        of_bias = None if bias is None else torch.zeros_like(bias, dtype=dtype)
+        # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less
+        # than a sum, so only the one in bfloat16 is taken.
+        wanted = (of_x is not None, True, bias is not None and x.dtype == torch.bfloat16)
+        done = 0
+        for images, piece, error in zip(stage.pieces(x), pieces, errors, strict=True):
+            error = _convolved_error(stage, piece, error, of_input)
+            piece_x, piece_weight, piece_bias = stage.convolution_gradients(
+                error.to(x.dtype), images, weight, wanted
+            )
+            if of_x is not None:
+                of_x[done : done + len(images)] = piece_x
+                done += len(images)
+            of_weight += piece_weight.to(dtype)
+            if of_bias is not None:
+                of_bias += piece_bias.to(dtype) if wanted[2] else error.sum((0, 2, 3))
+        of_shortcut = gradient if ctx.needs_input_grad[5] else None
+        return of_x, of_weight.to(weight.dtype), of_bias, of_gamma, of_beta, of_shortcut, None
+
+
+def _norm_gradients(
+    minibatch: _Minibatch, pieces: Sequence[_Piece], errors: Sequence[torch.Tensor], count: int
+) -> tuple[torch.Tensor, torch.Tensor, _NormGradient]:
+    """Compute the gradients of batch norm: of gamma, of beta, of its input.
+
+    The sums run over the pooled map: elsewhere the error of batch norm is 0.
+    """
+    x, gamma, mean, inverse = minibatch.x, minibatch.gamma, minibatch.mean, minibatch.inverse
+    assert gamma is not None
+    assert mean is not None
+    assert inverse is not None
+    of_beta, of_gamma = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    for piece, error in zip(pieces, errors, strict=True):
+        of_beta += error.sum((0, 2, 3))
+        centred = piece.pooled.to(gamma.dtype) - per_map(mean, x)
+        of_gamma += centred.mul_(error).sum((0, 2, 3))
+    of_gamma *= inverse
+    total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
+    scale = gamma * inverse
+    slope = scale * inverse * total_gamma / count
+    offset = scale * total_beta / count - slope * mean
+    of_input = _NormGradient(*(per_map(values, x) for values in (scale, slope, offset)))
+    return of_gamma, of_beta, of_input
+
+
+def _convolved_error(
+    stage: Any, piece: _Piece, error: torch.Tensor, of_input: _NormGradient | None
+) -> torch.Tensor:
+    """Propagate the error of one piece back to the convolution's output."""
+    if of_input is None:
+        # Only the values that the pooling chose have an error; they are those of its output.
+        if stage.rectified_first:
+            error = torch.ops.aten.threshold_backward(error, piece.pooled.to(error.dtype), 0)
+        return stage.unpool(error.contiguous(memory_format=torch.channels_last), piece.positions)
+    assert piece.convolved is not None
+    convolved = piece.convolved.to(error.dtype)
+    error = (error * of_input.scale).contiguous(memory_format=torch.channels_last)
+    error = stage.unpool(error, piece.positions)
+    error.addcmul_(convolved, of_input.slope, value=-1).sub_(of_input.offset)
+    if not stage.rectified_first:
+        return error
+    return torch.ops.aten.threshold_backward.grad_input(error, convolved, 0, grad_input=error)
+
+
+def signs(gamma: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
+    """Return 1 or, where gamma is negative, -1 for each feature map; None if none is negative."""
+    negative = gamma.detach() < 0
+    if not bool(negative.any()):
+        return None
+    return torch.where(negative, -1.0, 1.0).to(dtype)[None, :, None, None]
