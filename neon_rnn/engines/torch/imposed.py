@@ -145,7 +145,8 @@ def impose(model: Model, board: Board, plain: bool = False) -> None:
         Run the layers one by one, not fused into stages.
     """
     steps: list[Any] = list(model.layers) if plain else model.layers.steps
-    position, imposed = 0, []
+    imposed: list[Any] = []
+    position = 0
     for step in steps:
         if isinstance(step, Stage) and step.rectified_first:
             imposed.append(_ImposedStage(step, position, board))
