@@ -5,6 +5,7 @@
 #   ./run.sh COMMAND ...     any command of neon_rnn (./run.sh --help lists them)
 #   ./run.sh test [...]      the tests (arguments go to pytest)
 #   ./run.sh check           the linters
+#   ./run.sh docs            the documentation as a site, in build/docs
 #   ./run.sh bench [...]     the benchmark (benchmarks/)
 #   ./run.sh neon [FOLDER]   a Python with Intel neon 2.6.0 outside the container, for the live parity tests
 #
@@ -93,6 +94,11 @@ case "${1:-}" in
         ensure test
         cd "$root"
         exec .ci/check "$venv/bin"
+        ;;
+    docs)
+        [ $# = 1 ] || fail 'docs takes no arguments.'
+        ensure docs
+        exec "$venv/bin/python" "$root/docs/site/build.py"
         ;;
     bench)
         shift

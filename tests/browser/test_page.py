@@ -3,26 +3,16 @@
 Needs Chromium (Debian: apt-get install chromium); without it these tests are skipped.
 """
 
-import functools
-import http.server
-import json
 import re
-import shutil
-import subprocess
-import threading
 from pathlib import Path
 
+import chromium
 import pytest
 import synthetic_records as synthetic
 
 from neon_rnn.report import build
 
-CHROMIUM = (
-    shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason='no Chromium here: apt-get install chromium'
-)
+pytestmark = chromium.needed
 
 #: Measures the page in a frame, since a headless window cannot be as narrow as a phone.
 FRAME = Path(__file__).with_name('frame.html').read_text(encoding='utf-8')
@@ -61,64 +51,14 @@ def address(tmp_path_factory):
     (runs / 'a-broken-record-with-a-long-name-0123456789').mkdir()
     files = build.build(runs, out)[1]
 
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-        def do_GET(self):
-            if not self.path.startswith('/frame-'):
-                super().do_GET()
-                return
-            content = FRAME.replace('WIDTH', self.path.rpartition('-')[2]).encode()
-            self.send_response(200)
-            self.send_header('Content-Type', 'text/html; charset=utf-8')
-            self.end_headers()
-            self.wfile.write(content)
-
     build.write(files, out)
-    server = http.server.ThreadingHTTPServer(
-        ('127.0.0.1', 0), functools.partial(Handler, directory=str(out))
-    )
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f'http://127.0.0.1:{server.server_port}'
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def measured(address, width, theme, profile):
-    """Return what the page measures in a frame of so many pixels."""
-    flags = [
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-sync',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--hide-scrollbars',
-        '--dump-dom',
-        '--window-size=1400,1000',
-        f'--user-data-dir={profile}',
-        f'--blink-settings=preferredColorScheme={theme}',
-    ]
-    done = subprocess.run(
-        [CHROMIUM, *flags, f'{address}/frame-{width}'],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    found = re.search('MEASURED(.*)END', done.stdout)
-    assert found, done.stderr[-2000:]
-    return json.loads(found[1].replace('&gt;', '>').replace('&lt;', '<').replace('&amp;', '&'))
+    with chromium.served(out, FRAME) as address:
+        yield address
 
 
 @pytest.mark.parametrize('width', [390, 1280])
 def test_nothing_scrolls_sideways_or_is_cut(address, tmp_path, width):
-    page = measured(address, width, 1, tmp_path)
+    page = chromium.measured(address, width, tmp_path)
     assert page['rows'] == 11
     assert page['wide'] <= width
     assert (page['outside'], page['cut']) == ([], [])
@@ -132,6 +72,6 @@ def brightness(colour):
 
 
 def test_the_page_follows_light_and_dark(address, tmp_path):
-    light, dark = (measured(address, 390, theme, tmp_path) for theme in (1, 0))
+    light, dark = (chromium.measured(address, 390, tmp_path, theme) for theme in (1, 0))
     assert brightness(light['background']) > 700 > 150 > brightness(light['ink'])
     assert brightness(dark['background']) < 100 < 600 < brightness(dark['ink'])

@@ -1,0 +1,49 @@
+"""Build the site of the documentation, and check it: ./run.sh docs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from check_links import problems
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+#: Where the site goes; git ignores it.
+SITE = ROOT / 'build' / 'docs'
+
+
+def build(site: Path, source: Path = ROOT) -> list[str]:
+    """Build the site of a repository into an empty folder.
+
+    Returns
+    -------
+    list of str
+        What is wrong with it, a line each. Sphinx prints its own warnings, such as a link to a
+        heading that is not there; each of them counts as an error.
+    """
+    with tempfile.TemporaryDirectory() as cache:
+        sphinx = [sys.executable, '-m', 'sphinx', '--fail-on-warning', '--keep-going', '--quiet']
+        folders = ['-d', cache, '-c', HERE, source, site]
+        done = subprocess.run([*sphinx, *map(str, folders)], check=False)
+    if done.returncode:
+        return ['Sphinx printed what it does not accept.']
+    return problems(site)
+
+
+def main() -> int:
+    """Build the site anew; return the exit status."""
+    shutil.rmtree(SITE, ignore_errors=True)
+    found = build(SITE)
+    if found:
+        print('docs: error: the site is not whole:', *found, sep='\n  ', file=sys.stderr)
+        return 1
+    print(f'The site: {SITE / "index.html"}')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
