@@ -118,6 +118,7 @@ if [[ ${1:--} != -* && $1 != demo && $1 != reproduce ]] && wants_neon "$@" && ! 
 fi
 
 ensure torch
+[ "${1:-}" != serve ] || ensure serve
 # Without a command (options alone count as none): the main job.
 case "${1:-}" in
     -h | --help | --version) ;;

@@ -27,6 +27,8 @@ COMMANDS = collections.OrderedDict(
         ('resume', 'go on with a run after an interruption'),
         ('evaluate', 'measure a trained run on a data set'),
         ('predict', 'classify photographs with a trained run'),
+        ('explain', 'draw where the answers to photographs come from, and what the sweeps carry'),
+        ('serve', 'classify and explain photographs on a page in the browser, on this machine'),
         ('export', 'write a trained run as ONNX, safetensors or a PyTorch state dict'),
         ('table', 'regenerate the comparison table, the plots and the page from the run records'),
         ('verify', 'replay results recorded from Intel neon and print the deviations'),

@@ -1,16 +1,26 @@
 """Measure a trained run on a data set: accuracy with its 95% interval, classes, confusion matrix.
 
 neon_rnn evaluate results/own/runs/<run id> --data data/faces --json figures.json --png plot.png
+neon_rnn evaluate results/own/runs/<run id> --worst 24
+
+--worst writes a sheet of the pictures with the highest probability of a wrong class, into
+results/own/worst, which git ignores: it can show photographs of people.
 """
 
+import argparse
 import importlib
+import os
 import sys
 
 from neon_rnn.commands import options
 from neon_rnn.data import dataset
 from neon_rnn.runs import evaluation, trained_run
+from neon_rnn.support import paths
 from neon_rnn.support.errors import UsageError
 from neon_rnn.support.files import check_writable, write_json
+
+#: Below `paths.home`: where sheets go by default.
+OWN_SHEETS = os.path.join('results', 'own', 'worst')
 
 
 def add_arguments(parser):
@@ -25,6 +35,15 @@ def add_arguments(parser):
     add('-z', '--batch_size', type=int, metavar='N', help='images at a time (default: as trained)')
     add('--json', metavar='FILE', help='write the figures as JSON')
     add('--png', metavar='FILE', help='plot the confusion matrix (needs matplotlib)')
+    add('--worst', type=_count, metavar='N', help='write a sheet of the N most wrong pictures')
+    add('--sheet', metavar='FILE', help='the sheet of --worst (default: below results/own/worst)')
+
+
+def _count(text):
+    """Read a number of at least 1 and at most 600, which one picture can hold."""
+    if not text.isdigit() or not 1 <= int(text) <= 600:
+        raise argparse.ArgumentTypeError('{}: has to be from 1 to 600'.format(text))
+    return int(text)
 
 
 def run(arguments):
@@ -39,6 +58,8 @@ def run(arguments):
         arguments.precision,
         json=arguments.json,
         png=arguments.png,
+        worst=arguments.worst,
+        sheet=arguments.sheet,
     )
 
 
@@ -52,6 +73,8 @@ def measure(
     precision='float32',
     json=None,
     png=None,
+    worst=None,
+    sheet=None,
 ):
     """Evaluate a run, print the figures, and write them to files.
 
@@ -61,17 +84,24 @@ def measure(
         As `trained_run.evaluate` takes them.
     json, png : str, optional
         Files for the figures and for the plot of the confusion matrix.
+    worst : int, optional
+        Write a sheet of so many pictures: the most wrong ones.
+    sheet : str, optional
+        Its file; default: below ``results/own/worst``, in a folder that git ignores.
 
     Raises
     ------
     UsageError
-        A file cannot be written where it is asked for, or matplotlib is missing for the plot; and
-        the errors of `trained_run.evaluate`.
+        A file cannot be written where it is asked for, or something is missing for the plot or the
+        sheet; and the errors of `trained_run.evaluate`.
     """
-    for path in (json, png):
+    if sheet and not worst:
+        raise UsageError('--sheet: is the file of --worst N; add that.')
+    for path in (json, png, sheet):
         if path:
             check_writable(path)
     write_plot = _plotter() if png else None
+    write_sheet = options.modern('neon_rnn.explain.worst', '--worst').write_sheet if worst else None
     result = trained_run.evaluate(
         folder, data, part, engine, backend, batch_size, precision, progress=True
     )
@@ -104,6 +134,30 @@ def measure(
         )
     if write_plot:
         write_plot(png, result.figures, result.class_names)
+    if write_sheet:
+        _write_worst(write_sheet, sheet, result, part, worst)
+
+
+def _write_worst(write_sheet, path, result, part, count):
+    """Write the sheet of the most wrong pictures, and print where it is."""
+    if not path:
+        name = '{}-{}-{}.png'.format(
+            result.run_id, os.path.basename(os.path.abspath(result.data)), part
+        )
+        path = os.path.join(paths.in_home(OWN_SHEETS), name)
+    title = '{} on {}, {}: highest probability of a wrong class'.format(
+        result.run_id, result.data, part
+    )
+    shown = write_sheet(
+        path,
+        result.part,
+        [title],
+        result.probabilities,
+        result.labels,
+        result.class_names,
+        count,
+    )
+    print('{}: the {} most wrong pictures of {}'.format(path, shown, len(result.labels)))
 
 
 def _plotter():

@@ -73,6 +73,30 @@ def add_tensorboard(parser):
     )
 
 
+def modern(module, what):
+    """Import a module of modern Python for an option or a command.
+
+    Parameters
+    ----------
+    module : str
+    what : str
+        Who needs it, such as ``'--worst'``.
+
+    Raises
+    ------
+    UsageError
+        A package is missing, or this is the container of neon.
+    """
+    try:
+        return importlib.import_module(module)
+    except (ImportError, SyntaxError) as error:  # CPython 3.5 cannot even parse the module
+        raise UsageError(
+            '{} needs Python 3.10 or newer and PyTorch, outside the container of neon ({}).'.format(
+                what, error
+            )
+        )
+
+
 @contextlib.contextmanager
 def curves(folder):
     """Yield the callback of ``--tensorboard`` for a training, None if it was not given.

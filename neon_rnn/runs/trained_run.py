@@ -19,9 +19,12 @@ Trained = collections.namedtuple('Trained', 'nn model record epoch')
 #: The figures of a run on a data set as `evaluation.summarise` returns them; the run; and the data:
 #: folder, file, sha256 of the files and kind; the class names of the run, in the order of the
 #: figures, and those of the data, which can be other words; `seen` counts the images that the run
-#: was trained on, None if that cannot be told.
+#: was trained on, None if that cannot be told; the part that was measured, and of each of its
+#: images the probabilities (count, classes) and the label (count,), as an index of `class_names`.
 Evaluation = collections.namedtuple(
-    'Evaluation', 'figures run_id data path sha256 kind class_names data_class_names seen'
+    'Evaluation',
+    'figures run_id data path sha256 kind class_names data_class_names seen '
+    'part probabilities labels',
 )
 
 
@@ -225,10 +228,9 @@ def evaluate(
         )
     size = batch_size or trained.record['hyperparameters']['batch_size']
     probabilities = predict_part(trained.nn, trained.model, images, size, progress)
+    labels = np.asarray(places)[images.labels]
     return Evaluation(
-        evaluation.summarise(
-            probabilities, np.asarray(places)[images.labels], expected['class_names']
-        ),
+        evaluation.summarise(probabilities, labels, expected['class_names']),
         trained.record['run_id'],
         opened.folder,
         images.path,
@@ -237,6 +239,9 @@ def evaluate(
         expected['class_names'],
         opened.class_names,
         _seen(expected, opened, part, images),
+        images,
+        probabilities,
+        labels,
     )
 
 

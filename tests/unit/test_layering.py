@@ -24,6 +24,8 @@ LAYERS = (
     'report',
     'reproduce',
     'export',
+    'explain',
+    'serve',
     'api',
     'commands',
     'cli',
@@ -36,6 +38,8 @@ APART = [
     ('training', 'verification'),
     ('training', 'report'),
     ('verification', 'report'),
+    ('export', 'explain'),
+    ('export', 'serve'),
 ]
 #: Within the torch engine. fast/ is used by the model, never by a layer.
 TORCH_LAYERS = ('ops', 'layers', 'recurrent', 'fast')

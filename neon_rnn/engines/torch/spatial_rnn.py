@@ -117,6 +117,11 @@ def sweep_map(
     torch.Tensor
         (batch, F, H / rows, W / columns), a view whose channels do not lie in that order.
     """
+    return sweep_rows(sweep_columns(x, block, vertical), horizontal)
+
+
+def sweep_columns(x: torch.Tensor, block: Shape, vertical: RecurrentLayer) -> torch.Tensor:
+    """Sweep the columns of blocks of a map; return (H / rows, batch, W / columns, features)."""
     batch, channels, height, width = x.shape
     rows, columns = block
     down, across = height // rows, width // columns
@@ -127,7 +132,12 @@ def sweep_map(
     swept = vertical.sweep(
         columns_of_blocks.reshape(down, batch * across, rows * columns * channels)
     )
-    features = swept.shape[-1]
-    rows_of_blocks = swept.reshape(down, batch, across, features).permute(2, 0, 1, 3)
+    return swept.reshape(down, batch, across, swept.shape[-1])
+
+
+def sweep_rows(swept: torch.Tensor, horizontal: RecurrentLayer) -> torch.Tensor:
+    """Sweep the rows of what `sweep_columns` returns; return what `sweep_map` does."""
+    down, batch, across, features = swept.shape
+    rows_of_blocks = swept.permute(2, 0, 1, 3)
     swept = horizontal.sweep(rows_of_blocks.reshape(across, down * batch, features))
     return swept.reshape(across, down, batch, swept.shape[-1]).permute(2, 3, 1, 0)
