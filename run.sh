@@ -98,7 +98,7 @@ case "${1:-}" in
     docs)
         [ $# = 1 ] || fail 'docs takes no arguments.'
         ensure docs
-        exec "$venv/bin/python" "$root/docs/site/build.py"
+        exec "$venv/bin/python" "$root/docs/site/make_site.py"
         ;;
     bench)
         shift

@@ -13,10 +13,12 @@ _MODULES = {
     'SpatialRNN': 'neon_rnn.engines.torch.module',
     'build_model': 'neon_rnn.api',
     'evaluate': 'neon_rnn.api',
+    'export_run': 'neon_rnn.api',
     'make_demo': 'neon_rnn.api',
     'open_dataset': 'neon_rnn.api',
     'open_run': 'neon_rnn.api',
     'resume': 'neon_rnn.api',
+    'sweep_norms': 'neon_rnn.api',
     'train': 'neon_rnn.api',
 }
 

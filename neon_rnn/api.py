@@ -7,16 +7,19 @@ from neon_rnn import engines, models, published, training
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.runs import trained_run
 from neon_rnn.runs.network import Network, build_model, folder_of, leave_engine, open_run
+from neon_rnn.support.errors import UsageError
 from neon_rnn.weights import pretrained as pretrained_weights
 
 __all__ = [
     'Network',
     'build_model',
     'evaluate',
+    'export_run',
     'make_demo',
     'open_dataset',
     'open_run',
     'resume',
+    'sweep_norms',
     'train',
 ]
 
@@ -164,3 +167,64 @@ def evaluate(
     leave_engine()
     where = None if data is None else folder_of(data)
     return trained_run.evaluate(folder_of(run), where, part, engine, backend, batch_size, precision)
+
+
+def export_run(run, format, out=None):
+    """Write a trained run in the format of other programs, and compare the file with the run.
+
+    Parameters
+    ----------
+    run : runs.records.Run, str or os.PathLike
+        A run, or its folder.
+    format : str
+        ``'onnx'``, ``'safetensors'`` or ``'torch'``: a state dict, and a Python file that loads it
+        with PyTorch alone.
+    out : str or os.PathLike, optional
+        The file to write; default: the name of the run, in the working directory.
+
+    Returns
+    -------
+    export.Export
+        `files` are the paths, `difference` is the largest difference of a probability.
+
+    Raises
+    ------
+    UsageError
+        There is no such format, or its packages are not installed.
+    NeonRnnError
+        The file cannot be written, or it differs from the run; then it is removed.
+    """
+    from neon_rnn import export  # modern Python, which the container does not have
+
+    leave_engine()
+    return export.export_run(folder_of(run), format, None if out is None else str(out))
+
+
+def sweep_norms(network, pixels):
+    """Return what the sweeps of SpatialRNN carry while a network predicts an image.
+
+    Parameters
+    ----------
+    network : Network
+        On the torch engine.
+    pixels : array, uint8, (C, H, W) or (C*H*W,)
+        One image.
+
+    Returns
+    -------
+    list of explain.sweeps.Sweep
+        In the order in which the sweeps run. `layer` is the place of the SpatialRNN in the network,
+        `direction` is ``'down'``, ``'up'``, ``'right'`` or ``'left'``, and `norms` (rows, columns)
+        holds the Euclidean norm of the state at each block. Empty for a network without SpatialRNN.
+
+    Raises
+    ------
+    UsageError
+        The network is on the neon engine, or as for `Network.predict`.
+    """
+    if network.nn.__name__ != 'neon_rnn.engines.torch':
+        raise UsageError("sweep_norms: the network is not on the engine 'torch'; open it there.")
+    from neon_rnn.explain import sweeps  # modern Python, which the container does not have
+
+    (row,) = network.rows([pixels])
+    return sweeps.sweep_norms(network.nn, network.model, row)

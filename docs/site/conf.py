@@ -9,11 +9,11 @@ import neon_rnn
 
 project = 'neon_rnn'
 release = neon_rnn.__version__
-extensions = ['myst_parser', 'repository_pages']
+extensions = ['myst_parser', 'notebook_page', 'repository_pages']
 
 # The source folder is the repository, so that links on the pages are the same as on GitHub.
 root_doc = 'README'
-include_patterns = ['*.md', 'data/README.md', 'docs/*.md', 'results/TABLE.md']
+include_patterns = ['*.md', 'data/README.md', 'docs/*.md', 'docs/*.ipynb', 'results/TABLE.md']
 exclude_patterns = ['.*', 'benchmarks', 'build', 'neon_rnn', 'results/*/', 'tests']
 nitpicky = True
 #: What the side of each page lists: heading -> pages. A page that is missing is a warning.
@@ -23,6 +23,7 @@ contents = {
         'docs/training',
         'docs/use',
         'docs/api',
+        'docs/notebook',
         'docs/layer',
     ],
     'The experiment': ['docs/reproduction', 'results/TABLE', 'docs/models', 'docs/lecture'],

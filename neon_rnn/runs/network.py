@@ -55,6 +55,16 @@ class Network:
         UsageError
             Type or shape are others, or the engine has been started anew since.
         """
+        return self.nn.predict(self.model, self.rows(pixels))
+
+    def rows(self, pixels):
+        """Return images as the engine takes them, uint8 (n, C*H*W), if they fit the network.
+
+        Raises
+        ------
+        UsageError
+            As for `predict`.
+        """
         self._check_current()
         pixels = np.asarray(pixels)
         flat = int(np.prod(self.shape))
@@ -66,7 +76,7 @@ class Network:
             )
         if not len(pixels):
             raise UsageError('there are no images to predict.')
-        return self.nn.predict(self.model, pixels.reshape(len(pixels), flat))
+        return pixels.reshape(len(pixels), flat)
 
     def load_image(self, path):
         """Decode a photograph as those of the training were.

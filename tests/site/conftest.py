@@ -19,8 +19,8 @@ def tools():
 @pytest.fixture(scope='session')
 def site(tools, tmp_path_factory):
     """Build the site once; it has to be without a warning and without a link that leads astray."""
-    import build
+    import make_site
 
     folder = tmp_path_factory.mktemp('site')
-    assert build.build(folder) == []
+    assert make_site.build(folder) == []
     return folder

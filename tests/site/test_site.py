@@ -88,7 +88,7 @@ def test_style_sheets_are_checked_too(tools, tmp_path):
 )
 def test_sphinx_refuses_a_link_that_leads_astray(tools, tmp_path, capfd, text):
     """The repository as it is, but for a wrong link on its first page."""
-    import build
+    import make_site
 
     source = tmp_path / 'repository'
     for page in [*ROOT.glob('*.md'), ROOT / 'data' / 'README.md', ROOT / 'results' / 'TABLE.md']:
@@ -99,7 +99,7 @@ def test_sphinx_refuses_a_link_that_leads_astray(tools, tmp_path, capfd, text):
         (source / linked).symlink_to(ROOT / linked)
     readme = (ROOT / 'README.md').read_text('utf-8')
     (source / 'README.md').write_text(f'{readme}\n{text}\n', 'utf-8')
-    assert build.build(tmp_path / 'site', source) == ['Sphinx printed what it does not accept.']
+    assert make_site.build(tmp_path / 'site', source) == ['Sphinx printed what it does not accept.']
     (warning,) = capfd.readouterr().err.splitlines()
     assert warning.startswith(f'{source}/README.md:')
     assert 'absent' in warning

@@ -170,6 +170,34 @@ def test_a_network_is_built_from_its_seed(data, tmp_path):
     assert not all(np.array_equal(values, other[name]) for name, values in one.items())
 
 
+def test_the_norms_of_the_sweeps_are_those_of_the_states(data, tmp_path):
+    network = neon_rnn.build_model('rnn', SHAPE, engine='torch')
+    pixels = data.test.read([0])[0]
+    sweeps = neon_rnn.sweep_norms(network, pixels.reshape(SHAPE))
+    assert [(sweep.layer, sweep.direction) for sweep in sweeps] == [
+        (layer, direction)
+        for layer in ('17', '19')
+        for direction in ('down', 'up', 'right', 'left')
+    ]
+    assert [sweep.norms.shape for sweep in sweeps] == [(2, 2)] * 4 + [(1, 1)] * 4
+    assert all((sweep.norms <= sweep.units**0.5).all() for sweep in sweeps)  # tanh is at most 1
+    np.testing.assert_array_equal(neon_rnn.sweep_norms(network, pixels)[3].norms, sweeps[3].norms)
+    with pytest.raises(UsageError, match='have to be uint8'):
+        neon_rnn.sweep_norms(network, pixels.astype(float))
+    network.nn = neon_rnn  # stands for the other engine, which is not installed here
+    with pytest.raises(UsageError, match="not on the engine 'torch'"):
+        neon_rnn.sweep_norms(network, pixels)
+
+
+def test_an_export_of_a_run_or_its_folder(trained, tmp_path):
+    for run in (trained[0], Path(trained[0].folder)):
+        written = neon_rnn.export_run(run, 'torch', tmp_path / 'network.pt')
+        assert [Path(path).name for path in written.files] == ['network.pt', 'network.py']
+        assert written.difference < 1e-4
+    with pytest.raises(UsageError, match='there is no format'):
+        neon_rnn.export_run(trained[0], 'tflite')
+
+
 def test_one_network_at_a_time(data):
     first = neon_rnn.build_model('fcnn-1', SHAPE, engine='torch')
     second = neon_rnn.build_model('fcnn-1', SHAPE, engine='torch')

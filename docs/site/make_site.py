@@ -14,6 +14,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 #: Where the site goes; git ignores it.
 SITE = ROOT / 'build' / 'docs'
+#: The notebook with its outputs, below the repository; run_notebook.py writes it.
+EXECUTED = Path('build', 'notebook', 'notebook.ipynb')
 
 
 def build(site: Path, source: Path = ROOT) -> list[str]:
