@@ -14,7 +14,7 @@ from neon_rnn import SpatialRNN, make_demo
 
 
 def network():
-    """Return a network for images (n, 3, 32, 32): two convolutions, two SpatialRNN, a classifier."""
+    """Return a network for images (n, 3, 32, 32)."""
     return torch.nn.Sequential(
         torch.nn.Conv2d(3, 32, 3, stride=2, padding=1),
         torch.nn.BatchNorm2d(32),
