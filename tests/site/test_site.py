@@ -33,6 +33,12 @@ def test_links_to_headings_are_those_of_github(site):
     ).read_text('utf-8')
 
 
+def test_stars_between_letters_are_products_and_not_emphasis(site):
+    """GitHub shows C*H*W as CHW, too, where it is not in backticks."""
+    for page in site.rglob('*.html'):
+        assert re.findall(r'\w<em>[^<]*</em>\w', page.read_text('utf-8')) == [], page.name
+
+
 def write(folder, **pages):
     for name, body in pages.items():
         (folder / f'{name}.html').write_text(f'<html><body>{body}</body></html>', 'utf-8')
