@@ -11,6 +11,7 @@ all of them alike.
 import argparse
 import os
 
+from benchmarks.lineup import PEERS
 from neon_rnn import engines, models
 from neon_rnn import report as reports
 from neon_rnn.support import paths, processes
@@ -73,6 +74,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='a Python that has Intel neon 2.6, to measure it too (default: $NEON_PYTHON)',
     )
     parser.add_argument(
+        '--peers-python',
+        default=os.environ.get('PEERS_PYTHON'),
+        metavar='FILE',
+        help='a Python that has benchmarks/peers.txt (default: $PEERS_PYTHON, else this one)',
+    )
+    parser.add_argument(
+        '--peers',
+        default=','.join(PEERS),
+        metavar='LIST',
+        help='any of {}, with commas, or none (default: all that are installed)'.format(
+            ', '.join(PEERS)
+        ),
+    )
+    parser.add_argument(
+        '--rnn', metavar='CELL', help='the cells of the network rnn (default: as published)'
+    )
+    parser.add_argument(
         '--out',
         default=paths.in_home('results/bench'),
         metavar='FOLDER',
@@ -88,24 +106,21 @@ def run(arguments: argparse.Namespace) -> int:
     UsageError
         An option is invalid, or PyTorch is missing.
     """
-    parts = tuple(part for part in PARTS if part in arguments.parts.split(','))
-    unknown = sorted(set(arguments.parts.split(',')) - set(PARTS))
-    if unknown:
-        raise UsageError(
-            '--parts: there is no {}; the parts are {}.'.format(
-                ', '.join(unknown), ', '.join(PARTS)
-            )
-        )
+    parts = listed('parts', arguments.parts, PARTS)
+    peers = () if arguments.peers == 'none' else listed('peers', arguments.peers, PEERS)
     for name in ('batch_size', 'side', 'threads', 'seconds'):
         value = getattr(arguments, name)
         if value is not None and value <= 0:
             raise UsageError('--{} is {}; it has to be positive.'.format(name, value))
     if arguments.busy < 0:
         raise UsageError('--busy is {}; it has to be 0 or more.'.format(arguments.busy))
-    python = arguments.neon_python
-    if python:
-        processes.check_program(python, '--neon-python')
+    for option in ('neon_python', 'peers_python'):
+        if getattr(arguments, option):
+            name = '--' + option.replace('_', '-')
+            processes.check_program(getattr(arguments, option), name)
     models.builder(arguments.model)
+    if arguments.rnn and arguments.model != 'rnn':
+        raise UsageError('--rnn is for the network rnn, not for {}.'.format(arguments.model))
     make_folder(arguments.out)
     check_writable(os.path.join(arguments.out, 'bench.json'))
     reports.check_matplotlib()
@@ -121,14 +136,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.side,
         arguments.threads,
         arguments.seconds,
-        python,
+        arguments.neon_python,
         arguments.busy,
+        arguments.peers_python,
+        peers,
+        {'rnn': arguments.rnn} if arguments.rnn else {},
     )
-    if not python:
-        print(
-            'Intel neon is not measured: name a Python that has it with --neon-python or '
-            'NEON_PYTHON.\n'
-        )
     figures = suite.run(plan, parts)
     text = report.markdown(figures)
     write_json(os.path.join(arguments.out, 'bench.json'), figures)
@@ -138,3 +151,22 @@ def run(arguments: argparse.Namespace) -> int:
     if 'train' in parts:
         write_text(os.path.join(arguments.out, 'bench.svg'), report.plot(figures))
     return 1 if suite.failures(figures) else 0
+
+
+def listed(option: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of a list with commas, in the order of `known`.
+
+    Raises
+    ------
+    UsageError
+        There is another word; names the option.
+    """
+    words = text.split(',')
+    unknown = sorted(set(words) - set(known))
+    if unknown:
+        raise UsageError(
+            '--{}: there is no {}; the {} are {}.'.format(
+                option, ', '.join(unknown), option, ', '.join(known)
+            )
+        )
+    return tuple(word for word in known if word in words)

@@ -7,11 +7,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-#: Runnable threads a core before the benchmark, and the share of time that a hypervisor took, above
-#: which figures are called disturbed.
-MOST_LOAD, MOST_STOLEN = 0.25, 0.01
+#: Runnable threads a core before the benchmark, and the shares of time that a hypervisor and other
+#: programs took during it, above which figures are called disturbed.
+MOST_LOAD, MOST_STOLEN, MOST_BY_OTHERS = 0.25, 0.01, 0.03
 
 _LOOP = 'import os\nparent = os.getppid()\nwhile os.getppid() == parent:\n    sum(range(10**6))\n'
 
@@ -33,6 +33,20 @@ def busy(count: int) -> Iterator[None]:
             process.wait()
 
 
+class Ticks(NamedTuple):
+    """Time of all cores together, in the kernel's ticks, since the machine started.
+
+    Attributes
+    ----------
+    total, stolen, busy : int
+        All; what the hypervisor gave to others; what programs computed.
+    """
+
+    total: int
+    stolen: int
+    busy: int
+
+
 class Watch:
     """Notes how much the machine was used by others, from its construction to `figures`.
 
@@ -41,35 +55,51 @@ class Watch:
 
     def __init__(self) -> None:
         self._load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0.0
-        self._before = _ticks()
+        self._before, self._own = _ticks(), _own_seconds()
 
     def figures(self, busy_processes: int) -> dict[str, Any]:
-        """Return ``load_before``, ``stolen`` and ``disturbed``.
+        """Return ``load_before``, ``stolen``, ``others`` and ``disturbed``.
 
-        ``load_before`` is the number of runnable threads in the minute before. ``stolen`` is the
-        share of the cores' time that the hypervisor gave to others since the construction.
-        ``disturbed`` is True if either is too much to trust the speeds; processes that `busy` made
-        do not count.
+        ``load_before`` is the number of runnable threads in the minute before. ``stolen`` and
+        ``others`` are shares of the cores' time since the construction: what the hypervisor gave to
+        others, and what other programs here computed. Our own child processes have to have ended by
+        now; those that `busy` made are among them. ``disturbed`` is True if one of the three is too
+        much to trust the speeds.
         """
         before, after = self._before, _ticks()
-        stolen = 0.0
-        if before and after and after[0] > before[0]:
-            stolen = (after[1] - before[1]) / (after[0] - before[0])
+        stolen = others = 0.0
+        if before and after and after.total > before.total:
+            total = after.total - before.total
+            stolen = (after.stolen - before.stolen) / total
+            own = (_own_seconds() - self._own) * os.sysconf('SC_CLK_TCK')
+            others = max(0.0, (after.busy - before.busy - own) / total)
         cores = os.cpu_count() or 1
-        disturbed = self._load / cores > MOST_LOAD or stolen > MOST_STOLEN
+        disturbed = (
+            self._load / cores > MOST_LOAD or stolen > MOST_STOLEN or others > MOST_BY_OTHERS
+        )
         return {
             'busy_processes': busy_processes,
             'load_before': round(self._load, 2),
             'stolen': round(stolen, 4),
+            'others': round(others, 4),
             'disturbed': disturbed,
         }
 
 
-def _ticks() -> tuple[int, int] | None:
-    """Return all ticks of all cores and those that were stolen, or None."""
+def _own_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def _ticks() -> Ticks | None:
+    """Return the ticks so far, or None."""
     try:
         with open('/proc/stat', encoding='ascii') as file:
             numbers = [int(word) for word in file.readline().split()[1:9]]
     except (OSError, ValueError):
         return None
-    return (sum(numbers), numbers[7]) if len(numbers) == 8 else None
+    if len(numbers) != 8:
+        return None
+    user, nice, system, *_, stolen = numbers
+    return Ticks(sum(numbers), stolen, user + nice + system)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 from tqdm import tqdm
 
+from benchmarks import reference
 from benchmarks.variants import Variant, Worker
 from neon_rnn.support.errors import NeonRnnError
 
@@ -39,8 +40,9 @@ def take_turns(
     -------
     dict
         Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the
-        list of its answers, one for each minibatch, with the number of its ``turn``. A variant that
-        failed has ``label`` and ``error``.
+        list of its answers, one for each minibatch, with the number of its ``turn``; ``check``:
+        its differences from the reference. A variant that failed, or whose differences are too
+        large, has ``label`` and ``error``.
     """
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
@@ -50,10 +52,21 @@ def take_turns(
             try:
                 worker = workers[variant.key] = Worker(variant)
                 results[variant.key]['about'] = worker.about
+                if 'reference' in variant.spec:
+                    results[variant.key]['check'] = _checked(worker)
             except NeonRnnError as error:
                 results[variant.key]['error'] = str(error)
+                if variant.key in workers:
+                    workers.pop(variant.key).kill()
+        able = {variant.key: variant.requests for variant in variants}
         for request in requests:
-            ask_in_turns(results, workers, request, seconds)
+            asked = {key: worker for key, worker in workers.items() if request in able[key]}
+            ask_in_turns(results, asked, request, seconds)
+            workers = {
+                key: worker
+                for key, worker in workers.items()
+                if key in asked or request not in able[key]
+            }
         for key in list(workers):
             try:
                 results[key]['peak_memory_gib'] = workers[key].close()
@@ -64,6 +77,22 @@ def take_turns(
         for worker in workers.values():
             worker.kill()
     return results
+
+
+def _checked(worker: Worker) -> dict[str, float]:
+    """Return the differences of a variant from its reference.
+
+    Raises
+    ------
+    NeonRnnError
+        They are too large: it computes something else, and its speed would mean nothing.
+    """
+    variant = worker.variant
+    differences = worker.ask('check')['differences']
+    wrong = reference.problem(differences, variant.spec['precision'])
+    if wrong:
+        raise NeonRnnError(f'{variant.label}: {wrong}')
+    return differences
 
 
 def ask_in_turns(

@@ -16,8 +16,13 @@ REFERENCES = (
     'neon-gpu',
     'eager-float32',
     'eager-float32-memory',
+    'channels-last-float32',
+    'channels-last-bf16',
     'compiled-float32',
     'compiled-bf16',
+    'renet-float32',
+    'jax-float32',
+    'keras-float32',
 )
 OURS = ('torch-float32', 'torch-bf16')
 
@@ -47,6 +52,8 @@ def markdown(report: dict[str, Any]) -> str:
             sections += ['## {}\n'.format(title), _speeds(report, part)]
     if 'train' in report['parts']:
         sections += ['How many times faster, turn by turn:\n', _ratios(report)]
+    if any('check' in figures for figures in report.get('variants', {}).values()):
+        sections += ['## The same results\n', _checks(report)]
     if 'layers' in report:
         sections += ['## Where the time goes\n', *_layers(report['layers'])]
     if 'loading' in report:
@@ -68,7 +75,10 @@ def markdown(report: dict[str, Any]) -> str:
 
 def _load(load: dict[str, Any]) -> str:
     """Say what else the machine did."""
-    text = 'Load before: {load_before}. The hypervisor gave {stolen:.1%} of the time to others.'
+    text = (
+        'Load before: {load_before}. Of the time, the hypervisor gave {stolen:.1%} to others, and '
+        'other programs here took {others:.1%}.'
+    )
     if load['busy_processes']:
         beside = counted(load['busy_processes'], 'other program')
         text = f'Beside {beside} that this benchmark kept busy. ' + text
@@ -116,6 +126,8 @@ def _limits(report: dict[str, Any]) -> str:
 def _speeds(report: dict[str, Any], part: str) -> str:
     rows = []
     for figures in report['variants'].values():
+        if part not in figures and 'error' not in figures:
+            continue  # it only predicts
         if part not in figures:
             rows.append([figures['label'], figures.get('error', 'not measured'), '', '', ''])
             continue
@@ -133,7 +145,33 @@ def _speeds(report: dict[str, Any], part: str) -> str:
                 '{:.1f}'.format(figures['peak_memory_gib']) if 'peak_memory_gib' in figures else '',
             ]
         )
-    return _table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
+    table = _table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
+    left_out = ''.join(
+        '- {label}: not measured, {reason}\n'.format(**each)
+        for each in report.get('skipped', {}).values()
+    )
+    return table + ('\n' + left_out if left_out else '')
+
+
+def _checks(report: dict[str, Any]) -> str:
+    """Tabulate how far each variant was from the engine in float32, before it was timed."""
+    names = ('probabilities', 'cost', 'step')
+    rows = [
+        [
+            figures['label'],
+            *(
+                '{:.0e}'.format(figures['check'][name]) if name in figures['check'] else ''
+                for name in names
+            ),
+        ]
+        for figures in report['variants'].values()
+        if 'check' in figures
+    ]
+    return (
+        'Every variant got the same weights and the same images, and was timed only if it computed '
+        'what the torch engine computes in float32: the largest difference of a probability, that '
+        'of the cost, and that of all parameters after one training step, relative to the step.\n\n'
+    ) + _table(['', *names], rows)
 
 
 def roofline_share(report: dict[str, Any], part: str, precision: str, speed: float) -> float | None:

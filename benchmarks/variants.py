@@ -1,4 +1,4 @@
-"""The variants that are compared: ways to train the same network on the same images."""
+"""A variant is a way to compute the same network on the same images; a worker runs it."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from neon_rnn.support import machine, processes
+from neon_rnn.support import processes
 from neon_rnn.support.errors import NeonRnnError
 
 
 class Variant(NamedTuple):
-    """One way to train.
+    """One way to train, or only to predict.
 
     Attributes
     ----------
@@ -31,6 +31,8 @@ class Variant(NamedTuple):
         Environment variables besides those of the caller.
     alone : bool
         Measured after the others, not in turn with them: it needs too much memory for that.
+    requests : tuple of str
+        What its worker can be asked for.
     """
 
     key: str
@@ -39,67 +41,7 @@ class Variant(NamedTuple):
     python: str = sys.executable
     environment: Mapping[str, str] = MappingProxyType({})
     alone: bool = False
-
-
-def variants(
-    model: str, backend: str, batch: int, side: int, threads: int | None, neon_python: str | None
-) -> list[Variant]:
-    """Return the variants that exist for a network.
-
-    The eager port is of the network rnn only. Intel neon is included if `neon_python` has it.
-    """
-    common = {'model': model, 'batch': batch, 'side': side, 'threads': threads, 'backend': backend}
-    ours = dict(common, kind='engine', engine='torch')
-    found = [
-        Variant('torch-float32', 'torch engine, float32', dict(ours, precision='float32')),
-        Variant('torch-bf16', 'torch engine, bf16', dict(ours, precision='bf16')),
-    ]
-    if model == 'rnn':
-        found += _eager_variants(dict(common, kind='eager'))
-    if neon_python:
-        found += _neon_variants(dict(common, kind='engine', engine='neon'), neon_python)
-    return found
-
-
-def _eager_variants(spec: dict[str, Any]) -> Iterator[Variant]:
-    """Iterate over the eager ports; on the CPU also with the allocator settings of the engine."""
-    labels = {
-        ('float32', False): 'PyTorch eager port, float32',
-        ('bf16', False): 'PyTorch eager port, bf16 autocast',
-        ('float32', True): 'the same, float32, allocator as ours',
-        ('bf16', True): 'the same, bf16, allocator as ours',
-    }
-    for (precision, keep_memory), label in labels.items():
-        if keep_memory and spec['backend'] == 'gpu':
-            continue
-        key = 'eager-' + precision + ('-memory' if keep_memory else '')
-        yield Variant(key, label, dict(spec, precision=precision, keep_memory=keep_memory))
-    for precision in ('float32', 'bf16'):
-        yield Variant(
-            'compiled-' + precision,
-            f'torch.compile of the port, {precision}, allocator as ours',
-            dict(spec, precision=precision, keep_memory=spec['backend'] == 'cpu', compiled=True),
-        )
-
-
-def _neon_variants(spec: dict[str, Any], python: str) -> Iterator[Variant]:
-    """Iterate over the backends of Intel neon, in its own Python."""
-    spec = dict(spec, precision='float32')
-    if spec['backend'] == 'gpu':
-        yield Variant('neon-gpu', 'Intel neon, gpu', spec, python)
-        return
-    yield Variant('neon-mkl', 'Intel neon, mkl', dict(spec, backend='mkl'), python)
-    yield Variant('neon-numpy', 'Intel neon, cpu (NumPy)', dict(spec, backend='numpy'), python)
-    if 'AMD' in machine.cpu_model():
-        yield Variant(
-            'neon-mkl-default',
-            "Intel neon, mkl, MKL's default kernels, measured alone",
-            dict(spec, backend='mkl'),
-            python,
-            # An empty value keeps the engine from choosing MKL's AVX2 kernels.
-            {'MKL_DEBUG_CPU_TYPE': ''},
-            alone=True,
-        )
+    requests: tuple[str, ...] = ('train', 'predict', 'layers')
 
 
 class Worker:

@@ -1,16 +1,20 @@
-"""A process that trains one variant, one minibatch for each request, so that variants take turns.
+"""A process that runs one variant, one minibatch for each request, so that variants take turns.
 
 ``python -m benchmarks.worker '{"kind": "engine", ...}'`` writes one line of JSON when it is ready.
-Then it answers each line that it reads with one line: ``train``, ``predict``, ``layers``, ``quit``.
+Then it answers each line that it reads with one line: ``check``, ``train``, ``predict``,
+``layers``, ``quit``. ``check`` compares its results with the reference (`benchmarks.reference`).
 It also runs on CPython 3.5, in the Python that has Intel neon.
 """
 
+import importlib
 import json
 import os
 import sys
 import time
 
 import numpy as np
+
+from benchmarks.reference import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Reference
 
 
 def main(argv):
@@ -41,10 +45,20 @@ def peak_memory():
 
 
 def images(spec):
-    """Make a minibatch of noise: uint8 (batch, C*H*W) and labels (batch,)."""
+    """Make a minibatch of random blocks: uint8 (batch, C*H*W) and labels (batch,).
+
+    The images differ in brightness and contrast, so that a network tells them apart.
+    """
     rng = np.random.RandomState(0)
-    inputs = rng.randint(0, 256, (spec['batch'], 3 * spec['side'] ** 2)).astype(np.uint8)
-    return inputs, rng.randint(0, 2, spec['batch'])
+    batch, side = spec['batch'], spec['side']
+    blocks = rng.normal(
+        rng.uniform(64, 192, (batch, 1)), rng.uniform(8, 64, (batch, 1)), (batch, 48)
+    )
+    places = np.arange(side) * 4 // side
+    pictures = blocks.reshape(batch, 3, 4, 4)[:, :, places][:, :, :, places]
+    pictures = pictures + rng.normal(0, 16, pictures.shape)
+    inputs = np.clip(pictures, 0, 255).astype(np.uint8).reshape(batch, -1)
+    return inputs, rng.randint(0, 2, batch).astype(np.int64)
 
 
 def timed(call):
@@ -54,34 +68,82 @@ def timed(call):
     return {'seconds': time.perf_counter() - started}
 
 
-class EngineVariant:
-    """One of this project's engines, driven as the training loop drives it."""
+def start_engine(spec):
+    """Start an engine with the network of a spec; return engine, model, and what `start` tells."""
+    from neon_rnn import engines, models
+
+    nn = engines.load(spec['engine'])
+    options = {}
+    if spec['threads'] is not None and spec['backend'] != 'numpy':
+        options['threads'] = spec['threads']
+    about = nn.start(spec['backend'], spec['batch'], 0, precision=spec['precision'], **options)
+    shape = (3, spec['side'], spec['side'])
+    model, cost = models.build(spec['model'], nn, shape, **spec.get('options', {}))
+    model.initialize(shape, cost)
+    return nn, model, about
+
+
+class Variant(object):
+    """The requests that variants share.
+
+    A variant has `probabilities` and, if it trains, `train_step` and `parameters`, each of the
+    minibatch of its reference.
+    """
+
+    names = 'before'
+    trains = True
 
     def __init__(self, spec):
-        from neon_rnn import engines, models
+        self.reference = Reference(spec['reference'])
+        self.inputs, self.labels = self.reference.inputs, self.reference.labels
 
-        self.nn = engines.load(spec['engine'])
-        options = {}
-        if spec['threads'] is not None and spec['backend'] != 'numpy':
-            options['threads'] = spec['threads']
-        self.about = self.nn.start(
-            spec['backend'], spec['batch'], 0, precision=spec['precision'], **options
-        )
-        shape = (3, spec['side'], spec['side'])
-        self.model, cost = models.build(spec['model'], self.nn, shape)
-        self.model.initialize(shape, cost)
-        self.optimizer = self.nn.GradientDescentMomentum(0.01, momentum_coef=0.9, wdecay=0.0005)
-        self.inputs, self.labels = images(spec)
+    def check(self):
+        """Answer with the differences from the reference; makes one training step."""
+        found = {'probabilities': self.probabilities()}
+        if self.trains:
+            found.update(cost=self.train_step(), after=self.parameters(), kind=self.names)
+        return {'differences': self.reference.compare(**found)}
 
     def train(self):
-        return timed(
-            lambda: float(
-                self.nn.train_step(self.model, self.inputs, self.labels, self.optimizer, 0)
-            )
-        )
+        return timed(self.train_step)
 
     def predict(self):
-        return timed(lambda: self.nn.predict(self.model, self.inputs))
+        return timed(self.probabilities)
+
+    def probabilities(self):
+        """Predict the minibatch: (batch, classes)."""
+        raise NotImplementedError
+
+    def train_step(self):
+        """Make a training step; return the cost."""
+        raise NotImplementedError
+
+    def parameters(self):
+        """Return the parameters, by the names that `names` stands for."""
+        raise NotImplementedError
+
+
+class EngineVariant(Variant):
+    """One of this project's engines, driven as the training loop drives it."""
+
+    names = 'neon'
+
+    def __init__(self, spec):
+        super(EngineVariant, self).__init__(spec)
+        self.nn, self.model, self.about = start_engine(spec)
+        self.nn.set_weights(self.model, self.reference.arrays('neon'))
+        self.optimizer = self.nn.GradientDescentMomentum(
+            LEARNING_RATE, momentum_coef=MOMENTUM, wdecay=WEIGHT_DECAY
+        )
+
+    def train_step(self):
+        return float(self.nn.train_step(self.model, self.inputs, self.labels, self.optimizer, 0))
+
+    def probabilities(self):
+        return self.nn.predict(self.model, self.inputs)
+
+    def parameters(self):
+        return self.nn.get_weights(self.model)
 
     def layers(self):
         from benchmarks.layer_times import layer_times
@@ -89,38 +151,50 @@ class EngineVariant:
         return {'layers': layer_times(self.model, self.train)}
 
 
-class EagerVariant:
-    """The PyTorch port of `benchmarks.eager_port`."""
+class PeerVariant(Variant):
+    """A peer that trains: the module of `benchmarks.peers` that the spec names makes it."""
 
     def __init__(self, spec):
-        import torch
+        super(PeerVariant, self).__init__(spec)
+        module = importlib.import_module('benchmarks.peers.' + spec['peer'])
+        self.peer, self.about = module.make(spec, self.reference)
 
-        from benchmarks.eager_port import EagerPort
+    def train_step(self):
+        return self.peer.train_step(self.inputs, self.labels)
 
-        if spec['threads'] is not None:
-            torch.set_num_threads(spec['threads'])
-        self.about = {'torch': torch.__version__, 'threads': torch.get_num_threads()}
-        if spec['keep_memory']:
-            # after PyTorch, whose threads then wait as it has them
-            from neon_rnn.engines.torch import allocator
+    def parameters(self):
+        return self.peer.parameters()
 
-            self.about['allocator'] = allocator.keep_memory()
-        self.port = EagerPort(
-            (3, spec['side'], spec['side']),
-            'cuda' if spec['backend'] == 'gpu' else 'cpu',
-            spec['precision'] == 'bf16',
-            spec.get('compiled', False),
-        )
-        self.inputs, self.labels = (torch.from_numpy(array) for array in images(spec))
-
-    def train(self):
-        return timed(lambda: self.port.train_step(self.inputs, self.labels))
-
-    def predict(self):
-        return timed(lambda: self.port.predict(self.inputs).cpu())
+    def probabilities(self):
+        return self.peer.predict(self.inputs)
 
 
-class PeaksVariant:
+class PredictingVariant(Variant):
+    """A peer that only predicts, from the exported network."""
+
+    trains = False
+
+    def __init__(self, spec):
+        super(PredictingVariant, self).__init__(spec)
+        module = importlib.import_module('benchmarks.peers.' + spec['peer'])
+        self.predictor, self.about = module.make_predictor(spec, self.reference)
+
+    def probabilities(self):
+        return self.predictor(self.inputs)
+
+
+class ReferenceMaker(object):
+    """Writes the reference of a network and minibatch into a folder, with the torch engine."""
+
+    def __init__(self, spec):
+        from benchmarks.describing import make_reference
+
+        nn, model, self.about = start_engine(spec)
+        inputs, labels = images(spec)
+        make_reference(spec['reference'], nn, model, inputs, labels, spec['onnx'])
+
+
+class PeaksVariant(object):
     """The limits of the machine: every request measures them once and answers with the rates."""
 
     def __init__(self, spec):
@@ -137,13 +211,18 @@ class PeaksVariant:
     predict = train
 
 
+_KINDS = {
+    'engine': EngineVariant,
+    'peer': PeerVariant,
+    'predictor': PredictingVariant,
+    'reference': ReferenceMaker,
+    'peaks': PeaksVariant,
+}
+
+
 def make_variant(spec):
     """Return the variant that a description asks for."""
-    if spec['kind'] == 'engine':
-        return EngineVariant(spec)
-    if spec['kind'] == 'eager':
-        return EagerVariant(spec)
-    return PeaksVariant(spec)
+    return _KINDS[spec['kind']](spec)
 
 
 if __name__ == '__main__':

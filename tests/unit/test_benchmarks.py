@@ -9,21 +9,22 @@ import pytest
 
 from benchmarks import flops, load, measure, report, suite
 from benchmarks.__main__ import main as bench
-from benchmarks.variants import Variant, Worker, variants
+from benchmarks.lineup import Pythons, lineup
+from benchmarks.load import Ticks
+from benchmarks.variants import Variant, Worker
 from neon_rnn import engines, models
 from neon_rnn.cli import main
 from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError
 
-SMALL_EAGER = {
-    'kind': 'eager',
-    'batch': 2,
-    'side': 32,
-    'threads': 1,
-    'backend': 'cpu',
-    'precision': 'float32',
-    'keep_memory': False,
-}
+SMALL = suite.Plan('rnn', 'cpu', 4, 32, 1, 0.05, None)
+
+
+@pytest.fixture(scope='module')
+def eager():
+    """The eager port of a small network with a minibatch of four, and its reference."""
+    with suite.referenced(SMALL, lineup(SMALL.common, Pythons(), ('eager',))) as (able, _):
+        yield next(variant for variant in able if variant.key == 'eager-float32')
 
 
 def build(name='rnn', side=64, **options):
@@ -130,11 +131,11 @@ def test_turns_take_equal_time(monkeypatch):
     assert workers['slow'].asked == 5
 
 
-def test_a_variant_that_fails_is_in_the_results_and_stops_nobody():
+def test_a_variant_that_fails_is_in_the_results_and_stops_nobody(eager):
     results = measure.take_turns(
         [
-            Variant('good', 'good', SMALL_EAGER),
-            Variant('bad', 'bad', dict(SMALL_EAGER, side=33, batch=0)),
+            Variant('good', 'good', eager.spec),
+            Variant('bad', 'bad', dict(eager.spec, side=33)),
         ],
         ['train'],
         0.05,
@@ -204,7 +205,7 @@ def subprocess_ids():
     ('before', 'stolen', 'disturbed'), [(0.0, 0, False), (99.0, 0, True), (0.0, 20, True)]
 )
 def test_a_disturbed_machine_is_noticed(monkeypatch, before, stolen, disturbed):
-    ticks = iter([(1000, 5), (2000, 5 + stolen)])
+    ticks = iter([Ticks(1000, 5, 200), Ticks(2000, 5 + stolen, 200)])
     monkeypatch.setattr(os, 'getloadavg', lambda: (before, 0, 0))
     monkeypatch.setattr(load, '_ticks', lambda: next(ticks))
     found = load.Watch().figures(1)
@@ -212,6 +213,7 @@ def test_a_disturbed_machine_is_noticed(monkeypatch, before, stolen, disturbed):
         'busy_processes': 1,
         'load_before': before,
         'stolen': stolen / 1000,
+        'others': 0.0,
         'disturbed': disturbed,
     }
     text = report.markdown(dict(figures(), load=found))
@@ -219,9 +221,23 @@ def test_a_disturbed_machine_is_noticed(monkeypatch, before, stolen, disturbed):
     assert ('Other work disturbed this run' in text) == disturbed
 
 
+def test_other_programs_are_noticed(monkeypatch):
+    ticks = iter([Ticks(1000, 0, 200), Ticks(2000, 0, 600)])
+    own = iter([1.0, 1.0 + 300 / os.sysconf('SC_CLK_TCK')])
+    monkeypatch.setattr(os, 'getloadavg', lambda: (0, 0, 0))
+    monkeypatch.setattr(load, '_ticks', lambda: next(ticks))
+    monkeypatch.setattr(load, '_own_seconds', lambda: next(own))
+    found = load.Watch().figures(0)
+    assert (found['others'], found['disturbed']) == (0.1, True)
+
+
 def test_wrong_parts_are_refused(capsys):
     assert bench(['--parts', 'train,lunch']) == 2
     assert 'lunch' in capsys.readouterr().err
+    assert bench(['--peers', 'jax,caffe']) == 2
+    assert '--peers: there is no caffe' in capsys.readouterr().err
+    assert bench(['--model', 'cnn-1', '--rnn', 'lstm']) == 2
+    assert '--rnn is for the network rnn' in capsys.readouterr().err
     assert bench(['--busy', '-1']) == 2
     assert '--busy is -1' in capsys.readouterr().err
 
@@ -256,12 +272,12 @@ def test_failures_of_every_part_count_and_are_shown():
         report.plot(dict(made, variants={}))
 
 
-def test_a_worker_that_is_gone_at_the_end_costs_no_figures(monkeypatch):
+def test_a_worker_that_is_gone_at_the_end_costs_no_figures(eager, monkeypatch):
     def gone(self):
         raise NeonRnnError('good: killed')
 
     monkeypatch.setattr(Worker, 'close', gone)
-    results = measure.take_turns([Variant('good', 'good', SMALL_EAGER)], ['train'], 0.05)
+    results = measure.take_turns([Variant('good', 'good', eager.spec)], ['train'], 0.05)
     assert len(results['good']['train']) >= 1
     assert results['good']['error'] == 'good: killed'
 
@@ -281,6 +297,8 @@ def test_the_command_writes_figures_text_and_plot(tmp_path, capsys):
                 '32',
                 '--threads',
                 '1',
+                '--peers',
+                'eager',
                 '--out',
                 str(tmp_path),
             ]
@@ -304,10 +322,8 @@ def test_on_amd_mkl_is_measured_with_its_default_kernels_too(
     processor, default_kernels, monkeypatch
 ):
     monkeypatch.setattr(machine, 'cpu_model', lambda: processor)
-    found = {
-        variant.key: variant
-        for variant in variants('rnn', 'cpu', 128, 128, None, '/somewhere/python')
-    }
+    chosen = lineup(SMALL.common, Pythons('/somewhere/python'), ('neon',)).variants
+    found = {variant.key: variant for variant in chosen}
     assert ('neon-mkl-default' in found) == default_kernels
     if default_kernels:
         assert found['neon-mkl-default'].environment == {'MKL_DEBUG_CPU_TYPE': ''}
@@ -316,8 +332,8 @@ def test_on_amd_mkl_is_measured_with_its_default_kernels_too(
         assert [key for key, variant in found.items() if variant.alone] == ['neon-mkl-default']
 
 
-def test_a_variant_that_the_kernel_kills_is_said_to_want_memory():
-    worker = Worker(Variant('eager', 'the port', dict(SMALL_EAGER)))
+def test_a_variant_that_the_kernel_kills_is_said_to_want_memory(eager):
+    worker = Worker(Variant('eager', 'the port', eager.spec))
     worker.process.kill()
     worker.process.wait()
     with pytest.raises(NeonRnnError, match='the port: killed, probably for want of memory'):

@@ -1,0 +1,161 @@
+"""The peers of the benchmark: the same results as the engine's, or no time is measured."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from benchmarks import measure, reference, report, suite
+from benchmarks.lineup import PEERS, Pythons, lineup
+from benchmarks.reference import Reference
+from benchmarks.worker import make_variant
+from neon_rnn import models
+
+#: A Python with benchmarks/peers.txt; without one, JAX, Keras and OpenVINO are not tested.
+PEERS_PYTHON = os.environ.get('PEERS_PYTHON')
+
+
+def plan(model='rnn', side=32, **options):
+    return suite.Plan(model, 'cpu', 4, side, 1, 0.05, None, 0, PEERS_PYTHON, None, options)
+
+
+def differences(chosen, folder, **settings):
+    """Compare a port with the engine, in this process; return the differences."""
+    spec = dict(chosen.common, reference=str(folder), precision='float32')
+    if not os.listdir(folder):
+        make_variant(dict(spec, kind='reference', engine='torch', onnx=False))
+    spec.update(kind='peer', peer='torch_port', **settings)
+    found = make_variant(spec).check()['differences']
+    assert reference.problem(found, spec['precision']) is None
+    return found
+
+
+@pytest.mark.parametrize(
+    ('model', 'options'),
+    [
+        ('rnn', {}),
+        ('rnn', {'rnn': 'bilstm'}),
+        ('rnn', {'rnn': 'bigru'}),
+        ('rnn', {'rnn': 'elman'}),
+        ('cnn-2', {}),
+        ('resnet-18', {}),
+        ('tl-2', {}),
+        ('fcnn-1', {}),
+    ],
+)
+def test_the_ports_compute_what_the_engine_computes(model, options, tmp_path):
+    # ResNet-50 ends in single pixels at 32 x 32: a batch norm over four numbers tells nothing.
+    chosen = plan(model, 96 if model == 'tl-2' else 32, **options)
+    found = differences(chosen, tmp_path)
+    # A wrong layer gives 1 or more.
+    assert found['step'] < 2e-2
+    assert found['probabilities'] < 1e-4
+    differences(chosen, tmp_path, channels_last=True)
+    if model == 'rnn':
+        assert differences(chosen, tmp_path, renet=True)['step'] < 2e-2
+        differences(chosen, tmp_path, precision='bf16')
+
+
+@pytest.mark.skipif(not PEERS_PYTHON, reason='PEERS_PYTHON names no Python with peers.txt')
+@pytest.mark.parametrize(
+    ('model', 'side', 'options'),
+    [('rnn', 32, {}), ('rnn', 32, {'rnn': 'lstm'}), ('resnet-18', 64, {}), ('cnn-1', 16, {})],
+)
+def test_the_other_libraries_compute_what_the_engine_computes(model, side, options):
+    chosen, pythons = plan(model, side, **options), Pythons(peers=PEERS_PYTHON)
+    peers = 'jax', 'keras', 'onnxruntime', 'openvino'
+    with suite.referenced(chosen, lineup(chosen.common, pythons, peers)) as (able, skipped):
+        assert not skipped
+        results = measure.take_turns(able, [], 0.05)
+    assert all('error' not in each for each in results.values())
+    found = {key: each['check'] for key, each in results.items()}
+    assert found['onnxruntime-float32']['probabilities'] < 1e-5
+    assert found['openvino-float32']['probabilities'] < 1e-4
+    assert {'jax-float32', 'keras-float32'} <= set(found)
+
+
+def test_every_row_has_a_description():
+    """Build the networks, without computing: the large rows take long."""
+    from benchmarks.describing import describe
+    from neon_rnn import engines
+
+    nn = engines.load('torch')
+    for model in models.ROWS:
+        nn.start('cpu', 2, 0, threads=1)
+        built, cost = models.build(model, nn, (3, 32, 32))
+        built.initialize((3, 32, 32), cost)
+        described = describe(built.layers)
+        assert described[-1]['kind'] == 'softmax'
+        assert json.loads(json.dumps(described)) == described
+
+
+def test_a_network_with_other_layers_is_left_to_the_engines():
+    chosen = plan('efficientnet-lite0')
+    with suite.referenced(chosen, lineup(chosen.common, Pythons(), ('eager',))) as (able, skipped):
+        assert [variant.key for variant in able] == ['torch-float32', 'torch-bf16']
+    assert 'the peers have no layer like' in skipped['eager-float32']['reason']
+
+
+def test_a_peer_that_computes_something_else_is_not_timed(tmp_path):
+    chosen = plan()
+    with suite.referenced(chosen, lineup(chosen.common, Pythons(), ('eager',))) as (able, _):
+        eager = next(variant for variant in able if variant.key == 'eager-float32')
+        path = os.path.join(eager.spec['reference'], 'network.json')
+        with open(path) as file:
+            layers = json.load(file)
+        for layer in layers:
+            if layer['kind'] == 'convolution':
+                layer['dilation'] = layer['padding'] = [1, 1]
+        layers[-4]['padding'] = [1, 1]
+        with open(path, 'w') as file:
+            json.dump(layers, file)
+        found = measure.take_turns([eager], ['train'], 0.05)['eager-float32']
+    assert 'train' not in found
+    assert 'not timed, its result is another one: ' in found['error']
+    assert 'step by' in found['error']
+
+
+def test_a_step_is_compared_with_its_length(tmp_path):
+    for kind, value in (('before', 1.0), ('after', 1.5)):
+        np.savez(tmp_path / kind, **{'a.weight': np.full(4, value), 'a.mean': np.zeros(2)})
+    for name in ('inputs', 'labels'):
+        np.save(tmp_path / name, np.zeros(1))
+    np.save(tmp_path / 'probabilities', np.array([[0.5, 0.5]]))
+    np.save(tmp_path / 'cost', 0.25)
+    (tmp_path / 'network.json').write_text('[]')
+    found = Reference(str(tmp_path)).compare(
+        [[0.5, 0.25]], 0.5, {'a.weight': np.full(4, 1.25), 'a.mean': np.full(2, 9.0)}
+    )
+    assert found == {'probabilities': 0.25, 'cost': 0.25, 'step': 0.5}
+    assert reference.problem({'cost': 1e-4, 'step': 0.04}, 'float32') is None
+    assert 'cost by nan' in reference.problem({'cost': float('nan')}, 'bf16')
+
+
+def test_what_is_not_installed_is_skipped_with_the_reason(monkeypatch):
+    monkeypatch.setattr('benchmarks.lineup._missing', lambda python, names: list(names))
+    monkeypatch.setattr('benchmarks.lineup.shutil.which', lambda name: None)
+    found = lineup(plan().common, Pythons(), PEERS)
+    assert {variant.spec['kind'] for variant in found.variants} == {'engine', 'peer'}
+    reasons = {key: each['reason'] for key, each in found.skipped.items()}
+    assert 'not installed: jax, flax, optax (pip install -r' in reasons['jax-float32']
+    assert reasons['compiled-bf16'] == 'needs a C++ compiler'
+    assert '--neon-python' in reasons['neon-mkl']
+    assert {'keras-float32', 'onnxruntime-float32', 'openvino-bf16'} <= set(reasons)
+    text = report._speeds(
+        {'variants': {}, 'skipped': found.skipped, 'plan': {}, 'flops': {}}, 'train'
+    )
+    assert '- OpenVINO, exported network, bf16: not measured, not installed: openvino' in text
+
+
+def test_peers_txt_pins_what_pyproject_pins():
+    """But for h5py, of which TensorFlow wants an older one."""
+    root = os.path.join(os.path.dirname(__file__), '..', '..')
+    with open(os.path.join(root, 'benchmarks', 'peers.txt')) as file:
+        pins = [line.strip() for line in file if line.strip() and not line.startswith('#')]
+    with open(os.path.join(root, 'pyproject.toml')) as file:
+        project = file.read()
+    assert all(pin.count('==') == 1 for pin in pins)
+    for name in ('numpy', 'onnxruntime', 'pillow', 'tqdm'):
+        (pin,) = (pin for pin in pins if pin.startswith(name + '=='))
+        assert f'"{pin}' in project
