@@ -48,7 +48,12 @@ def add_arguments(parser):
         help='keep the order of the file in every epoch',
     )
     options.add_precision(parser)
-    add('--threads', type=int, metavar='N', help='processor threads (default: all cores)')
+    add(
+        '--threads',
+        type=int,
+        metavar='N',
+        help='processor threads (default: all cores that are free)',
+    )
     add(
         '--deterministic',
         action='store_true',

@@ -10,7 +10,7 @@ from neon_rnn.data.dataset import open_dataset
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.engines import parameters
 from neon_rnn.runs import checkpoint, evaluation, example_predictions, trained_run
-from neon_rnn.support import paths
+from neon_rnn.support import machine, paths
 from neon_rnn.support.errors import NeonRnnError, UsageError, naming
 from neon_rnn.support.wording import counted
 from neon_rnn.training import ranks
@@ -72,6 +72,16 @@ class Session:
             threads=settings.threads,
             deterministic=settings.deterministic,
         )
+        if self.device.get('cores_left_to_others'):
+            sys.stderr.write(
+                'note: other programs keep {} of {} busy, so {} trains; --threads {} takes '
+                'all.\n'.format(
+                    self.device['cores_left_to_others'],
+                    counted(machine.cores(), 'core'),
+                    counted(self.device['threads'], 'thread'),
+                    machine.cores(),
+                )
+            )
         shape = self.dataset.shape
         self.model, cost = models.build(settings.model, self.nn, shape, **settings.options)
         self.model.initialize(shape, cost)

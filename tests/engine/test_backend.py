@@ -83,6 +83,7 @@ def test_what_the_record_gets(nn, name):
 def test_the_default_is_all_the_cores_the_process_may_use(nn, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setattr(backend.machine, 'cores', lambda: 3)
+    monkeypatch.setattr(backend.other_programs, 'free_cores', lambda cores: cores)
     try:
         assert nn.start('cpu', batch_size=4, rng_seed=0)['threads'] == 3
     finally:

@@ -4,7 +4,8 @@ Exports the names of `neon_rnn.engines.CONTRACT`, with neon's arguments, and the
 lacks (`EXTRAS`).
 """
 
-from neon_rnn.engines.torch import waiting  # noqa: F401 - first: it imports PyTorch
+# First: the one reads the clocks before PyTorch is imported, the other one imports it.
+from neon_rnn.engines.torch import other_programs, waiting  # noqa: F401
 from neon_rnn.engines.torch.augmentation import augmented
 from neon_rnn.engines.torch.backend import get_random_state, set_random_state, start
 from neon_rnn.engines.torch.cost import CrossEntropyMulti, GeneralizedCost

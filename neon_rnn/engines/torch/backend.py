@@ -13,7 +13,7 @@ from typing import Any
 import numpy
 import torch
 
-from neon_rnn.engines.torch import allocator, distributed, waiting
+from neon_rnn.engines.torch import allocator, distributed, other_programs, waiting
 from neon_rnn.support import machine
 from neon_rnn.support.errors import UsageError
 
@@ -92,15 +92,16 @@ def start(
         ``'float32'``, ``'float64'`` (gradient checks), ``'tf32'`` (float32 with TensorFloat-32
         products, on a GPU) or ``'bf16'``.
     threads : int, optional
-        CPU threads, of all ranks on this machine together. Default: ``OMP_NUM_THREADS``, else all
-        the cores that this process may use (`machine.cores`).
+        CPU threads, of all ranks on this machine together. Default: ``OMP_NUM_THREADS``, else one
+        for each core that this process may use and that other programs leave free.
     deterministic : bool
         Use only kernels whose result does not change from run to run.
 
     Returns
     -------
     dict
-        For the run record: backend, device, threads, versions of PyTorch and CUDA.
+        For the run record: backend, device, threads, versions of PyTorch and CUDA; and
+        ``cores_left_to_others``, if there are any.
 
     Raises
     ------
@@ -131,7 +132,7 @@ def start(
     if device.type == 'mps':
         _check_mps(precision)
     device = distributed.join(device.type, batch_size)
-    total = default_threads() if threads is None else threads
+    total, left = default_threads() if threads is None else (threads, 0)
     torch.set_num_threads(distributed.own_threads(total))
     if deterministic:
         # cuBLAS requires it, before its first call.
@@ -155,6 +156,8 @@ def start(
         'deterministic': deterministic,
         'torch': torch.__version__,
     }
+    if left:
+        description['cores_left_to_others'] = left
     if device.type == 'cuda':
         description.update(
             device=torch.cuda.get_device_name(device),
@@ -193,10 +196,18 @@ def _check_mps(precision: str) -> None:
         raise UsageError('-b mps: one process trains on an Apple GPU; several need -b cpu or gpu.')
 
 
-def default_threads() -> int:
-    """Return the number of threads of ``OMP_NUM_THREADS``, else the cores that may be used."""
+def default_threads() -> tuple[int, int]:
+    """Return the number of threads where none is given, and that of cores left to other programs.
+
+    The threads are ``OMP_NUM_THREADS``, else the free cores. Several ranks take all cores: each
+    would take the others for other programs.
+    """
     first = os.environ.get('OMP_NUM_THREADS', '').split(',')[0].strip()
-    return int(first) if first.isdigit() and int(first) else machine.cores()
+    if first.isdigit() and int(first):
+        return int(first), 0
+    cores = machine.cores()
+    free = other_programs.free_cores(cores) if distributed.ranks() == 1 else cores
+    return free, cores - free
 
 
 def get_random_state() -> dict[str, Any]:
