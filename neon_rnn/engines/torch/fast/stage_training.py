@@ -9,7 +9,13 @@ import torch
 
 from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.layers.base import features
-from neon_rnn.engines.torch.ops.normalisation import join, per_map, scale_and_join, statistics
+from neon_rnn.engines.torch.ops.normalisation import (
+    gradient_sums,
+    join,
+    per_map,
+    scale_and_join,
+    statistics,
+)
 
 
 class _Minibatch(NamedTuple):
@@ -116,8 +122,9 @@ class Training(torch.autograd.Function):
         x, weight, bias = minibatch.x, minibatch.weight, minibatch.bias
         if minibatch.output is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, minibatch.output, 0)
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        errors = gradient.split([len(piece.pooled) for piece in pieces])
         dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-        errors = [error.to(dtype) for error in gradient.split([len(p.pooled) for p in pieces])]
         of_gamma = of_beta = of_input = None
         if minibatch.gamma is not None:
             of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
@@ -129,7 +136,7 @@ class Training(torch.autograd.Function):
         wanted = (of_x is not None, True, bias is not None and x.dtype == torch.bfloat16)
         done = 0
         for images, piece, error in zip(stage.pieces(x), pieces, errors, strict=True):
-            error = _convolved_error(stage, piece, error, of_input)
+            error = _convolved_error(stage, piece, error.to(dtype), of_input)
             piece_x, piece_weight, piece_bias = stage.convolution_gradients(
                 error.to(x.dtype), images, weight, wanted
             )
@@ -154,12 +161,11 @@ def _norm_gradients(
     assert gamma is not None
     assert mean is not None
     assert inverse is not None
-    of_beta, of_gamma = torch.zeros_like(gamma), torch.zeros_like(gamma)
+    of_gamma, of_beta = torch.zeros_like(gamma), torch.zeros_like(gamma)
     for piece, error in zip(pieces, errors, strict=True):
-        of_beta += error.sum((0, 2, 3))
-        centred = piece.pooled.to(gamma.dtype) - per_map(mean, x)
-        of_gamma += centred.mul_(error).sum((0, 2, 3))
-    of_gamma *= inverse
+        piece_gamma, piece_beta = gradient_sums(error, piece.pooled, mean, inverse)
+        of_gamma += piece_gamma
+        of_beta += piece_beta
     total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
     scale = gamma * inverse
     slope = scale * inverse * total_gamma / count
@@ -176,12 +182,14 @@ def _convolved_error(
         # Only the values that the pooling chose have an error; they are those of its output.
         if stage.rectified_first:
             error = torch.ops.aten.threshold_backward(error, piece.pooled.to(error.dtype), 0)
-        return stage.unpool(error.contiguous(memory_format=torch.channels_last), piece.positions)
+        return stage.unpool(error, piece.positions)
     assert piece.convolved is not None
     convolved = piece.convolved.to(error.dtype)
-    error = (error * of_input.scale).contiguous(memory_format=torch.channels_last)
-    error = stage.unpool(error, piece.positions)
-    error.addcmul_(convolved, of_input.slope, value=-1).sub_(of_input.offset)
+    if piece.positions is None:
+        error = torch.addcmul(-of_input.offset, error, of_input.scale)
+    else:
+        error = stage.unpool(error * of_input.scale, piece.positions).sub_(of_input.offset)
+    error.addcmul_(convolved, of_input.slope, value=-1)
     if not stage.rectified_first:
         return error
     return torch.ops.aten.threshold_backward.grad_input(error, convolved, 0, grad_input=error)
