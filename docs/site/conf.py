@@ -16,6 +16,7 @@ root_doc = 'README'
 include_patterns = ['*.md', 'data/README.md', 'docs/*.md', 'docs/*.ipynb', 'results/TABLE.md']
 exclude_patterns = ['.*', 'benchmarks', 'build', 'neon_rnn', 'results/*/', 'tests']
 nitpicky = True
+highlight_language = 'text'
 #: What the side of each page lists: heading -> pages. A page that is missing is a warning.
 contents = {
     'Use it': [

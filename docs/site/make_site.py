@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
 
 from check_links import problems
@@ -38,6 +39,14 @@ def build(site: Path, source: Path = ROOT) -> list[str]:
 
 def main() -> int:
     """Build the site anew; return the exit status."""
+    missing = [name for name in ('sphinx', 'myst_parser', 'furo') if not find_spec(name)]
+    if missing:
+        print(
+            f"docs: error: {', '.join(missing)}: not installed. './run.sh docs' does that, or "
+            "pip install -e '.[docs]'.",
+            file=sys.stderr,
+        )
+        return 1
     shutil.rmtree(SITE, ignore_errors=True)
     found = build(SITE)
     if found:

@@ -11,9 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-import nbclient
-import nbformat
 from make_site import EXECUTED, ROOT
+
+try:
+    import nbclient
+    import nbformat
+except ImportError as error:
+    sys.exit(f"{error}. Install what it needs: .venv/bin/pip install -e '.[torch,notebook]'")
 
 NOTEBOOK = ROOT / 'docs' / 'notebook.ipynb'
 #: Seconds that one cell may take.
