@@ -101,7 +101,12 @@ class Browser:
 
     def run(self, script):
         """Return the value of a JavaScript expression on the page."""
-        found = self.call('Runtime.evaluate', expression=script, returnByValue=True)
+        found = self.call(
+            'Runtime.evaluate',
+            expression=script,
+            returnByValue=True,
+            allowUnsafeEvalBlockedByCSP=False,
+        )
         assert 'exceptionDetails' not in found, found['exceptionDetails']
         return found['result'].get('value')
 
