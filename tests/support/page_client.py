@@ -22,14 +22,15 @@ class Served:
         The working directory, home and folder of temporary files of the process: empty at first.
     """
 
-    def __init__(self, run, *words):
-        self.words = [*processes.package_command(), 'serve', str(run), '--port', '0', *words]
+    def __init__(self, run, environment=None):
+        self.words = [*processes.package_command(), 'serve', str(run), '--port', '0']
+        self.environment = environment or processes.child_environment()
 
     def __enter__(self):
         self.temporary = tempfile.TemporaryDirectory()
         self.folder = self.temporary.name
         environment = dict(
-            processes.child_environment(),
+            self.environment,
             OMP_NUM_THREADS='1',
             PYTHONDONTWRITEBYTECODE='1',
             **dict.fromkeys(('HOME', 'TMPDIR', 'XDG_CACHE_HOME', 'NEON_RNN_HOME'), self.folder),
