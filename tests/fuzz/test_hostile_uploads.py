@@ -27,7 +27,7 @@ LIMIT = 32 << 20
 #: The refusals that a hostile upload may meet; 0: the connection was closed.
 REFUSALS = {0, 400, 408, 413, 415, 422}
 #: MiB, the network and PyTorch included.
-MEMORY = 1400
+MEMORY = 1000
 
 
 def photographs():
