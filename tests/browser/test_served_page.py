@@ -9,7 +9,8 @@ import json
 
 import numpy as np
 import pytest
-from chromium import Browser, needs_chromium
+from chromium import needed
+from devtools import Browser
 from page_client import Served
 from PIL import Image
 from small_datasets import write_picture
@@ -19,7 +20,7 @@ from neon_rnn import training
 from neon_rnn.data import images
 from neon_rnn.explain import explainer, pictures
 
-pytestmark = [needs_chromium, pytest.mark.slow]
+pytestmark = [needed, pytest.mark.slow]
 
 
 @pytest.fixture(scope='module')
