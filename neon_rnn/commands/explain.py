@@ -57,11 +57,7 @@ def run(arguments):
     explainer = options.modern('neon_rnn.explain.explainer', 'explain').open_run(
         arguments.run, arguments.backend, arguments.batch_size
     )
-    if explainer.kind == 'synthetic':
-        sys.stderr.write(
-            'note: this run was trained on synthetic portraits; its answers on photographs mean '
-            'nothing\n'
-        )
+    options.note_synthetic(explainer.kind)
     make_folder(arguments.out)
     results, taken = [], {NAME}
     for path in tqdm(found, desc='explaining', unit='img', leave=False, disable=None):

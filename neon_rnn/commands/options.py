@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import sys
 
 from neon_rnn import engines
 from neon_rnn.support.errors import UsageError
@@ -71,6 +72,15 @@ def add_tensorboard(parser):
         metavar='FOLDER',
         help='write curves and confusion matrix for TensorBoard there, epoch by epoch',
     )
+
+
+def note_synthetic(kind):
+    """Say that the answers of a run trained on synthetic portraits mean nothing, if it is one."""
+    if kind == 'synthetic':
+        sys.stderr.write(
+            'note: this run was trained on synthetic portraits; its answers on photographs mean '
+            'nothing\n'
+        )
 
 
 def modern(module, what):

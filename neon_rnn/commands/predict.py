@@ -66,11 +66,8 @@ def run(arguments):
     if arguments.csv and arguments.json:
         raise UsageError('--csv and --json: choose one of them.')
     opened = _opened(arguments)
-    if arguments.json != '-' and opened.kind == 'synthetic':
-        sys.stderr.write(
-            'note: this run was trained on synthetic portraits; its answers on photographs mean '
-            'nothing\n'
-        )
+    if arguments.json != '-':
+        options.note_synthetic(opened.kind)
     total = sum(1 for _ in pictures.find(arguments.images))
     if not total:
         raise UsageError('{}: no pictures there.'.format(', '.join(arguments.images)))

@@ -17,6 +17,18 @@ import pytest
 CHROMIUM = (
     shutil.which('chromium') or shutil.which('chromium-browser') or shutil.which('google-chrome')
 )
+#: Without a window, a sandbox or a GPU, and silent on the network.
+FLAGS = (
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-sync',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--hide-scrollbars',
+)
 needed = pytest.mark.skipif(CHROMIUM is None, reason='no Chromium here: apt-get install chromium')
 
 
@@ -75,15 +87,7 @@ def measured(address, width, profile, theme=1, *flags):
     """
     command = [
         CHROMIUM,
-        '--headless',
-        '--no-sandbox',
-        '--disable-gpu',
-        '--disable-quic',
-        '--no-first-run',
-        '--disable-sync',
-        '--disable-background-networking',
-        '--disable-component-update',
-        '--hide-scrollbars',
+        *FLAGS,
         '--dump-dom',
         '--window-size=1400,1000',
         f'--user-data-dir={profile}',

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from page_client import Served, exchange, request
 from PIL import Image
 
 from neon_rnn.cli import COMMANDS
@@ -62,7 +63,7 @@ def neon_rnn(site, tmp_path_factory):
     def call(*words):
         return run([sys.executable, '-m', 'neon_rnn', *words], cwd=here, env=environment)
 
-    call.here = here
+    call.here, call.environment = here, environment
     where = [sys.executable, '-c', 'import neon_rnn; print(neon_rnn.__file__)']
     assert run(where, cwd=here, env=environment).startswith(str(site))
     return call
@@ -97,6 +98,20 @@ def test_train_resume_evaluate_and_predict(neon_rnn, demo):
     (neon_rnn.here / 'photo.png').unlink()
     neon_rnn('table')
     neon_rnn('table', '--check', '--runs', 'results/own/runs', '--out', 'results/own')
+
+
+def test_explain_and_the_files_of_the_page(neon_rnn, demo):
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(neon_rnn.here / 'photo.png')
+    assert 'photo.png: ' in neon_rnn('explain', str(demo), 'photo.png', '--out', 'explained')
+    assert (neon_rnn.here / 'explained' / 'photo' / 'sheet.png').is_file()
+    for name in ('photo.png', 'explained'):
+        path = neon_rnn.here / name
+        path.unlink() if path.is_file() else shutil.rmtree(path)
+    with Served(demo, environment=neon_rnn.environment) as served:
+        for name in ('', 'page.css', 'page.js'):
+            status, _, body = exchange(served.port, request('GET', f'/{name}'))
+            assert status == 200
+            assert len(body) > 1000
 
 
 def test_verify_replays_the_recorded_layers(neon_rnn):
