@@ -74,7 +74,7 @@ class Session:
         )
         if self.device.get('cores_left_to_others'):
             sys.stderr.write(
-                'note: other programs keep {} of {} busy, so {} trains; --threads {} takes '
+                'note: other programs keep {} of {} busy, so training takes {}; --threads {} takes '
                 'all.\n'.format(
                     self.device['cores_left_to_others'],
                     counted(machine.cores(), 'core'),

@@ -1,9 +1,11 @@
 """Threads for the cores that other programs leave free."""
 
 import pytest
+import small_training
 
 from neon_rnn.engines.torch import backend, other_programs
 from neon_rnn.engines.torch.other_programs import Reading
+from neon_rnn.training.session import Session
 
 STAT = """cpu  100 100 100 100 100 100 100 100 0 0
 cpu0 100 900 30 800 70 1 2 3 0 0
@@ -59,7 +61,7 @@ def test_this_machine_has_such_clocks_or_none():
     assert 1 <= other_programs.free_cores(3) <= 3
 
 
-def test_the_engine_leaves_busy_cores_alone_and_says_so(nn, monkeypatch):
+def test_the_engine_leaves_busy_cores_alone(nn, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setattr(backend.machine, 'cores', lambda: 4)
     monkeypatch.setattr(other_programs, 'free_cores', lambda cores: cores - 1)
@@ -70,5 +72,21 @@ def test_the_engine_leaves_busy_cores_alone_and_says_so(nn, monkeypatch):
         description = nn.start('cpu', batch_size=4, rng_seed=0)
         assert description['threads'] == 4
         assert 'cores_left_to_others' not in description
+    finally:
+        nn.start('cpu', batch_size=4, rng_seed=0, threads=1)
+
+
+def test_a_training_says_which_cores_it_leaves_alone(nn, monkeypatch, tmp_path, capsys):
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
+    monkeypatch.setattr(backend.machine, 'cores', lambda: 3)
+    settings = small_training.settings(small_training.write_data(tmp_path / 'data'), threads=None)
+    try:
+        for free in (1, 3):
+            monkeypatch.setattr(other_programs, 'free_cores', lambda _, free=free: free)
+            assert Session(settings).device['threads'] == free
+            printed = capsys.readouterr().err
+            assert (
+                'other programs keep 2 of 3 cores busy, so training takes 1 thread' in printed
+            ) == (free == 1)
     finally:
         nn.start('cpu', batch_size=4, rng_seed=0, threads=1)
