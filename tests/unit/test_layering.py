@@ -41,8 +41,8 @@ APART = [
     ('export', 'explain'),
     ('export', 'serve'),
 ]
-#: Within the torch engine. fast/ is used by the model, never by a layer.
-TORCH_LAYERS = ('ops', 'layers', 'recurrent', 'fast')
+#: Within the torch engine. fast/ is used by the model, never by a layer; predicting/ by `predict`.
+TORCH_LAYERS = ('ops', 'layers', 'recurrent', 'fast', 'predicting')
 
 
 def modules():

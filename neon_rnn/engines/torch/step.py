@@ -13,6 +13,7 @@ from neon_rnn.engines.torch.fast.cuda_graph import StepGraph, can_record
 from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.optimizer import GradientDescentMomentum
+from neon_rnn.engines.torch.predicting.network import predictor
 from neon_rnn.support.errors import NeonRnnError
 
 Array = numpy.ndarray | torch.Tensor
@@ -117,6 +118,10 @@ def predict(model: Model, inputs: numpy.ndarray) -> numpy.ndarray:
     own = inputs[distributed.rank() * each : (distributed.rank() + 1) * each]
     probabilities = torch.zeros(each, features(model.layers.out_shape), device=active.device)
     with _autocast(), distributed.lost_rank_reported(), _lack_of_memory_reported():
+        folded = predictor(model)
+        if folded is not None and len(own):
+            folded(own, probabilities[: len(own)])
+            own = own[:0]
         for first in range(0, len(own), active.batch_size):
             y = model.layers(_pixels(model, own[first : first + active.batch_size]))
             probabilities[first : first + len(y)] = y.flatten(1)

@@ -35,6 +35,11 @@ def _onednn_types() -> tuple[torch.dtype, ...]:
 _ONEDNN_TYPES = _onednn_types()
 
 
+def multiplies_by_onednn(dtype: torch.dtype) -> bool:
+    """Tell whether oneDNN multiplies this type on this machine."""
+    return dtype in _ONEDNN_TYPES
+
+
 def _by_onednn(x: torch.Tensor) -> bool:
     return x.device.type == 'cpu' and x.dtype in _ONEDNN_TYPES and not recording()
 

@@ -1,0 +1,188 @@
+"""Fold the layers of a model into the fewer steps that prediction runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from neon_rnn.engines.torch.layers.base import Layer
+from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, SkipNode
+from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
+from neon_rnn.engines.torch.layers.feedforward import (
+    Activation,
+    BatchNorm,
+    Bias,
+    DataTransform,
+    Linear,
+)
+from neon_rnn.engines.torch.layers.transforms import Normalizer, Rectlin
+from neon_rnn.engines.torch.predicting.steps import (
+    CENTRE,
+    Affine,
+    ConvolutionStep,
+    LinearStep,
+    MaxPooling,
+    PixelPlanes,
+    Pixels,
+    Step,
+    SumStep,
+    widened,
+)
+from neon_rnn.engines.torch.predicting.sweeps import SweepStep, can_sweep
+from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
+
+
+class Folding:
+    """A walk through layers that collects the steps.
+
+    A scale and shift (`Affine`) that has been met but not computed yet waits for a layer that can
+    take it into its weights; before any other layer it becomes a step of its own.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+    dtype : torch.dtype
+        To compute in: float32 or bfloat16.
+    images : int
+        Images at a time.
+    pixels : bool
+        The input is uint8.
+
+    Attributes
+    ----------
+    steps : list of callable
+        What computes the same as the layers in inference.
+    """
+
+    def __init__(
+        self, layers: Sequence[Layer], dtype: torch.dtype, images: int, pixels: bool = False
+    ) -> None:
+        self.dtype, self.images, self.pixels = dtype, images, pixels
+        self.steps: list[Any] = []
+        self.affine: Affine | None = None
+        self.layers: list[Any] = [layer for layer in layers if not isinstance(layer, SkipNode)]
+        while self.layers:
+            self._take(self.layers.pop(0))
+        self._settle()
+
+    def _take(self, layer: Layer) -> None:
+        """Add the steps of a layer, and of those behind it that go with it."""
+        if isinstance(layer, DataTransform) and isinstance(layer.transform, Normalizer):
+            scale = torch.full((layer.in_shape[0],), 1 / layer.transform.divisor)
+            self._meet(Affine(scale, torch.zeros_like(scale)))
+        elif isinstance(layer, BatchNorm):
+            self._meet(Affine.of(layer))
+        elif isinstance(layer, Convolution):
+            self._convolution(layer)
+        elif isinstance(layer, Linear):
+            self._linear(layer)
+        elif isinstance(layer, SpatialRNN) and can_sweep(layer):
+            self._float()
+            self.steps.append(SweepStep(layer, self._taken(), self.dtype, self.images))
+        elif isinstance(layer, Pooling) and layer.fshape == 'all' and layer.op == 'avg':
+            self._float()
+            self.steps.append(layer)  # the mean of a scaled map is the scaled mean
+        else:
+            self._settle()
+            self.steps.append(self._other(layer))
+
+    def _other(self, layer: Layer) -> Step:
+        if isinstance(layer, MergeSum):
+            pathways = [
+                Folding(list(pathway), self.dtype, self.images).steps
+                for pathway in layer.layers
+                if isinstance(pathway, Sequential)
+            ]
+            return SumStep(pathways, self._next_is_rectifier())
+        if isinstance(layer, Pooling) and layer.op == 'max':
+            return MaxPooling(layer)
+        return layer
+
+    def _convolution(self, layer: Convolution) -> None:
+        weight: torch.Tensor = layer.weight
+        bias: torch.Tensor | None = layer.bias
+        if self.pixels:
+            weight = widened(weight, self._taken())
+            self.steps.append(PixelPlanes(self.dtype))
+            self.pixels = False
+        elif self.affine is not None and not any(layer.padding):
+            scale, shift = (each[:, None, None] for each in self.affine)
+            bias = _sum(bias, (weight * shift).sum((1, 2, 3)))
+            weight, self.affine = weight * scale, None
+        self._settle()
+        if self._next_is(BatchNorm):
+            norm = Affine.of(self.layers.pop(0))
+            weight = weight * norm.scale[:, None, None, None]
+            bias = norm.shift if bias is None else norm.scale * bias + norm.shift
+        rectified = self._next_is_rectifier()
+        behind = pooling = None
+        if self._next_is(BatchNorm):
+            behind = Affine.of(self.layers.pop(0))
+        if self._next_is(Pooling) and self.layers[0].op == 'max':
+            pooling = self.layers.pop(0)
+        elif behind is not None:
+            self.affine, behind = behind, None
+        self.steps.append(
+            ConvolutionStep(
+                layer, weight, bias, self.dtype, self.images, rectified, pooling, behind
+            )
+        )
+
+    def _linear(self, layer: Linear) -> None:
+        self._float()
+        weight: torch.Tensor = layer.weight
+        bias: torch.Tensor | None = None
+        if self.affine is not None:
+            places = weight.shape[1] // len(self.affine.scale)
+            scale, shift = (each.repeat_interleave(places) for each in self.affine)
+            weight, bias, self.affine = weight * scale, weight @ shift, None
+        if self._next_is(Bias):
+            bias = _sum(bias, self.layers.pop(0).bias)
+        if self._next_is(BatchNorm):
+            norm = Affine.of(self.layers.pop(0))
+            weight = weight * norm.scale[:, None]
+            bias = norm.shift if bias is None else norm.scale * bias + norm.shift
+        rectified = self._next_is_rectifier()
+        self.steps.append(LinearStep(weight, bias, self.dtype, self.images, rectified))
+
+    def _meet(self, affine: Affine) -> None:
+        """Let a scale and shift wait."""
+        self.affine = affine if self.affine is None else affine.after(self.affine)
+
+    def _taken(self) -> Affine | None:
+        """Return what waits; it waits no longer."""
+        affine, self.affine = self.affine, None
+        return affine
+
+    def _float(self) -> None:
+        """Add the step that turns pixels into floats, if the maps are still pixels."""
+        if self.pixels:
+            self.pixels = False
+            self.steps.append(Pixels(self.dtype, 0 if self.affine is None else CENTRE))
+            self.affine = self.affine and self.affine.centred()
+
+    def _settle(self) -> None:
+        """Add what waits as a step of its own."""
+        self._float()
+        affine = self._taken()
+        if affine is not None:
+            self.steps.append(affine)
+
+    def _next_is(self, kind: type[Layer]) -> bool:
+        return bool(self.layers) and type(self.layers[0]) is kind
+
+    def _next_is_rectifier(self) -> bool:
+        """Take the rectifier that comes next; tell whether there was one."""
+        if not self._next_is(Activation):
+            return False
+        transform = self.layers[0].transform
+        if not isinstance(transform, Rectlin) or transform.slope:
+            return False
+        self.layers.pop(0)
+        return True
+
+
+def _sum(bias: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
+    return more if bias is None else bias + more

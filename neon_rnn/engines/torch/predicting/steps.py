@@ -1,0 +1,293 @@
+"""What prediction runs in place of layers: convolutions and products with everything folded in.
+
+Batch norm in inference is a scale and a shift for each feature map. It goes into the weights before
+it; where a rectifier or the zeros of a padding stand between, it stays a pass over the (pooled)
+map. Weights are stored once in the order that oneDNN computes with. Maps are (n, C, H, W), channels
+last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
+from neon_rnn.engines.torch.layers.feedforward import BatchNorm
+from neon_rnn.engines.torch.ops.normalisation import per_map, scale_and_join
+
+Step = Callable[..., torch.Tensor]
+
+#: Subtracted from pixels before the first product: bfloat16 holds the differences exactly, and the
+#: products do not cancel.
+CENTRE = 128
+#: Bytes of the largest map that is computed at a time, in float32: more do not stay in the cache.
+CACHED = 4 * 2**20
+
+
+class Affine(NamedTuple):
+    """y = scale * x + shift for each feature map; both (C,), float32."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    @classmethod
+    def of(cls, norm: BatchNorm) -> Affine:
+        """Return what a batch norm does in inference."""
+        scale = norm.gamma * torch.rsqrt(norm.gvar + norm.eps)
+        return cls(scale, norm.beta - norm.gmean * scale)
+
+    def after(self, before: Affine) -> Affine:
+        """Return both as one: first `before`, then this."""
+        return Affine(self.scale * before.scale, self.scale * before.shift + self.shift)
+
+    def centred(self) -> Affine:
+        """Return what gives the same for x - `CENTRE` as this gives for x."""
+        return Affine(self.scale, self.shift + CENTRE * self.scale)
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        scale, shift = (per_map(each, x) for each in self)
+        if x.dtype == scale.dtype:
+            return torch.addcmul(shift, x, scale)
+        return torch.addcmul(shift, x.to(scale.dtype), scale).to(x.dtype)
+
+
+class Pixels(NamedTuple):
+    """Turns pixels, uint8, into floats minus `centre`."""
+
+    dtype: torch.dtype
+    centre: int
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        x = pixels.to(self.dtype)
+        return x.sub_(self.centre) if self.centre else x
+
+
+class PixelPlanes(NamedTuple):
+    """Turns pixels, uint8 (n, C, H, W), into floats minus `CENTRE`, and a channel of ones.
+
+    A convolution behind it can then add a shift inside the image and nothing in its padding.
+    """
+
+    dtype: torch.dtype
+
+    def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
+        batch, channels, height, width = pixels.shape
+        planes = torch.ones(batch, height, width, channels + 1, dtype=self.dtype)
+        centred = pixels.to(self.dtype).sub_(CENTRE)
+        for channel in range(channels):  # one by one: a copy with short rows takes twice as long
+            planes[..., channel] = centred[:, channel]
+        return planes.permute(0, 3, 1, 2)
+
+
+def widened(weight: torch.Tensor, affine: Affine | None) -> torch.Tensor:
+    """Return the weight (K, C + 1, R, S) for `PixelPlanes` that applies `affine` to the pixels."""
+    if affine is None:
+        affine = Affine(torch.ones(weight.shape[1]), torch.zeros(weight.shape[1]))
+    scale, shift = (each[:, None, None] for each in affine.centred())
+    return torch.cat([weight * scale, (weight * shift).sum(1, keepdim=True)], dim=1)
+
+
+class ConvolutionStep:
+    """A convolution, then what is folded into it or follows it piece by piece.
+
+    Parameters
+    ----------
+    layer : Convolution
+        For its strides, padding and dilation.
+    weight : torch.Tensor
+        (K, C, R, S), float32.
+    bias : torch.Tensor or None
+        (K,).
+    dtype : torch.dtype
+        To compute in.
+    images : int
+        Images at a time, for which the weight is put in order.
+    rectified : bool
+    pooling : Pooling, optional
+        Max pooling.
+    affine : Affine, optional
+        Behind the pooling, only where there is one.
+    """
+
+    def __init__(
+        self,
+        layer: Convolution,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        dtype: torch.dtype,
+        images: int,
+        rectified: bool = False,
+        pooling: Pooling | None = None,
+        affine: Affine | None = None,
+    ) -> None:
+        self.padding, self.strides = list(layer.padding), list(layer.strides)
+        self.dilation = list(layer.dilation)
+        self.unary = 'relu' if rectified else 'none'
+        self.bias = None if bias is None else bias.to(dtype)
+        self.pooling, self.sign = None, None
+        if pooling is not None:
+            if affine is not None and bool((affine.scale < 0).any()):
+                # Batch norm comes behind the pooling here: with a negative scale its largest value
+                # is that of the smallest.
+                sign = torch.where(affine.scale < 0, -1.0, 1.0)
+                self.sign = per_map(sign, weight).to(dtype)
+                affine = Affine(affine.scale * sign, affine.shift)
+            self.pooling = MaxPooling(pooling)
+        self.affine = affine
+        maps, height, width = layer.out_shape
+        self.together = max(1, CACHED // (4 * maps * height * width))
+        shape = [min(images, self.together), weight.shape[1], *layer.in_shape[1:]]
+        weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        self.weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(
+            weight.to_mkldnn(), self.padding, self.strides, self.dilation, 1, shape
+        )
+
+    def __call__(self, x: torch.Tensor, add: torch.Tensor | None = None) -> torch.Tensor:
+        """Compute the step; `add`, a map like its output, is added before the rectifier."""
+        if add is not None:
+            return torch.ops.mkldnn._convolution_pointwise.binary(
+                x,
+                add,
+                self.weight,
+                self.bias,
+                self.padding,
+                self.strides,
+                self.dilation,
+                1,
+                'add',
+                None,
+                None if self.unary == 'none' else self.unary,
+                [],
+                '',
+            )
+        if self.pooling is None:
+            return self._convolved(x)
+        parts = [self._pooled(self._convolved(part)) for part in x.split(self.together)]
+        if len(parts) == 1:
+            return parts[0] if self.affine is None else self.affine(parts[0])
+        if self.affine is None:
+            return torch.cat(parts)
+        return scale_and_join(parts, *self.affine)
+
+    def _convolved(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x,
+            self.weight,
+            self.bias,
+            self.padding,
+            self.strides,
+            self.dilation,
+            1,
+            self.unary,
+            [],
+            '',
+        )
+
+    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
+        assert self.pooling is not None
+        return self.pooling(x if self.sign is None else x * self.sign)
+
+
+class MaxPooling:
+    """Max pooling without the positions of the largest values, which only training needs.
+
+    PyTorch's own kernel always stores them, eight bytes each. Windows of 2 or 3 with a stride of 2
+    are the largest of two or three shifted views, first of rows, then of columns.
+    """
+
+    def __init__(self, layer: Pooling) -> None:
+        self.layer = layer
+        _, height, width = layer.in_shape
+        sizes = layer.window, layer.strides, layer.padding
+        even = height % 2 == 0 and width % 2 == 0
+        self.width = 0
+        if even and sizes == ((3, 3), (2, 2), (1, 1)):
+            self.width = 3
+        elif even and sizes == ((2, 2), (2, 2), (0, 0)):
+            self.width = 2
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.width:
+            return self.layer(x)
+        rows = self._largest(x.permute(0, 2, 3, 1), 1)
+        return self._largest(rows, 2).permute(0, 3, 1, 2)
+
+    def _largest(self, x: torch.Tensor, dimension: int) -> torch.Tensor:
+        """Return the largest of each window along a dimension of (n, H, W, C)."""
+        first, second = (_every_second(x, dimension, start) for start in (0, 1))
+        largest = torch.maximum(first, second)
+        if self.width == 3:  # the window begins one place before `first`
+            count = largest.shape[dimension] - 1
+            inside = largest.narrow(dimension, 1, count)
+            torch.maximum(inside, second.narrow(dimension, 0, count), out=inside)
+        return largest
+
+
+def _every_second(x: torch.Tensor, dimension: int, start: int) -> torch.Tensor:
+    return x[(slice(None),) * dimension + (slice(start, None, 2),)]
+
+
+class LinearStep:
+    """A product with its bias and, if `rectified`, the rectifier.
+
+    Parameters
+    ----------
+    weight : torch.Tensor
+        (m, k), float32.
+    bias : torch.Tensor or None
+        (m,).
+    dtype : torch.dtype
+    images : int
+        Rows at a time, for which the weight is put in order.
+    rectified : bool
+    """
+
+    def __init__(
+        self,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        dtype: torch.dtype,
+        images: int,
+        rectified: bool = False,
+    ) -> None:
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), images)
+        self.bias = None if bias is None else bias.to(dtype)
+        self.unary = 'relu' if rectified else 'none'
+        self.dtype = dtype
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        x = x.to(self.dtype).flatten(1)  # in the order (C, H, W)
+        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, self.unary, [], '')
+
+
+class SumStep:
+    """The sum of pathways, each a list of steps, and the rectifier behind it.
+
+    Where the first pathway ends in a convolution, that adds the others.
+    """
+
+    def __init__(self, pathways: Sequence[Sequence[Step]], rectified: bool) -> None:
+        (*self.first, last), *self.others = pathways
+        self.last, self.rectified = last, rectified
+        self.joined = isinstance(last, ConvolutionStep) and len(self.others) == 1
+        if isinstance(last, ConvolutionStep) and self.joined:
+            last.unary = 'relu' if rectified else 'none'
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        added = [run(steps, x) for steps in self.others]
+        x = run(self.first, x)
+        if self.joined:
+            return self.last(x, add=added[0])
+        x = self.last(x)
+        for each in added:
+            x = x + each
+        return torch.relu(x) if self.rectified else x
+
+
+def run(steps: Sequence[Step], x: torch.Tensor) -> torch.Tensor:
+    """Run steps one after another."""
+    for step in steps:
+        x = step(x)
+    return x

@@ -1,0 +1,156 @@
+"""Prediction by folded layers, piece by piece in threads: the same as by the layers one by one."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from neon_rnn import engines, models
+from neon_rnn.engines.torch.layers.containers import Sequential
+from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
+from neon_rnn.engines.torch.predicting import network
+from neon_rnn.engines.torch.predicting.threads import Threads
+
+pytestmark = pytest.mark.skipif(
+    not multiplies_by_onednn(torch.float32), reason='this PyTorch has no oneDNN'
+)
+
+
+def build(name, side, precision='float32', threads=2, batch=8, **options):
+    """Build a model with scales of both signs and the statistics of some pictures."""
+    nn = engines.load('torch')
+    nn.start('cpu', batch, 0, precision=precision, threads=threads)
+    model, cost = models.build(name, nn, (3, side, side), **options)
+    model.initialize((3, side, side), cost)
+    random = np.random.RandomState(1)
+    weights = nn.get_weights(model)
+    for key, values in weights.items():
+        kind = key.rpartition('.')[2]
+        if kind in ('beta', 'weight_bias'):
+            values[:] = random.normal(0, 0.2, values.shape)
+        elif kind == 'gamma':
+            size = random.uniform(0.5, 1.5, values.shape)
+            values[:] = size * random.choice([-1, 1, 1], values.shape)
+    nn.set_weights(model, weights)
+    for module in model.layers.modules():
+        if hasattr(module, 'rho'):
+            module.rho = 0.0
+    still = nn.GradientDescentMomentum(0.0, momentum_coef=0.0)
+    nn.train_step(model, pictures(batch, side), np.arange(batch) % 2, still, 0)
+    return nn, model
+
+
+def pictures(count, side):
+    """Make pictures of different brightness, contrast and colour."""
+    random = np.random.RandomState(2)
+    colours = random.uniform(40, 215, (count, 3, 1))
+    spread = random.uniform(5, 60, (count, 3, 1))
+    pixels = random.normal(colours, spread, (count, 3, side**2))
+    return pixels.clip(0, 255).astype(np.uint8).reshape(count, -1)
+
+
+def one_by_one(nn, model, inputs):
+    """Predict with the layers themselves."""
+    containers = [each for each in model.layers.modules() if isinstance(each, Sequential)]
+    kept = [each.steps for each in containers]
+    for each in containers:
+        each.steps = list(each)
+    assert network.predictor(model) is None
+    found = nn.predict(model, inputs)
+    for each, steps in zip(containers, kept, strict=True):
+        each.steps = steps
+    return found
+
+
+ROWS = [
+    (name, 64 if name.startswith(('resnet', 'tl')) else 32, {})
+    for name in models.ROWS
+    if name != 'tl-3'
+]
+CELLS = [('rnn', 32, {'rnn': rnn}) for rnn in ('elman', 'bilstm', 'bigru', 'bibnrnn', 'stacked')]
+
+
+@pytest.mark.parametrize(('name', 'side', 'options'), ROWS + CELLS)
+def test_folded_layers_compute_what_the_layers_compute(name, side, options):
+    nn, model = build(name, side, **options)
+    inputs = pictures(5, side)
+    assert network.predictor(model) is not None
+    wanted = one_by_one(nn, model, inputs)
+    np.testing.assert_allclose(nn.predict(model, inputs), wanted, atol=1e-4)
+    np.testing.assert_allclose(nn.predict(model, inputs[:1]), wanted[:1], atol=1e-4)
+    assert np.ptp(wanted[:, 0]) > 1e-4, 'the pictures are not told apart'
+
+
+@pytest.mark.parametrize('name', ['rnn', 'resnet-18', 'fcnn-2', 'efficientnet-lite0'])
+def test_bf16_is_as_near_as_bf16_gets(name):
+    if not multiplies_by_onednn(torch.bfloat16):
+        pytest.skip('this processor has no bfloat16')
+    side = 64
+    nn, model = build(name, side)
+    inputs = pictures(4, side)
+    wanted = nn.predict(model, inputs)
+    nn, model = build(name, side, precision='bf16')
+    assert network.predictor(model) is not None
+    layers = np.abs(one_by_one(nn, model, inputs) - wanted).max()
+    folded = np.abs(nn.predict(model, inputs) - wanted).max()
+    assert folded < max(2 * layers, 0.02)
+
+
+def test_pieces_come_back_in_order():
+    """Of 11 images and 3 threads, each thread computes some; so do other sizes."""
+    nn, model = build('rnn', 32, threads=3)
+    inputs = pictures(11, 32)
+    each = np.concatenate([nn.predict(model, inputs[i : i + 1]) for i in range(11)])
+    np.testing.assert_allclose(nn.predict(model, inputs), each, atol=1e-6)
+    assert nn.predict(model, inputs[:0]).shape == (0, 2)
+    assert torch.get_num_threads() == 3
+
+
+def test_float64_and_replaced_steps_run_the_layers():
+    _, model = build('cnn-1', 32, precision='float64')
+    assert network.predictor(model) is None
+    _, model = build('cnn-1', 32)
+    assert network.predictor(model) is network.predictor(model)
+    model.layers.steps = [lambda x: x, *model.layers.steps]
+    assert network.predictor(model) is None
+
+
+@pytest.mark.parametrize('change', ['train', 'set_weights'])
+def test_changed_weights_are_folded_anew(change):
+    nn, model = build('cnn-2', 32)
+    inputs = pictures(8, 32)
+    before = nn.predict(model, inputs)
+    if change == 'train':
+        optimizer = nn.GradientDescentMomentum(0.1, momentum_coef=0.9)
+        nn.train_step(model, inputs, np.arange(8) % 2, optimizer, 0)
+    else:
+        weights = nn.get_weights(model)
+        weights['1.gmean'] += 1
+        nn.set_weights(model, weights)
+    after = nn.predict(model, inputs)
+    assert np.abs(after - before).max() > 1e-4
+    np.testing.assert_allclose(after, one_by_one(nn, model, inputs), atol=1e-5)
+
+
+def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
+    threads, ended = Threads(2), []
+
+    def fails():
+        raise KeyError('no')
+
+    with pytest.raises(KeyError, match='no'):
+        threads.run([fails, lambda: ended.append(threading.current_thread().name)])
+    assert len(ended) == 1
+    assert ended[0].startswith('predicting-')
+
+
+def test_the_threads_use_one_core_each_and_leave_the_others_theirs():
+    torch.set_num_threads(2)
+    threads, found = Threads(2), []
+    threads.run([lambda: found.append(torch.get_num_threads())] * 4)
+    other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    other.start()
+    other.join()
+    assert found == [1, 1, 1, 1, 2]
+    assert torch.get_num_threads() == 2
