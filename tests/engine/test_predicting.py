@@ -116,6 +116,18 @@ def test_float64_and_replaced_steps_run_the_layers():
     assert network.predictor(model) is None
 
 
+@pytest.mark.parametrize('hook', ['register_forward_hook', 'register_forward_pre_hook'])
+def test_layers_that_are_watched_run(hook):
+    nn, model = build('rnn', 32)
+    seen = []
+    handle = getattr(list(model.layers)[17], hook)(lambda *_: seen.append(1))
+    watched = nn.predict(model, pictures(3, 32))
+    assert seen == [1]
+    handle.remove()
+    np.testing.assert_allclose(nn.predict(model, pictures(3, 32)), watched, atol=1e-5)
+    assert seen == [1]
+
+
 @pytest.mark.parametrize('change', ['train', 'set_weights'])
 def test_changed_weights_are_folded_anew(change):
     nn, model = build('cnn-2', 32)

@@ -49,7 +49,7 @@ def test_the_ports_compute_what_the_engine_computes(model, options, tmp_path):
     chosen = plan(model, 96 if model == 'tl-2' else 32, **options)
     found = differences(chosen, tmp_path)
     # A wrong layer gives 1 or more.
-    assert found['step'] < 2e-2
+    assert found['step'] < 5e-2
     assert found['probabilities'] < 1e-4
     differences(chosen, tmp_path, channels_last=True)
     if model == 'rnn':

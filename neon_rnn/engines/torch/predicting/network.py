@@ -78,14 +78,14 @@ _lock = threading.Lock()
 def predictor(model: Model) -> Predictor | None:
     """Return a model's predictor, made anew if weights changed; None if the layers have to run.
 
-    They have to on other devices than the processor, in float64, on a machine without oneDNN, and
-    where somebody has replaced the steps of a container.
+    They have to on other devices than the processor, in float64, on a machine without oneDNN, where
+    somebody has replaced the steps of a container, and where hooks watch the layers.
     """
     active = backend.active()
     dtype = torch.bfloat16 if active.autocast else active.dtype
     if active.device.type != 'cpu' or not multiplies_by_onednn(dtype):
         return None
-    if len(model.input_shape) != 3 or not _as_planned(model):
+    if len(model.input_shape) != 3 or _are_watched(model) or not _as_planned(model):
         return None
     tensors = [*model.layers.parameters(), *model.layers.buffers()]
     # PyTorch counts the changes of each tensor in its `_version`.
@@ -95,6 +95,13 @@ def predictor(model: Model) -> Predictor | None:
         if ready is None or ready.state != state:
             ready = _ready[model] = _Ready(model, dtype, state)
         return ready.predictor
+
+
+def _are_watched(model: Model) -> bool:
+    """Tell whether a layer has hooks of PyTorch, which steps would not call."""
+    return any(
+        module._forward_hooks or module._forward_pre_hooks for module in model.layers.modules()
+    )
 
 
 def _as_planned(model: Model) -> bool:
