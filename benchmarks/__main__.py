@@ -1,12 +1,15 @@
-"""Run a benchmark: ``./run.sh bench ...`` calls ``python -m benchmarks [importing] ...``."""
+"""Run a benchmark: ``./run.sh bench WORDS`` calls ``python -m benchmarks WORDS``."""
 
 import sys
 
 from neon_rnn.cli import call
 
+#: First word -> module: the import of photographs; prediction beside other runtimes.
+OTHERS = {'importing': 'benchmarks.importing', 'predict': 'benchmarks.predicting'}
+
 
 def main(argv: list[str]) -> int:
-    """Measure training and prediction; with ``importing`` first, the import of photographs.
+    """Measure training and prediction; what the first word may ask for is in `OTHERS`.
 
     Parameters
     ----------
@@ -18,8 +21,8 @@ def main(argv: list[str]) -> int:
     int
         The exit status.
     """
-    if argv[:1] == ['importing']:
-        return call('benchmarks.importing', 'bench importing', argv)
+    if argv and argv[0] in OTHERS:
+        return call(OTHERS[argv[0]], 'bench ' + argv[0], argv)
     return call('benchmarks.command', 'bench', ['bench'] + argv)
 
 

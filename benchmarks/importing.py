@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary)
-        _write_photographs(root / 'photos', arguments.images, arguments.source_size)
+        write_photographs(root / 'photos', arguments.images, arguments.source_size)
         settings = ImportSettings(str(root / 'set'), workers=arguments.workers)
         start = time.perf_counter()
         import_folder(root / 'photos', settings)
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> None:
         )
 
 
-def _write_photographs(root: Path, count: int, size: int) -> None:
+def write_photographs(root: Path, count: int, size: int) -> None:
     """Write JPEG files, all different: some portraits, shifted and brightened block by block."""
     portraits = [draw_portrait(index % 2, 0, index, size).transpose(1, 2, 0) for index in range(32)]
     for index in range(count):

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from neon_rnn.support.wording import counted
+
 #: Runnable threads a core before the benchmark, and the shares of time that a hypervisor and other
 #: programs took during it, above which figures are called disturbed.
 MOST_LOAD, MOST_STOLEN, MOST_BY_OTHERS = 0.25, 0.01, 0.03
@@ -84,6 +86,20 @@ class Watch:
             'others': round(others, 4),
             'disturbed': disturbed,
         }
+
+
+def describe(figures: dict[str, Any]) -> str:
+    """Say in a line of Markdown what else the machine did, from `Watch.figures`."""
+    text = (
+        'Load before: {load_before}. Of the time, the hypervisor gave {stolen:.1%} to others, and '
+        'other programs here took {others:.1%}.'
+    )
+    if figures['busy_processes']:
+        beside = counted(figures['busy_processes'], 'other program')
+        text = f'Beside {beside} that this benchmark kept busy. ' + text
+    if figures['disturbed']:
+        text += ' **Other work disturbed this run: compare its ratios, not its speeds.**'
+    return text.format(**figures) + '\n'
 
 
 def _own_seconds() -> float:

@@ -53,7 +53,7 @@ def take_turns(
                 worker = workers[variant.key] = Worker(variant)
                 results[variant.key]['about'] = worker.about
                 if 'reference' in variant.spec:
-                    results[variant.key]['check'] = _checked(worker)
+                    results[variant.key]['check'] = checked(worker)
             except NeonRnnError as error:
                 results[variant.key]['error'] = str(error)
                 if variant.key in workers:
@@ -79,7 +79,7 @@ def take_turns(
     return results
 
 
-def _checked(worker: Worker) -> dict[str, float]:
+def checked(worker: Worker) -> dict[str, float]:
     """Return the differences of a variant from its reference.
 
     Raises

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from benchmarks import measure
+from benchmarks import load, measure
 from neon_rnn.report import drawing
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import counted
@@ -44,7 +44,7 @@ def markdown(report: dict[str, Any]) -> str:
         ),
     ]
     if 'load' in report:
-        sections.append(_load(report['load']))
+        sections.append(load.describe(report['load']))
     if 'peaks' in report:
         sections.append(_limits(report))
     for part, title in (('train', 'Training'), ('predict', 'Inference')):
@@ -71,20 +71,6 @@ def markdown(report: dict[str, Any]) -> str:
                 _scaling(report[part], name),
             ]
     return '\n'.join(sections)
-
-
-def _load(load: dict[str, Any]) -> str:
-    """Say what else the machine did."""
-    text = (
-        'Load before: {load_before}. Of the time, the hypervisor gave {stolen:.1%} to others, and '
-        'other programs here took {others:.1%}.'
-    )
-    if load['busy_processes']:
-        beside = counted(load['busy_processes'], 'other program')
-        text = f'Beside {beside} that this benchmark kept busy. ' + text
-    if load['disturbed']:
-        text += ' **Other work disturbed this run: compare its ratios, not its speeds.**'
-    return text.format(**load) + '\n'
 
 
 def _settings(plan: dict[str, Any]) -> dict[str, Any]:

@@ -2,11 +2,13 @@
 
 ``python -m benchmarks.worker '{"kind": "engine", ...}'`` writes one line of JSON when it is ready.
 Then it answers each line that it reads with one line: ``check``, ``train``, ``predict``,
-``layers``, ``quit``. ``check`` compares its results with the reference (`benchmarks.reference`).
+``predict 32``, ``files 32``, ``layers``, ``quit``. ``check`` compares its results with the
+reference (`benchmarks.reference`).
 It also runs on CPython 3.5, in the Python that has Intel neon.
 """
 
 import importlib
+import itertools
 import json
 import os
 import sys
@@ -31,10 +33,10 @@ def main(argv):
     variant = make_variant(spec)
     answer(ready=True, about=variant.about)
     for line in iter(sys.stdin.readline, ''):
-        request = line.strip()
-        if request == 'quit':
+        request = line.split()
+        if request == ['quit']:
             break
-        answer(**getattr(variant, request)())
+        answer(**getattr(variant, request[0])(*map(int, request[1:])))
     answer(peak_memory_gib=peak_memory())
 
 
@@ -94,12 +96,13 @@ class Variant(object):
     trains = True
 
     def __init__(self, spec):
+        self.spec, self.trains = spec, spec.get('trains', self.trains)
         self.reference = Reference(spec['reference'])
         self.inputs, self.labels = self.reference.inputs, self.reference.labels
 
     def check(self):
         """Answer with the differences from the reference; makes one training step."""
-        found = {'probabilities': self.probabilities()}
+        found = {'probabilities': self.probabilities(self.inputs)}
         if self.trains:
             found.update(cost=self.train_step(), after=self.parameters(), kind=self.names)
         return {'differences': self.reference.compare(**found)}
@@ -107,11 +110,27 @@ class Variant(object):
     def train(self):
         return timed(self.train_step)
 
-    def predict(self):
-        return timed(self.probabilities)
+    def predict(self, count=None):
+        """Predict the minibatch, or the first images of it."""
+        inputs = self.inputs[:count]
+        return timed(lambda: self.probabilities(inputs))
 
-    def probabilities(self):
-        """Predict the minibatch: (batch, classes)."""
+    def files(self, batch_size):
+        """Classify JPEG files as ``neon_rnn predict`` does: at least 32, and two minibatches."""
+        from neon_rnn.data.images import Preprocessing
+        from neon_rnn.runs import classifier, predictions
+
+        count = max(32, 2 * batch_size)
+        paths = itertools.islice(itertools.cycle(self.spec['files']), count)
+        side = self.spec['side']
+        opened = classifier.Classifier(
+            self.probabilities, ['a', 'b'], Preprocessing(side, side), 'unknown', 'benchmark'
+        )
+        answer = timed(lambda: list(predictions.classify(paths, opened, batch_size)))
+        return dict(answer, images=count)
+
+    def probabilities(self, inputs):
+        """Predict images: (n, classes)."""
         raise NotImplementedError
 
     def train_step(self):
@@ -139,8 +158,8 @@ class EngineVariant(Variant):
     def train_step(self):
         return float(self.nn.train_step(self.model, self.inputs, self.labels, self.optimizer, 0))
 
-    def probabilities(self):
-        return self.nn.predict(self.model, self.inputs)
+    def probabilities(self, inputs):
+        return self.nn.predict(self.model, inputs)
 
     def parameters(self):
         return self.nn.get_weights(self.model)
@@ -165,8 +184,8 @@ class PeerVariant(Variant):
     def parameters(self):
         return self.peer.parameters()
 
-    def probabilities(self):
-        return self.peer.predict(self.inputs)
+    def probabilities(self, inputs):
+        return self.peer.predict(inputs)
 
 
 class PredictingVariant(Variant):
@@ -179,8 +198,8 @@ class PredictingVariant(Variant):
         module = importlib.import_module('benchmarks.peers.' + spec['peer'])
         self.predictor, self.about = module.make_predictor(spec, self.reference)
 
-    def probabilities(self):
-        return self.predictor(self.inputs)
+    def probabilities(self, inputs):
+        return self.predictor(inputs)
 
 
 class ReferenceMaker(object):

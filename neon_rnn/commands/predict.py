@@ -18,12 +18,11 @@ import importlib
 import json
 import sys
 
-import numpy as np
 from tqdm import tqdm
 
 from neon_rnn.commands import options
-from neon_rnn.data import images, pictures
-from neon_rnn.runs import classifier
+from neon_rnn.data import pictures
+from neon_rnn.runs import classifier, predictions
 from neon_rnn.runs.prediction_table import PredictionTable
 from neon_rnn.support.errors import UsageError
 from neon_rnn.support.files import check_writable, write_json
@@ -137,53 +136,24 @@ def _minibatches(arguments, opened, total, done=frozenset()):
     done : set of bytes
         Images to skip, as `PredictionTable.key` gives them.
     """
-    with tqdm(total=total, desc='predicting', unit='img', leave=False, disable=None) as bar:
-        waiting = []
-        for path in pictures.find(arguments.images):
-            if done and PredictionTable.key(path) in done:
-                bar.update(1)
-                continue
-            waiting.append(path)
-            if len(waiting) == arguments.batch_size:
-                yield _classified(waiting, opened)
-                bar.update(len(waiting))
-                waiting = []
-        if waiting:
-            yield _classified(waiting, opened)
-            bar.update(len(waiting))
-
-
-def _classified(paths, opened):
-    """Return the results of a minibatch, an error for each image that cannot be read."""
-    loaded = [_load(path, opened.preprocessing) for path in paths]
-    usable = [pixels for pixels, _ in loaded if pixels is not None]
-    probabilities = iter(opened.predict(np.stack(usable)) if usable else ())
-    return [
-        {'image': path, 'error': problem}
-        if pixels is None
-        else _result(path, opened.class_names, next(probabilities))
-        for path, (pixels, problem) in zip(paths, loaded)
-    ]
-
-
-def _load(path, preprocessing):
-    """Return (flat uint8 pixels, None), or (None, the problem of the file)."""
-    try:
-        return images.load(path, preprocessing).reshape(-1), None
-    except images.ImageError as error:
-        return None, str(error)
-
-
-def _result(path, names, probabilities):
-    best = int(np.argmax(probabilities))
-    return {
-        'image': path,
-        'class': names[best],
-        'probability': round(float(probabilities[best]), 6),
-        'probabilities': {
-            name: round(float(value), 6) for name, value in zip(names, probabilities)
-        },
-    }
+    # A thread reads ahead, while the table grows: what was there at first is skipped.
+    before = frozenset(done)
+    paths = (
+        path
+        for path in pictures.find(arguments.images)
+        if not before or PredictionTable.key(path) not in before
+    )
+    with tqdm(
+        total=total,
+        initial=min(len(before), total),
+        desc='predicting',
+        unit='img',
+        leave=False,
+        disable=None,
+    ) as bar:
+        for results in predictions.classify(paths, opened, arguments.batch_size):
+            yield results
+            bar.update(len(results))
 
 
 def _line(result):

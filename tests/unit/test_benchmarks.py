@@ -347,3 +347,34 @@ def test_the_import_benchmark_reports_speed_and_memory(capsys):
     assert 'peak memory of this process' in out
     assert re.search(r'random reading: \d+ images/s', out)
     assert bench(['importing', '--images', '10']) == 2
+
+
+def test_prediction_is_measured_by_way_batch_and_load(tmp_path, capsys):
+    words = ['predict', '--side', '32', '--batches', '1,3', '--threads', '1', '--seconds', '0.05']
+    assert bench([*words, '--peers', 'none', '--busy', '0,1', '--out', str(tmp_path)]) == 0
+    figures = json.loads((tmp_path / 'predict.json').read_text())
+    engine = figures['variants']['torch-float32']
+    assert engine['check'] == {'probabilities': 0.0}
+    cases = [(each['busy'], each['way'], each['batch']) for each in engine['speeds']]
+    assert cases == [
+        (busy, way, batch) for busy in (0, 1) for batch in (1, 3) for way in ('predict', 'files')
+    ]
+    assert all(each['median'] > 0 for each in engine['speeds'])
+    text = capsys.readouterr().out
+    assert '## Alone' in text
+    assert '## Beside 1 other program' in text
+    assert '| torch engine, bf16 | ' in text
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--batches', '0'], '--batches 0: has to be numbers of at least 1'),
+        (['--busy', '1,x'], '--busy 1,x'),
+        (['--peers', 'neon'], '--peers: there is no neon'),
+        (['--seconds', '0'], '--seconds is 0'),
+    ],
+)
+def test_wrong_options_of_prediction_are_refused(words, message, capsys):
+    assert bench(['predict', *words]) == 2
+    assert message in capsys.readouterr().err

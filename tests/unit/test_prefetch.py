@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from neon_rnn.engines.torch.prefetch import prefetch
+from neon_rnn.support.prefetch import prefetch
 
 
 def threads():

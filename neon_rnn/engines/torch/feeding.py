@@ -12,7 +12,7 @@ import torch
 from neon_rnn.data.hdf5 import Part
 from neon_rnn.data.minibatches import Minibatch, Minibatches, filled
 from neon_rnn.engines.torch import backend, distributed
-from neon_rnn.engines.torch.prefetch import prefetch
+from neon_rnn.support.prefetch import prefetch
 
 #: The share of the free GPU memory that a data set may take.
 RESIDENT_SHARE = 0.5

@@ -1,20 +1,14 @@
 """Reading ahead in a thread, so that the next minibatch is ready when it is asked for."""
 
-from __future__ import annotations
-
 import queue
 import threading
-from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
-
-Item = TypeVar('Item')
 
 
 class _End(Exception):
     """The iterable has no more items."""
 
 
-def prefetch(iterable: Iterable[Item], depth: int = 2) -> Iterator[Item]:
+def prefetch(iterable, depth=2):
     """Iterate over `iterable` in a thread that stays up to `depth` items ahead.
 
     An exception of `iterable` is raised here, in its place. When the consumer leaves (closes the
@@ -34,10 +28,10 @@ def prefetch(iterable: Iterable[Item], depth: int = 2) -> Iterator[Item]:
     """
     if depth < 1:
         raise ValueError('depth is {}; at least 1 item has to be read ahead'.format(depth))
-    ready: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(maxsize=depth)
+    ready = queue.Queue(maxsize=depth)  # type: queue.Queue
     stopped = threading.Event()
 
-    def put(item: Any, error: BaseException | None = None) -> bool:
+    def put(item, error=None):
         """Wait for room; return False if the consumer has left."""
         while not stopped.is_set():
             try:
@@ -47,7 +41,7 @@ def prefetch(iterable: Iterable[Item], depth: int = 2) -> Iterator[Item]:
                 continue
         return False
 
-    def read() -> None:
+    def read():
         items = iter(iterable)
         try:
             if all(put(item) for item in items):
