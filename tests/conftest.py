@@ -1,5 +1,6 @@
 """Fixtures that every test folder may use."""
 
+import locale
 import os
 
 # Small problems on shared machines: several OpenMP threads only make them slower. Set before numpy
@@ -14,6 +15,17 @@ from neon_rnn import engines
 def pytest_collection_modifyitems(items):
     """The fast part first: what is marked slow comes last."""
     items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
+
+
+@pytest.fixture(autouse=True)
+def the_locale_stays():
+    """Restore the locale of the process: with another one, Python decodes what programs print
+    otherwise.
+    """
+    before = locale.setlocale(locale.LC_CTYPE)
+    yield
+    if locale.setlocale(locale.LC_CTYPE) != before:
+        locale.setlocale(locale.LC_CTYPE, before)
 
 
 def _started(precision, batch_size=4):
