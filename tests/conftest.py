@@ -17,15 +17,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
 
 
+#: As the tests began; Python decodes by it what programs print.
+_LOCALE = locale.setlocale(locale.LC_CTYPE)
+
+
 @pytest.fixture(autouse=True)
 def the_locale_stays():
-    """Restore the locale of the process: with another one, Python decodes what programs print
-    otherwise.
-    """
-    before = locale.setlocale(locale.LC_CTYPE)
+    """Restore the locale of the process, which libraries may change."""
     yield
-    if locale.setlocale(locale.LC_CTYPE) != before:
-        locale.setlocale(locale.LC_CTYPE, before)
+    if locale.setlocale(locale.LC_CTYPE) != _LOCALE:
+        locale.setlocale(locale.LC_CTYPE, _LOCALE)
 
 
 def _started(precision, batch_size=4):

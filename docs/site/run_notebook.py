@@ -7,6 +7,7 @@ The notebook itself stays without outputs. Needs the extras ``torch`` and ``note
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ def execute(out: Path) -> None:
         A cell failed; the message shows it.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
+    os.environ.pop('MPLBACKEND', None)  # the kernel's own draws into the notebook
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     client = nbclient.NotebookClient(
         notebook,
