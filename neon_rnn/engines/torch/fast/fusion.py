@@ -13,8 +13,14 @@ from neon_rnn.engines.torch.fast.stage import Residual, Stage
 from neon_rnn.engines.torch.layers.base import Layer
 from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, Step
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
-from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm, DataTransform, Linear
-from neon_rnn.engines.torch.layers.transforms import Normalizer, Rectlin
+from neon_rnn.engines.torch.layers.feedforward import (
+    Activation,
+    BatchNorm,
+    DataTransform,
+    Linear,
+    is_rectifier,
+)
+from neon_rnn.engines.torch.layers.transforms import Normalizer
 
 
 def fuse(layers: Layer) -> None:
@@ -83,7 +89,7 @@ def _residual(layers: Sequence[Layer]) -> Residual | None:
 
     One of two pathways ends with a convolution and a batch norm; a rectifier follows the sum.
     """
-    if not _have_types(layers, MergeSum, Activation) or not _is_rectifier(layers[1]):
+    if not _have_types(layers, MergeSum, Activation) or not is_rectifier(layers[1]):
         return None
     assert isinstance(layers[0], MergeSum)
     pathways = [plan(list(pathway)) for pathway in layers[0] if isinstance(pathway, Sequential)]
@@ -106,15 +112,7 @@ def _are_normalised_pixels(layers: Sequence[Layer]) -> bool:
 
 def _may_follow(layer: Layer) -> bool:
     """Tell whether a layer is a batch norm or a rectifier without a slope."""
-    return isinstance(layer, BatchNorm) or _is_rectifier(layer)
-
-
-def _is_rectifier(layer: Layer) -> bool:
-    """Tell whether a layer is a rectifier without a slope."""
-    if not _have_types([layer], Activation):
-        return False
-    assert isinstance(layer, Activation)
-    return isinstance(layer.transform, Rectlin) and not layer.transform.slope
+    return isinstance(layer, BatchNorm) or is_rectifier(layer)
 
 
 def _have_types(layers: Sequence[Layer], *types: type[Layer]) -> bool:

@@ -186,10 +186,8 @@ class Stage:
     ) -> torch.Tensor:
         if self.norm is None:
             return join([self.pool(piece, None)[0] for piece in self.convolved(x, weight, bias)])
-        gamma = self.norm.gamma
-        scale = gamma * torch.rsqrt(self.norm.gvar + self.norm.eps)
-        shift = self.norm.beta - self.norm.gmean * scale
-        sign = stage_training.signs(gamma, x.dtype) if self.pooling else None
+        scale, shift = self.norm.in_inference()
+        sign = stage_training.signs(self.norm.gamma, x.dtype) if self.pooling else None
         pooled = [self.pool(piece, sign)[0] for piece in self.convolved(x, weight, bias)]
         return scale_and_join(pooled, scale, shift, shortcut, self.rectified_last)
 

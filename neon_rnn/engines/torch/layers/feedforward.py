@@ -19,7 +19,7 @@ from neon_rnn.engines.torch.layers.base import (
     statistic,
 )
 from neon_rnn.engines.torch.layers.initializers import Initializer
-from neon_rnn.engines.torch.layers.transforms import Transform
+from neon_rnn.engines.torch.layers.transforms import Rectlin, Transform
 from neon_rnn.engines.torch.ops.matmul import linear
 from neon_rnn.engines.torch.ops.normalisation import Normalise, statistics, update_running
 from neon_rnn.support.errors import UsageError
@@ -79,6 +79,13 @@ class Activation(Layer):
         return self.transform(x)
 
 
+def is_rectifier(layer: Layer) -> bool:
+    """Tell whether a layer is a rectifier without a slope, and nothing else."""
+    if type(layer) is not Activation:
+        return False
+    return isinstance(layer.transform, Rectlin) and not layer.transform.slope
+
+
 class DataTransform(Activation):
     """Applies a transform to the input pixels; no gradient goes through, as in neon."""
 
@@ -115,6 +122,11 @@ class BatchNorm(Layer):
         """Move the running statistics towards those of a minibatch (the biased variance)."""
         update_running(self.gmean, mean, self.rho)
         update_running(self.gvar, variance, self.rho)
+
+    def in_inference(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scale and the shift, (C,) each, that inference applies to each feature map."""
+        scale = self.gamma * torch.rsqrt(self.gvar + self.eps)
+        return scale, self.beta - self.gmean * scale
 
     @staticmethod
     def count(values: int) -> int:

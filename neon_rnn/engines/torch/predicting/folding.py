@@ -11,13 +11,13 @@ from neon_rnn.engines.torch.layers.base import Layer
 from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, SkipNode
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import (
-    Activation,
     BatchNorm,
     Bias,
     DataTransform,
     Linear,
+    is_rectifier,
 )
-from neon_rnn.engines.torch.layers.transforms import Normalizer, Rectlin
+from neon_rnn.engines.torch.layers.transforms import Normalizer
 from neon_rnn.engines.torch.predicting.steps import (
     CENTRE,
     Affine,
@@ -175,10 +175,7 @@ class Folding:
 
     def _next_is_rectifier(self) -> bool:
         """Take the rectifier that comes next; tell whether there was one."""
-        if not self._next_is(Activation):
-            return False
-        transform = self.layers[0].transform
-        if not isinstance(transform, Rectlin) or transform.slope:
+        if not self.layers or not is_rectifier(self.layers[0]):
             return False
         self.layers.pop(0)
         return True

@@ -15,7 +15,7 @@ import torch
 
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm
-from neon_rnn.engines.torch.ops.normalisation import per_map, scale_and_join
+from neon_rnn.engines.torch.ops.normalisation import per_map, scale_and_join, scale_and_shift
 
 Step = Callable[..., torch.Tensor]
 
@@ -35,8 +35,7 @@ class Affine(NamedTuple):
     @classmethod
     def of(cls, norm: BatchNorm) -> Affine:
         """Return what a batch norm does in inference."""
-        scale = norm.gamma * torch.rsqrt(norm.gvar + norm.eps)
-        return cls(scale, norm.beta - norm.gmean * scale)
+        return cls(*norm.in_inference())
 
     def after(self, before: Affine) -> Affine:
         """Return both as one: first `before`, then this."""
@@ -47,10 +46,7 @@ class Affine(NamedTuple):
         return Affine(self.scale, self.shift + CENTRE * self.scale)
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        scale, shift = (per_map(each, x) for each in self)
-        if x.dtype == scale.dtype:
-            return torch.addcmul(shift, x, scale)
-        return torch.addcmul(shift, x.to(scale.dtype), scale).to(x.dtype)
+        return scale_and_shift(x, *self)
 
 
 class Pixels(NamedTuple):
