@@ -14,9 +14,8 @@ from devtools import Browser
 from page_client import Served
 from PIL import Image
 from small_datasets import write_picture
-from small_training import settings, write_data
+from small_training import train_models
 
-from neon_rnn import training
 from neon_rnn.data import images
 from neon_rnn.explain import explainer, pictures
 
@@ -26,14 +25,7 @@ pytestmark = [needed, pytest.mark.slow]
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
     """Model name -> the folder of a run of it."""
-    folder = tmp_path_factory.mktemp('training')
-    data = write_data(folder / 'data')
-    return {
-        name: training.train(
-            settings(data, model=name, epochs=1), str(folder / f'runs-{name}')
-        ).folder
-        for name in ('rnn', 'fcnn-1')
-    }
+    return train_models(tmp_path_factory.mktemp('training'), 'rnn', 'fcnn-1')
 
 
 @pytest.fixture(scope='module')

@@ -55,3 +55,14 @@ def settings(data, **changes):
         'serialize': 1,
     }
     return training.Settings.of(**given)._replace(**changes)
+
+
+def train_models(folder, *names):
+    """Train models for an epoch on data of `write_data`; return name -> the folder of its run."""
+    data = write_data(folder / 'data')
+    return {
+        name: training.train(
+            settings(data, model=name, epochs=1), str(folder / f'runs-{name}')
+        ).folder
+        for name in names
+    }

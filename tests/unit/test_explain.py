@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_datasets import write_picture
-from small_training import SHAPE, settings, write_data
+from small_training import SHAPE, train_models
 
-from neon_rnn import training
 from neon_rnn.cli import main
 from neon_rnn.explain import explainer, occlusion, pictures, worst
 from neon_rnn.explain.sweeps import Sweep
@@ -147,14 +146,7 @@ def test_pictures_are_enlarged_by_whole_pixels(size):
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory):
     """Model name -> the folder of a run of it."""
-    folder = tmp_path_factory.mktemp('training')
-    data = write_data(folder / 'data')
-    return {
-        name: training.train(
-            settings(data, model=name, epochs=1), str(folder / f'runs-{name}')
-        ).folder
-        for name in ('rnn', 'fcnn-1')
-    }
+    return train_models(tmp_path_factory.mktemp('training'), 'rnn', 'fcnn-1')
 
 
 @pytest.mark.parametrize('model', ['rnn', 'fcnn-1'])
