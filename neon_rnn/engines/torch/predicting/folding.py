@@ -75,7 +75,8 @@ class Folding:
     def _take(self, layer: Layer) -> None:
         """Add the steps of a layer, and of those behind it that go with it."""
         if isinstance(layer, DataTransform) and isinstance(layer.transform, Normalizer):
-            scale = torch.full((layer.in_shape[0],), 1 / layer.transform.divisor)
+            divisor = layer.transform.divisor
+            scale = torch.full((layer.in_shape[0],), 1 / divisor, dtype=torch.float64)
             self._meet(Affine(scale, torch.zeros_like(scale)))
         elif isinstance(layer, BatchNorm):
             self._meet(Affine.of(layer))
@@ -154,7 +155,7 @@ class Folding:
         if self.affine is not None:
             places = weight.shape[1] // len(self.affine.scale)
             scale, shift = (each.repeat_interleave(places) for each in self.affine)
-            weight, bias, self.affine = weight * scale, weight @ shift, None
+            weight, bias, self.affine = weight * scale, weight.double() @ shift, None
         if self._next_is(Bias):
             bias = _sum(bias, self.layers.pop(0).bias)
         if self._next_is(BatchNorm):
@@ -185,7 +186,7 @@ class Folding:
         self._float()
         affine = self._taken()
         if affine is not None:
-            self.steps.append(affine)
+            self.steps.append(affine.single())
 
     def _next_is(self, kind: type[Layer]) -> bool:
         return bool(self.layers) and type(self.layers[0]) is kind

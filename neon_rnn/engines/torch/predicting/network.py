@@ -80,6 +80,7 @@ class _Ready:
             for module in model.layers.modules()
             if isinstance(module, Sequential)
         ]
+        self.modules = list(model.layers.modules())
         self.tensors = [*model.layers.parameters(), *model.layers.buffers()]
         self.versions = self._versions()
         self.predictor = Predictor(model, dtype) if self._as_planned() else None
@@ -93,6 +94,13 @@ class _Ready:
         return all(
             [type(step) for step in steps] == [type(step) for step in plan(list(module))]
             for module, steps in self.containers
+        )
+
+    def watched(self) -> bool:
+        """Tell whether a layer has a hook, or another `forward`: then the layers have to run."""
+        return any(
+            module._forward_pre_hooks or module._forward_hooks or 'forward' in vars(module)
+            for module in self.modules
         )
 
     def holds(self, dtype: torch.dtype) -> bool:
@@ -112,7 +120,7 @@ def predictor(model: Model) -> Predictor | None:
     """Return a model's predictor, made anew if weights changed; None if the layers have to run.
 
     They have to on other devices than the processor, in float64, on a machine without oneDNN, and
-    where somebody has replaced the steps of a container.
+    where somebody watches a layer or has replaced the steps of a container.
     """
     active = backend.active()
     dtype = torch.bfloat16 if active.autocast else active.dtype
@@ -124,4 +132,4 @@ def predictor(model: Model) -> Predictor | None:
         ready = _ready.get(model)
         if ready is None or not ready.holds(dtype):
             ready = _ready[model] = _Ready(model, dtype)
-        return ready.predictor
+        return None if ready.watched() else ready.predictor

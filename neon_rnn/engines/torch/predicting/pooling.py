@@ -74,7 +74,7 @@ class PooledStage:
     ----------
     layer : Pooling
     scale, shift : torch.Tensor or None
-        (C,), float32; no scale is zero.
+        (C,); no scale is zero.
     dtype : torch.dtype
 
     Attributes

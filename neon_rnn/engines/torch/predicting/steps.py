@@ -28,7 +28,10 @@ CACHED = 4 * 2**20
 
 
 class Affine(NamedTuple):
-    """y = scale * x + shift for each feature map; both (C,), float32."""
+    """y = scale * x + shift for each feature map; both (C,).
+
+    In float64 while layers are folded, so that weights are rounded once; in float32 as a step.
+    """
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -36,12 +39,19 @@ class Affine(NamedTuple):
     @classmethod
     def of(cls, norm: BatchNorm) -> Affine:
         """Return what a batch norm does in inference."""
-        scale = norm.gamma * torch.rsqrt(norm.gvar + norm.eps)
-        return cls(scale, norm.beta - norm.gmean * scale)
+        gamma, beta, mean, variance = (
+            each.double() for each in (norm.gamma, norm.beta, norm.gmean, norm.gvar)
+        )
+        scale = gamma * torch.rsqrt(variance + norm.eps)
+        return cls(scale, beta - mean * scale)
 
     def after(self, before: Affine) -> Affine:
         """Return both as one: first `before`, then this."""
         return Affine(self.scale * before.scale, self.scale * before.shift + self.shift)
+
+    def single(self) -> Affine:
+        """Return it in float32."""
+        return Affine(self.scale.float(), self.shift.float())
 
     def keeps_zero(self) -> bool:
         """Tell whether zero stays zero, so that it may come behind a padding."""
@@ -89,7 +99,8 @@ class PixelPlanes(NamedTuple):
 def widened(weight: torch.Tensor, affine: Affine | None) -> torch.Tensor:
     """Return the weight (K, C + 1, R, S) for `PixelPlanes` that applies `affine` to the pixels."""
     if affine is None:
-        affine = Affine(torch.ones(weight.shape[1]), torch.zeros(weight.shape[1]))
+        ones = torch.ones(weight.shape[1], dtype=torch.float64)
+        affine = Affine(ones, torch.zeros_like(ones))
     scale, shift = (each[:, None, None] for each in affine.centred())
     return torch.cat([weight * scale, (weight * shift).sum(1, keepdim=True)], dim=1)
 
@@ -102,7 +113,7 @@ class ConvolutionStep:
     layer : Convolution
         For its strides, padding and dilation.
     weight : torch.Tensor
-        (K, C, R, S), float32.
+        (K, C, R, S).
     bias : torch.Tensor or None
         (K,).
     dtype : torch.dtype
@@ -183,7 +194,7 @@ class LinearStep:
     Parameters
     ----------
     weight : torch.Tensor
-        (m, k), float32.
+        (m, k).
     bias : torch.Tensor or None
         (m,).
     dtype : torch.dtype

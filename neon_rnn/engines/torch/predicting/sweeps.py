@@ -48,8 +48,8 @@ class _Network:
     def __init__(
         self, layer: RecurrentLayer, affine: Affine | None, dtype: torch.dtype, rows: int
     ) -> None:
-        weight, bias = layer.input.flatten(0, 1), layer.bias.flatten()
-        recurrent: torch.Tensor = layer.recurrent
+        weight = layer.input.flatten(0, 1).double()
+        bias, recurrent = layer.bias.flatten().double(), layer.recurrent.double()
         if affine is not None:
             places = weight.shape[1] // len(affine.scale)
             bias = bias + weight @ affine.shift.repeat(places)
@@ -58,7 +58,9 @@ class _Network:
         self.behind = self.first = None
         if dtype == torch.float32:
             sums = recurrent.sum(2)  # (D, units): R 1
-            self.first = 2 * sums[:, None]  # the state before the first step is h = 0, g = 1 / 2
+            self.first = (
+                2 * sums[:, None].float()
+            )  # the state before the first step is h = 0, g = 1 / 2
             weight, bias, recurrent = 2 * weight, 2 * bias - 2 * sums.flatten(), 4 * recurrent
             ones = bias.new_ones(layer.output_features)
             self.behind = Affine(2 * ones, -ones)
