@@ -8,8 +8,11 @@ import torch
 
 from neon_rnn import engines, models
 from neon_rnn.engines.torch.layers.containers import Sequential
+from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
 from neon_rnn.engines.torch.predicting import network
+from neon_rnn.engines.torch.predicting.pooling import MaxPooling
+from neon_rnn.engines.torch.predicting.steps import ConvolutionStep
 from neon_rnn.engines.torch.predicting.threads import Threads
 
 pytestmark = pytest.mark.skipif(
@@ -107,11 +110,15 @@ def test_pieces_come_back_in_order():
     assert torch.get_num_threads() == 3
 
 
-def test_float64_and_replaced_steps_run_the_layers():
+def test_float64_watched_layers_and_replaced_steps_run_the_layers():
     _, model = build('cnn-1', 32, precision='float64')
     assert network.predictor(model) is None
     _, model = build('cnn-1', 32)
     assert network.predictor(model) is network.predictor(model)
+    watched = list(model.layers)[3].register_forward_hook(lambda *given: None)
+    assert network.predictor(model) is None
+    watched.remove()
+    assert network.predictor(model) is not None
     model.layers.steps = [lambda x: x, *model.layers.steps]
     assert network.predictor(model) is None
 
@@ -166,3 +173,38 @@ def test_the_threads_use_one_core_each_and_leave_the_others_theirs():
     other.join()
     assert found == [1, 1, 1, 1, 2]
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ('window', 'strides', 'padding', 'side'),
+    [(3, 2, 1, 8), (2, 2, 0, 6), (3, 2, 0, 9), (3, 1, 1, 5), (3, 2, 1, 7)],
+)
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize('rectified', [True, False])
+def test_pooling_without_positions_is_max_pooling(window, strides, padding, side, dtype, rectified):
+    layer = Pooling(window, strides=strides, padding=padding)
+    shape = layer.configure((4, side, side))
+    x = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(0)).to(dtype)
+    x = (x.relu() if rectified else x).contiguous(memory_format=torch.channels_last)
+    out = torch.zeros(2, *shape, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    pooling = MaxPooling(layer, rectified)
+    assert torch.equal(pooling(x), layer(x))
+    pooling(x, out)
+    assert torch.equal(out, layer(x))
+
+
+@pytest.mark.parametrize('lowest', [0.5, 1e-30])
+def test_a_batch_norm_behind_a_rectifier_goes_around_the_pooling(lowest):
+    """Unless a scale is too small to be divided by."""
+    nn, model = build('rnn', 32)
+    weights = nn.get_weights(model)
+    weights['4.gamma'][0] = lowest
+    nn.set_weights(model, weights)
+    inputs = pictures(4, 32)
+    pooled = [
+        step.pooling is not None
+        for step in network.predictor(model).steps
+        if isinstance(step, ConvolutionStep)
+    ]
+    assert pooled[:3] == [lowest > 1e-20, True, True]
+    np.testing.assert_allclose(nn.predict(model, inputs), one_by_one(nn, model, inputs), atol=1e-4)

@@ -112,20 +112,28 @@ def predict(model: Model, inputs: numpy.ndarray) -> numpy.ndarray:
     NeonRnnError
         Another rank has ended, or there is not enough memory.
     """
-    model.layers.eval()
+    if model.layers.training:
+        model.layers.eval()
     active = backend.active()
     each = -(-len(inputs) // distributed.ranks())
     own = inputs[distributed.rank() * each : (distributed.rank() + 1) * each]
     probabilities = torch.zeros(each, features(model.layers.out_shape), device=active.device)
-    with _autocast(), distributed.lost_rank_reported(), _lack_of_memory_reported():
+    with distributed.lost_rank_reported(), _lack_of_memory_reported():
         folded = predictor(model)
-        if folded is not None and len(own):
+        if folded is None:
+            _by_layers(model, own, probabilities)
+        elif len(own):
             folded(own, probabilities[: len(own)])
-            own = own[:0]
-        for first in range(0, len(own), active.batch_size):
-            y = model.layers(_pixels(model, own[first : first + active.batch_size]))
-            probabilities[first : first + len(y)] = y.flatten(1)
         return distributed.gather_rows(probabilities)[: len(inputs)].cpu().numpy()
+
+
+def _by_layers(model: Model, inputs: numpy.ndarray, probabilities: torch.Tensor) -> None:
+    """Compute the probabilities of images by the layers, a minibatch at a time."""
+    size = backend.active().batch_size
+    with _autocast():
+        for first in range(0, len(inputs), size):
+            y = model.layers(_pixels(model, inputs[first : first + size]))
+            probabilities[first : first + len(y)] = y.flatten(1)
 
 
 def _pixels(model: Model, images: Array) -> torch.Tensor:

@@ -123,10 +123,16 @@ class BatchNorm(Layer):
         update_running(self.gmean, mean, self.rho)
         update_running(self.gvar, variance, self.rho)
 
-    def in_inference(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the scale and the shift, (C,) each, that inference applies to each feature map."""
-        scale = self.gamma * torch.rsqrt(self.gvar + self.eps)
-        return scale, self.beta - self.gmean * scale
+    def in_inference(self, dtype: torch.dtype | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the scale and the shift, (C,) each, that inference applies to each feature map.
+
+        They are computed in `dtype`, or else in the type of the layer.
+        """
+        gamma, beta, mean, variance = (
+            each.to(dtype or each.dtype) for each in (self.gamma, self.beta, self.gmean, self.gvar)
+        )
+        scale = gamma * torch.rsqrt(variance + self.eps)
+        return scale, beta - mean * scale
 
     @staticmethod
     def count(values: int) -> int:

@@ -11,27 +11,33 @@ from neon_rnn.engines.torch.layers.base import Layer
 from neon_rnn.engines.torch.layers.containers import MergeSum, Sequential, SkipNode
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import (
+    Activation,
     BatchNorm,
     Bias,
     DataTransform,
     Linear,
     is_rectifier,
 )
-from neon_rnn.engines.torch.layers.transforms import Normalizer
+from neon_rnn.engines.torch.layers.transforms import Normalizer, Softmax
+from neon_rnn.engines.torch.predicting.pooling import MaxPooling, PooledStage
 from neon_rnn.engines.torch.predicting.steps import (
     CENTRE,
     Affine,
     ConvolutionStep,
     LinearStep,
-    MaxPooling,
+    MeanPooling,
     PixelPlanes,
     Pixels,
+    Probabilities,
     Step,
     SumStep,
     widened,
 )
 from neon_rnn.engines.torch.predicting.sweeps import SweepStep, can_sweep
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
+
+#: A scale below this cannot be divided by.
+SMALLEST = 1e-20
 
 
 class Folding:
@@ -70,7 +76,8 @@ class Folding:
     def _take(self, layer: Layer) -> None:
         """Add the steps of a layer, and of those behind it that go with it."""
         if isinstance(layer, DataTransform) and isinstance(layer.transform, Normalizer):
-            scale = torch.full((layer.in_shape[0],), 1 / layer.transform.divisor)
+            divisor = layer.transform.divisor
+            scale = torch.full((layer.in_shape[0],), 1 / divisor, dtype=torch.float64)
             self._meet(Affine(scale, torch.zeros_like(scale)))
         elif isinstance(layer, BatchNorm):
             self._meet(Affine.of(layer))
@@ -80,10 +87,12 @@ class Folding:
             self._linear(layer)
         elif isinstance(layer, SpatialRNN) and can_sweep(layer):
             self._float()
-            self.steps.append(SweepStep(layer, self._taken(), self.dtype, self.images))
+            step = SweepStep(layer, self._taken(), self.dtype, self.images)
+            self.steps.append(step)
+            self.affine = step.behind
         elif isinstance(layer, Pooling) and layer.fshape == 'all' and layer.op == 'avg':
             self._float()
-            self.steps.append(layer)  # the mean of a scaled map is the scaled mean
+            self.steps.append(MeanPooling())  # the mean of a scaled map is the scaled mean
         else:
             self._settle()
             self.steps.append(self._other(layer))
@@ -98,6 +107,8 @@ class Folding:
             return SumStep(pathways, self._next_is_rectifier())
         if isinstance(layer, Pooling) and layer.op == 'max':
             return MaxPooling(layer)
+        if isinstance(layer, Activation) and isinstance(layer.transform, Softmax):
+            return Probabilities()
         return layer
 
     def _convolution(self, layer: Convolution) -> None:
@@ -107,7 +118,7 @@ class Folding:
             weight = widened(weight, self._taken())
             self.steps.append(PixelPlanes(self.dtype))
             self.pixels = False
-        elif self.affine is not None and not any(layer.padding):
+        elif self.affine is not None and (not any(layer.padding) or self.affine.keeps_zero()):
             scale, shift = (each[:, None, None] for each in self.affine)
             bias = _sum(bias, (weight * shift).sum((1, 2, 3)))
             weight, self.affine = weight * scale, None
@@ -117,18 +128,26 @@ class Folding:
             weight = weight * norm.scale[:, None, None, None]
             bias = norm.shift if bias is None else norm.scale * bias + norm.shift
         rectified = self._next_is_rectifier()
-        behind = pooling = None
-        if self._next_is(BatchNorm):
-            behind = Affine.of(self.layers.pop(0))
-        if self._next_is(Pooling) and self.layers[0].op == 'max':
-            pooling = self.layers.pop(0)
-        elif behind is not None:
-            self.affine, behind = behind, None
+        pooling = self._pooled() if rectified else None
         self.steps.append(
-            ConvolutionStep(
-                layer, weight, bias, self.dtype, self.images, rectified, pooling, behind
-            )
+            ConvolutionStep(layer, weight, bias, self.dtype, self.images, rectified, pooling)
         )
+
+    def _pooled(self) -> PooledStage | None:
+        """Take batch norm and max pooling, or only the latter, behind a rectifier."""
+        affine = None
+        if len(self.layers) > 1 and self._next_is(BatchNorm) and _is_max_pooling(self.layers[1]):
+            affine = Affine.of(self.layers[0])
+            if bool((affine.scale.abs() < SMALLEST).any()):
+                return None
+            self.layers.pop(0)
+        if not self.layers or not _is_max_pooling(self.layers[0]):
+            return None
+        scale, shift = affine or (None, None)
+        stage = PooledStage(self.layers.pop(0), scale, shift, self.dtype)
+        if stage.factor is not None:
+            self._meet(Affine(stage.factor, torch.zeros_like(stage.factor)))
+        return stage
 
     def _linear(self, layer: Linear) -> None:
         self._float()
@@ -137,7 +156,7 @@ class Folding:
         if self.affine is not None:
             places = weight.shape[1] // len(self.affine.scale)
             scale, shift = (each.repeat_interleave(places) for each in self.affine)
-            weight, bias, self.affine = weight * scale, weight @ shift, None
+            weight, bias, self.affine = weight * scale, weight.double() @ shift, None
         if self._next_is(Bias):
             bias = _sum(bias, self.layers.pop(0).bias)
         if self._next_is(BatchNorm):
@@ -168,7 +187,7 @@ class Folding:
         self._float()
         affine = self._taken()
         if affine is not None:
-            self.steps.append(affine)
+            self.steps.append(affine.single())
 
     def _next_is(self, kind: type[Layer]) -> bool:
         return bool(self.layers) and type(self.layers[0]) is kind
@@ -183,3 +202,7 @@ class Folding:
 
 def _sum(bias: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
     return more if bias is None else bias + more
+
+
+def _is_max_pooling(layer: Layer) -> bool:
+    return type(layer) is Pooling and layer.op == 'max'

@@ -16,10 +16,10 @@ from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
 from neon_rnn.engines.torch.predicting import threads
 from neon_rnn.engines.torch.predicting.folding import Folding
-from neon_rnn.engines.torch.predicting.steps import run
+from neon_rnn.engines.torch.predicting.steps import every_step, run
 
 #: Bytes of the largest map of a piece, in float32, and the most images of a piece.
-PIECE, MOST = 16 * 2**20, 64
+PIECE, MOST = 32 * 2**20, 64
 
 
 class Predictor:
@@ -39,6 +39,9 @@ class Predictor:
         self.piece = max(1, min(MOST, PIECE // largest))
         with torch.inference_mode(), torch.autocast('cpu', enabled=False):
             self.steps = Folding(list(model.layers), dtype, self.piece, pixels=True).steps
+        # Steps have their types; a layer that runs as it is leaves them to autocast.
+        layers = any(isinstance(step, torch.nn.Module) for step in every_step(self.steps))
+        self.autocast = layers and dtype == torch.bfloat16
 
     def __call__(self, inputs: numpy.ndarray, probabilities: torch.Tensor) -> None:
         """Compute the probabilities of images, uint8 (n, C*H*W), into (n, classes).
@@ -59,16 +62,54 @@ class Predictor:
             threads.shared(count).run(tasks)
 
     def _compute(self, images: torch.Tensor, out: torch.Tensor) -> None:
-        enabled = self.dtype == torch.bfloat16
-        with torch.inference_mode(), torch.autocast('cpu', torch.bfloat16, enabled=enabled):
-            out.copy_(run(self.steps, images).flatten(1))
+        with torch.inference_mode():
+            if self.autocast:
+                with torch.autocast('cpu', torch.bfloat16):
+                    out.copy_(run(self.steps, images).flatten(1))
+            else:
+                out.copy_(run(self.steps, images).flatten(1))
 
 
 class _Ready:
     """The predictor of a model, and the state of the model that it was made of."""
 
-    def __init__(self, model: Model, dtype: torch.dtype, state: tuple) -> None:
-        self.state, self.predictor = state, Predictor(model, dtype)
+    def __init__(self, model: Model, dtype: torch.dtype) -> None:
+        self.dtype = dtype
+        self.containers = [
+            (module, module.steps)
+            for module in model.layers.modules()
+            if isinstance(module, Sequential)
+        ]
+        self.modules = list(model.layers.modules())
+        self.tensors = [*model.layers.parameters(), *model.layers.buffers()]
+        self.versions = self._versions()
+        self.predictor = Predictor(model, dtype) if self._as_planned() else None
+
+    def _versions(self) -> list[int]:
+        """Return PyTorch's count of the changes of each tensor."""
+        return [tensor._version for tensor in self.tensors]
+
+    def _as_planned(self) -> bool:
+        """Tell whether every container runs the steps that `fast.fusion` plans for it."""
+        return all(
+            [type(step) for step in steps] == [type(step) for step in plan(list(module))]
+            for module, steps in self.containers
+        )
+
+    def watched(self) -> bool:
+        """Tell whether a layer has a hook, or another `forward`: then the layers have to run."""
+        return any(
+            module._forward_pre_hooks or module._forward_hooks or 'forward' in vars(module)
+            for module in self.modules
+        )
+
+    def holds(self, dtype: torch.dtype) -> bool:
+        """Tell whether the model is as it was, and this is the type to compute in."""
+        return (
+            self.dtype == dtype
+            and all(module.steps is steps for module, steps in self.containers)
+            and self.versions == self._versions()
+        )
 
 
 _ready: weakref.WeakKeyDictionary[Model, _Ready] = weakref.WeakKeyDictionary()
@@ -78,36 +119,17 @@ _lock = threading.Lock()
 def predictor(model: Model) -> Predictor | None:
     """Return a model's predictor, made anew if weights changed; None if the layers have to run.
 
-    They have to on other devices than the processor, in float64, on a machine without oneDNN, where
-    somebody has replaced the steps of a container, and where hooks watch the layers.
+    They have to on other devices than the processor, in float64, on a machine without oneDNN, and
+    where somebody watches a layer or has replaced the steps of a container.
     """
     active = backend.active()
     dtype = torch.bfloat16 if active.autocast else active.dtype
     if active.device.type != 'cpu' or not multiplies_by_onednn(dtype):
         return None
-    if len(model.input_shape) != 3 or _are_watched(model) or not _as_planned(model):
+    if len(model.input_shape) != 3:
         return None
-    tensors = [*model.layers.parameters(), *model.layers.buffers()]
-    # PyTorch counts the changes of each tensor in its `_version`.
-    state = (dtype, *((tensor.data_ptr(), tensor._version) for tensor in tensors))
     with _lock:
         ready = _ready.get(model)
-        if ready is None or ready.state != state:
-            ready = _ready[model] = _Ready(model, dtype, state)
-        return ready.predictor
-
-
-def _are_watched(model: Model) -> bool:
-    """Tell whether a layer has hooks of PyTorch, which steps would not call."""
-    return any(
-        module._forward_hooks or module._forward_pre_hooks for module in model.layers.modules()
-    )
-
-
-def _as_planned(model: Model) -> bool:
-    """Tell whether every container runs the steps that `fast.fusion` plans for it."""
-    return all(
-        [type(step) for step in module.steps] == [type(step) for step in plan(list(module))]
-        for module in model.layers.modules()
-        if isinstance(module, Sequential)
-    )
+        if ready is None or not ready.holds(dtype):
+            ready = _ready[model] = _Ready(model, dtype)
+        return None if ready.watched() else ready.predictor

@@ -8,14 +8,15 @@ last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 
-from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
+from neon_rnn.engines.torch.layers.convolution import Convolution
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm
-from neon_rnn.engines.torch.ops.normalisation import per_map, scale_and_join, scale_and_shift
+from neon_rnn.engines.torch.ops.normalisation import scale_and_shift
+from neon_rnn.engines.torch.predicting.pooling import PooledStage
 
 Step = Callable[..., torch.Tensor]
 
@@ -27,7 +28,10 @@ CACHED = 4 * 2**20
 
 
 class Affine(NamedTuple):
-    """y = scale * x + shift for each feature map; both (C,), float32."""
+    """y = scale * x + shift for each feature map; both (C,).
+
+    In float64 while layers are folded, so that weights are rounded once; in float32 as a step.
+    """
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -35,11 +39,19 @@ class Affine(NamedTuple):
     @classmethod
     def of(cls, norm: BatchNorm) -> Affine:
         """Return what a batch norm does in inference."""
-        return cls(*norm.in_inference())
+        return cls(*norm.in_inference(torch.float64))
 
     def after(self, before: Affine) -> Affine:
         """Return both as one: first `before`, then this."""
         return Affine(self.scale * before.scale, self.scale * before.shift + self.shift)
+
+    def single(self) -> Affine:
+        """Return it in float32."""
+        return Affine(self.scale.float(), self.shift.float())
+
+    def keeps_zero(self) -> bool:
+        """Tell whether zero stays zero, so that it may come behind a padding."""
+        return not bool(self.shift.any())
 
     def centred(self) -> Affine:
         """Return what gives the same for x - `CENTRE` as this gives for x."""
@@ -80,7 +92,8 @@ class PixelPlanes(NamedTuple):
 def widened(weight: torch.Tensor, affine: Affine | None) -> torch.Tensor:
     """Return the weight (K, C + 1, R, S) for `PixelPlanes` that applies `affine` to the pixels."""
     if affine is None:
-        affine = Affine(torch.ones(weight.shape[1]), torch.zeros(weight.shape[1]))
+        ones = torch.ones(weight.shape[1], dtype=torch.float64)
+        affine = Affine(ones, torch.zeros_like(ones))
     scale, shift = (each[:, None, None] for each in affine.centred())
     return torch.cat([weight * scale, (weight * shift).sum(1, keepdim=True)], dim=1)
 
@@ -93,7 +106,7 @@ class ConvolutionStep:
     layer : Convolution
         For its strides, padding and dilation.
     weight : torch.Tensor
-        (K, C, R, S), float32.
+        (K, C, R, S).
     bias : torch.Tensor or None
         (K,).
     dtype : torch.dtype
@@ -101,10 +114,8 @@ class ConvolutionStep:
     images : int
         Images at a time, for which the weight is put in order.
     rectified : bool
-    pooling : Pooling, optional
-        Max pooling.
-    affine : Affine, optional
-        Behind the pooling, only where there is one.
+    pooling : PooledStage, optional
+        What follows.
     """
 
     def __init__(
@@ -115,23 +126,13 @@ class ConvolutionStep:
         dtype: torch.dtype,
         images: int,
         rectified: bool = False,
-        pooling: Pooling | None = None,
-        affine: Affine | None = None,
+        pooling: PooledStage | None = None,
     ) -> None:
         self.padding, self.strides = list(layer.padding), list(layer.strides)
         self.dilation = list(layer.dilation)
         self.unary = 'relu' if rectified else 'none'
         self.bias = None if bias is None else bias.to(dtype)
-        self.pooling, self.sign = None, None
-        if pooling is not None:
-            if affine is not None and bool((affine.scale < 0).any()):
-                # Batch norm comes behind the pooling here: with a negative scale its largest value
-                # is that of the smallest.
-                sign = torch.where(affine.scale < 0, -1.0, 1.0)
-                self.sign = per_map(sign, weight).to(dtype)
-                affine = Affine(affine.scale * sign, affine.shift)
-            self.pooling = MaxPooling(pooling)
-        self.affine = affine
+        self.pooling = pooling
         maps, height, width = layer.out_shape
         self.together = max(1, CACHED // (4 * maps * height * width))
         shape = [min(images, self.together), weight.shape[1], *layer.in_shape[1:]]
@@ -160,12 +161,10 @@ class ConvolutionStep:
             )
         if self.pooling is None:
             return self._convolved(x)
-        parts = [self._pooled(self._convolved(part)) for part in x.split(self.together)]
-        if len(parts) == 1:
-            return parts[0] if self.affine is None else self.affine(parts[0])
-        if self.affine is None:
-            return torch.cat(parts)
-        return scale_and_join(parts, *self.affine)
+        whole = self.pooling.new(len(x), x.dtype)
+        for part, place in zip(x.split(self.together), whole.split(self.together), strict=True):
+            self.pooling(self._convolved(part), place)
+        return whole
 
     def _convolved(self, x: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
@@ -181,49 +180,6 @@ class ConvolutionStep:
             '',
         )
 
-    def _pooled(self, x: torch.Tensor) -> torch.Tensor:
-        assert self.pooling is not None
-        return self.pooling(x if self.sign is None else x * self.sign)
-
-
-class MaxPooling:
-    """Max pooling without the positions of the largest values, which only training needs.
-
-    PyTorch's own kernel always stores them, eight bytes each. Windows of 2 or 3 with a stride of 2
-    are the largest of two or three shifted views, first of rows, then of columns.
-    """
-
-    def __init__(self, layer: Pooling) -> None:
-        self.layer = layer
-        _, height, width = layer.in_shape
-        sizes = layer.window, layer.strides, layer.padding
-        even = height % 2 == 0 and width % 2 == 0
-        self.width = 0
-        if even and sizes == ((3, 3), (2, 2), (1, 1)):
-            self.width = 3
-        elif even and sizes == ((2, 2), (2, 2), (0, 0)):
-            self.width = 2
-
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.width:
-            return self.layer(x)
-        rows = self._largest(x.permute(0, 2, 3, 1), 1)
-        return self._largest(rows, 2).permute(0, 3, 1, 2)
-
-    def _largest(self, x: torch.Tensor, dimension: int) -> torch.Tensor:
-        """Return the largest of each window along a dimension of (n, H, W, C)."""
-        first, second = (_every_second(x, dimension, start) for start in (0, 1))
-        largest = torch.maximum(first, second)
-        if self.width == 3:  # the window begins one place before `first`
-            count = largest.shape[dimension] - 1
-            inside = largest.narrow(dimension, 1, count)
-            torch.maximum(inside, second.narrow(dimension, 0, count), out=inside)
-        return largest
-
-
-def _every_second(x: torch.Tensor, dimension: int, start: int) -> torch.Tensor:
-    return x[(slice(None),) * dimension + (slice(start, None, 2),)]
-
 
 class LinearStep:
     """A product with its bias and, if `rectified`, the rectifier.
@@ -231,7 +187,7 @@ class LinearStep:
     Parameters
     ----------
     weight : torch.Tensor
-        (m, k), float32.
+        (m, k).
     bias : torch.Tensor or None
         (m,).
     dtype : torch.dtype
@@ -280,6 +236,29 @@ class SumStep:
         for each in added:
             x = x + each
         return torch.relu(x) if self.rectified else x
+
+
+class Probabilities:
+    """The softmax of what comes, in float32: (n, classes, ...) -> (n, classes)."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.softmax(x.flatten(1).float(), dim=1)
+
+
+def every_step(steps: Sequence[Step]) -> Iterator[Step]:
+    """Iterate over steps and those of the pathways inside them."""
+    for step in steps:
+        yield step
+        if isinstance(step, SumStep):
+            for pathway in ([*step.first, step.last], *step.others):
+                yield from every_step(pathway)
+
+
+class MeanPooling:
+    """The mean of each map, in float32: (n, C, H, W) -> (n, C, 1, 1)."""
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3), keepdim=True, dtype=torch.float32)
 
 
 def run(steps: Sequence[Step], x: torch.Tensor) -> torch.Tensor:
