@@ -38,7 +38,7 @@ RULES = (
 COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED = 'complete', 'shortened', 'other data', 'unfinished'
 _ORDER = (COMPLETE, SHORTENED, OTHER_DATA, UNFINISHED)
 #: So many networks that were not published are shown.
-BESIDE = 12
+BESIDE = 16
 #: So many reasons are named of one configuration.
 _REASONS = 12
 

@@ -51,7 +51,7 @@ def accuracy_and_time(choice: Choice, wide: bool = True) -> Figure:
         Put the two panels side by side, else one above the other.
     """
     names = [row.row for row, _ in choice.rows] + [each.name for each in choice.beside]
-    labels = [drawing.cut(name, 34) for name in names]
+    labels = [drawing.cut(name, 36) for name in names]
     left = 1.45 + 0.067 * max(0, *(len(label) - 21 for label in labels))  # room for the labels
     height = 0.22 * len(names) + 0.1
     below = 0.62 if wide else 1.15  # room for the legend

@@ -85,13 +85,13 @@ def cut(text: str, most: int) -> str:
 def title(axes: Axes, name: str, pad: float) -> None:
     """Write a name above axes; a network's long name in two lines, its variant in the second.
 
-    The variant, in parentheses, is cut to 27 characters.
+    The variant, in parentheses, is cut to 31 characters.
     """
     if len(name) <= 21 or ' (' not in name:
         axes.set_title(name, pad=pad)
     else:
-        lines = [cut(part, 27) for part in name.replace(' (', '\n(', 1).split('\n')]
-        axes.set_title('\n'.join(lines), pad=pad, fontsize=8)
+        lines = [cut(part, 31) for part in name.replace(' (', '\n(', 1).split('\n')]
+        axes.set_title('\n'.join(lines), pad=pad, fontsize=7)
 
 
 def nothing(text: str) -> Figure:

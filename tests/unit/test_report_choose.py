@@ -4,13 +4,13 @@ import json
 import math
 import os
 import statistics
-import time
 
 import pytest
 import synthetic_records as synthetic
+from growth import calls_of
 
 from neon_rnn import published
-from neon_rnn.report.choose import COMPLETE, OTHER_DATA, SHORTENED, UNFINISHED, choose
+from neon_rnn.report.choose import BESIDE, COMPLETE, OTHER_DATA, SHORTENED, UNFINISHED, choose
 from neon_rnn.report.collect import collect
 from neon_rnn.runs import evaluation
 from neon_rnn.support.errors import UsageError
@@ -309,24 +309,46 @@ def test_of_duplicate_run_ids_one_counts_and_the_other_is_listed(tmp_path):
     ]
 
 
-def test_thousands_of_records_take_seconds(tmp_path):
+def test_work_grows_in_proportion_to_the_seeds(tmp_path):
     text = json.dumps(synthetic.record())
-    for index in range(3000):
-        folder = tmp_path / f'run-{index:04d}'
-        folder.mkdir()
-        (folder / 'record.json').write_text(
-            text.replace(synthetic.record()['run_id'], folder.name).replace(
-                '"seed": 0', f'"seed": {index}'
-            ),
-            encoding='utf-8',
-        )
-    started = time.process_time()
-    choice = choose(collect(tmp_path))
-    row = row_of(choice)
-    assert row.status == 'complete protocol'
-    assert len(row.finished) == 3000
-    assert math.isclose(row.figures.accuracy, 80.0)
-    assert time.process_time() - started < 15
+    work = []
+    for start, end in ((0, 200), (200, 400)):
+        for index in range(start, end):
+            folder = tmp_path / f'run-{index:04d}'
+            folder.mkdir()
+            (folder / 'record.json').write_text(
+                text.replace(synthetic.record()['run_id'], folder.name).replace(
+                    '"seed": 0', f'"seed": {index}'
+                ),
+                encoding='utf-8',
+            )
+        choice, calls = calls_of(lambda: choose(collect(tmp_path)))
+        work.append(calls)
+        row = row_of(choice)
+        assert row.status == 'complete protocol'
+        assert len(row.finished) == end
+        assert math.isclose(row.figures.accuracy, 80.0)
+    assert work[1] < 2.2 * work[0]
+
+
+def test_work_grows_in_proportion_to_the_networks(tmp_path):
+    text = json.dumps(synthetic.record())
+    work = []
+    for start, end in ((0, 150), (150, 300)):
+        for index in range(start, end):
+            folder = tmp_path / f'run-{index:04d}'
+            folder.mkdir()
+            (folder / 'record.json').write_text(
+                text.replace(synthetic.record()['run_id'], folder.name).replace(
+                    '"rnn"', f'"network-{index:04d}"'
+                ),
+                encoding='utf-8',
+            )
+        choice, calls = calls_of(lambda: choose(collect(tmp_path)))
+        work.append(calls)
+        assert len(choice.beside) == BESIDE
+        assert len(choice.others) == end - BESIDE
+    assert work[1] < 2.2 * work[0]
 
 
 def unusable(folder):
