@@ -89,7 +89,9 @@ def checked(worker: Worker) -> dict[str, float]:
     """
     variant = worker.variant
     differences = worker.ask('check')['differences']
-    wrong = reference.problem(differences, variant.spec['precision'])
+    wrong = reference.problem(
+        differences, variant.spec['precision'], variant.spec.get('channels_last', False)
+    )
     if wrong:
         raise NeonRnnError(f'{variant.label}: {wrong}')
     return differences

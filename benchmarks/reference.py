@@ -16,6 +16,10 @@ TOLERANCES = {
     'float32': {'probabilities': 1e-3, 'cost': 1e-3, 'step': 5e-2},
     'bf16': {'probabilities': 0.1, 'cost': 0.1, 'step': 0.6},
 }
+#: The same of a step in float32 whose maps are channels last. PyTorch's batch norm on a CPU adds the
+#: numbers of such a map one by one in float32: of 128 maps of 64 x 64 the variance is off by 2e-4,
+#: where that of maps in the usual order is off by 6e-8.
+CHANNELS_LAST_STEP = 0.3
 #: Running statistics are no part of a step: the variants differ in how they keep them.
 STATISTICS = ('gmean', 'gvar', 'mean', 'variance')
 #: Of the training step that is compared, and of all that are timed.
@@ -104,7 +108,7 @@ class Reference(object):
         return found
 
 
-def problem(differences, precision):
+def problem(differences, precision, channels_last=False):
     """Say what differs by more than `TOLERANCES` allow; None if nothing does.
 
     Parameters
@@ -112,12 +116,16 @@ def problem(differences, precision):
     differences : dict
         As `Reference.compare` returns it.
     precision : str
+    channels_last : bool
+        PyTorch's own layers computed it, from channels-last maps.
 
     Returns
     -------
     str or None
     """
-    allowed = TOLERANCES[precision]
+    allowed = dict(TOLERANCES[precision])
+    if channels_last:
+        allowed['step'] = max(allowed['step'], CHANNELS_LAST_STEP)
     wrong = [
         '{} by {:.1e} (at most {:.0e})'.format(name, value, allowed[name])
         for name, value in sorted(differences.items())

@@ -159,3 +159,10 @@ def test_peers_txt_pins_what_pyproject_pins():
     for name in ('numpy', 'onnxruntime', 'pillow', 'tqdm'):
         (pin,) = (pin for pin in pins if pin.startswith(name + '=='))
         assert f'"{pin}' in project
+
+
+def test_channels_last_layers_of_pytorch_may_differ_more_in_float32():
+    assert 'step by 2.0e-01' in reference.problem({'step': 0.2}, 'float32')
+    assert reference.problem({'step': 0.2}, 'float32', channels_last=True) is None
+    assert reference.problem({'step': 0.4}, 'float32', channels_last=True) is not None
+    assert reference.problem({'step': 0.5}, 'bf16', channels_last=True) is None
