@@ -16,9 +16,9 @@ TOLERANCES = {
     'float32': {'probabilities': 1e-3, 'cost': 1e-3, 'step': 5e-2},
     'bf16': {'probabilities': 0.1, 'cost': 0.1, 'step': 0.6},
 }
-#: The same of a step in float32 whose maps are channels last. PyTorch's batch norm on a CPU adds the
-#: numbers of such a map one by one in float32: of 128 maps of 64 x 64 the variance is off by 2e-4,
-#: where that of maps in the usual order is off by 6e-8.
+#: The same of a step in float32 whose maps are channels last. PyTorch's batch norm on a CPU adds
+#: the numbers of such a map one by one in float32: of 128 maps of 64 x 64 the variance is off by
+#: 2e-4, where that of maps in the usual order is off by 6e-8.
 CHANNELS_LAST_STEP = 0.3
 #: Running statistics are no part of a step: the variants differ in how they keep them.
 STATISTICS = ('gmean', 'gvar', 'mean', 'variance')
