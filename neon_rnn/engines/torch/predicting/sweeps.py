@@ -10,9 +10,9 @@ from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 
-#: In float32, oneDNN computes one direction after the other where a step has so many numbers, or
-#: where the recurrent weights of both directions have so many: they do not stay in the cache then.
-#: Otherwise MKL computes both directions at once.
+#: oneDNN computes one direction after the other where the recurrent weights of both directions have
+#: so many numbers, or, in float32, where a step has so many: they do not stay in the cache then.
+#: Otherwise one batched product computes both directions at once.
 LARGE_STEP, LARGE_WEIGHTS = 8192, 2**18
 
 
@@ -24,7 +24,10 @@ def can_sweep(layer: SpatialRNN) -> bool:
 
 
 class _Network:
-    """One of the two networks: (steps, rows, features) -> (D, steps, rows, units).
+    """One of the two networks: (steps * rows, features) -> (steps * D * rows, units).
+
+    A row of the result is the state of one direction; the second one, if there is one, begins with
+    the last step, so the states that are computed together lie together (`_in_time`).
 
     In float32 the states are not h = tanh(a) but g = (h + 1) / 2 = sigmoid(2 a), which PyTorch
     computes five times as fast. The factors and shifts that turn one into the other are in the
@@ -54,74 +57,53 @@ class _Network:
             places = weight.shape[1] // len(affine.scale)
             bias = bias + weight @ affine.shift.repeat(places)
             weight = weight * affine.scale.repeat(places)
-        self.directions = layer.directions
+        self.steps, self.directions = layer.in_shape[-1], layer.directions
         self.behind = self.first = None
+        self.activation = torch.tanh
         if dtype == torch.float32:
             sums = recurrent.sum(2)  # (D, units): R 1
-            self.first = (
-                2 * sums[:, None].float()
-            )  # the state before the first step is h = 0, g = 1 / 2
+            # The state before the first step is h = 0, g = 1 / 2.
+            self.first = 2 * sums[:, None].float()
             weight, bias, recurrent = 2 * weight, 2 * bias - 2 * sums.flatten(), 4 * recurrent
             ones = bias.new_ones(layer.output_features)
             self.behind = Affine(2 * ones, -ones)
-        steps = layer.in_shape[-1]
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), steps * rows)
+            self.activation = torch.sigmoid
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), self.steps * rows)
         self.bias = bias.to(dtype)
         recurrent = recurrent.to(dtype)
         self.transposed = recurrent.transpose(1, 2).contiguous()
-        self.packed = None
+        self.packed = [
+            torch.ops.mkldnn._reorder_linear_weight(each.contiguous(), rows) for each in recurrent
+        ]
         self.large = recurrent.numel() > LARGE_WEIGHTS
-        if dtype == torch.float32:
-            self.packed = [
-                torch.ops.mkldnn._reorder_linear_weight(each.contiguous(), rows)
-                for each in recurrent
-            ]
 
-    def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        steps, rows, features = x.shape
-        products = torch.ops.mkldnn._linear_pointwise(
-            x.reshape(-1, features), self.weight, self.bias, 'none', [], ''
-        ).reshape(steps, rows, self.directions, -1)
-        h = products.permute(2, 0, 1, 3).contiguous()
-        if self.packed is not None and (self.large or rows * h.shape[-1] >= LARGE_STEP):
-            self._by_direction(h, self.packed)
+    def __call__(self, x: torch.Tensor, in_time: torch.Tensor) -> torch.Tensor:
+        states = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, 'none', [], '')
+        states = states.view(len(in_time), -1).index_select(0, in_time)
+        h = states.view(self.steps, self.directions, -1, states.shape[1])
+        if self.first is not None:
+            h[0].add_(self.first)
+        self.activation(h[0], out=h[0])
+        if self.large or (self.first is not None and h[0, 0].numel() >= LARGE_STEP):
+            self._by_direction(h)
         else:
             self._at_once(h)
-        return h
+        return states
 
-    def _by_direction(self, h: torch.Tensor, packed: list[torch.Tensor]) -> None:
-        """Turn input products (D, steps, rows, units) into states, in place, by oneDNN."""
-        assert self.first is not None
-        for direction, (states, weight) in enumerate(zip(h, packed, strict=True)):
-            in_turn = list(states.unbind())[:: -1 if direction else 1]
-            in_turn[0].add_(self.first[direction]).sigmoid_()
-            for before, now in zip(in_turn[:-1], in_turn[1:], strict=True):
-                total = torch.ops.mkldnn._linear_pointwise.binary(before, now, weight, None, 'add')
-                torch.sigmoid(total, out=now)
+    def _by_direction(self, h: torch.Tensor) -> None:
+        """Turn input products (steps, D, rows, units) into states, in place, by oneDNN."""
+        product = torch.ops.mkldnn._linear_pointwise.binary
+        in_turn = h.flatten(0, 1).unbind()
+        for place, now in enumerate(in_turn[self.directions :]):
+            weight = self.packed[place % self.directions]
+            self.activation(product(in_turn[place], now, weight, None, 'add'), out=now)
 
     def _at_once(self, h: torch.Tensor) -> None:
         """The same, with one product for both directions."""
-        in_turn = [_of_all_directions(h, step) for step in range(h.shape[1])]
-        activation = torch.tanh_
-        if self.first is not None:
-            in_turn[0].add_(self.first)
-            activation = torch.sigmoid_
-        activation(in_turn[0])
-        for before, now in zip(in_turn[:-1], in_turn[1:], strict=True):
-            activation(now.baddbmm_(before, self.transposed))
-
-
-def _of_all_directions(h: torch.Tensor, step: int) -> torch.Tensor:
-    """View the step that every direction comes to at the same time: (D, rows, units).
-
-    The second direction begins with the last step, so its view lies `steps - 1 - 2 * step` steps
-    further on than the first one's.
-    """
-    _, steps, rows, units = h.shape
-    size = rows * units
-    return h.as_strided(
-        (len(h), rows, units), ((2 * steps - 1 - 2 * step) * size, units, 1), step * size
-    )
+        before, *others = h.unbind()
+        for now in others:
+            self.activation(now.baddbmm_(before, self.transposed), out=now)
+            before = now
 
 
 class SweepStep:
@@ -146,20 +128,50 @@ class SweepStep:
         self, layer: SpatialRNN, affine: Affine | None, dtype: torch.dtype, images: int
     ) -> None:
         self.block, self.dtype = layer.block_shape[1:], dtype
-        _, down, across = layer.out_shape
-        self.vertical = _Network(layer.vertical, affine, dtype, images * across)
-        self.horizontal = _Network(layer.horizontal, self.vertical.behind, dtype, images * down)
+        _, self.down, self.across = layer.out_shape
+        self.vertical = _Network(layer.vertical, affine, dtype, images * self.across)
+        self.horizontal = _Network(
+            layer.horizontal, self.vertical.behind, dtype, images * self.down
+        )
         self.behind = self.horizontal.behind
+        self._orders: dict[int, tuple[torch.Tensor, ...]] = {}
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        batch, channels, height, width = x.shape
-        rows, columns = self.block
-        down, across = height // rows, width // columns
-        blocks = x.to(self.dtype).permute(0, 2, 3, 1)
-        blocks = blocks.reshape(batch, down, rows, across, columns, channels)
-        blocks = blocks.permute(1, 0, 3, 2, 4, 5)
-        h = self.vertical(blocks.reshape(down, batch * across, rows * columns * channels))
-        h = h.reshape(-1, down, batch, across, h.shape[-1]).permute(3, 2, 1, 0, 4)
-        h = self.horizontal(h.reshape(across, batch * down, -1))
-        h = h.reshape(-1, across, batch, down, h.shape[-1]).permute(2, 3, 1, 0, 4)
-        return h.flatten(3).permute(0, 3, 1, 2)
+        batch, channels = x.shape[:2]
+        if batch not in self._orders:
+            self._orders[batch] = self._order(batch)
+        blocks, vertical, crosswise, horizontal, whole = self._orders[batch]
+        pixels = x.to(self.dtype).permute(0, 2, 3, 1).reshape(-1, channels)
+        h = pixels.index_select(0, blocks).view(self.down * batch * self.across, -1)
+        h = self.vertical(h, vertical).index_select(0, crosswise)
+        h = self.horizontal(h.view(self.across * batch * self.down, -1), horizontal)
+        h = h.index_select(0, whole).view(batch, self.down, self.across, -1)
+        return h.permute(0, 3, 1, 2)
+
+    def _order(self, batch: int) -> tuple[torch.Tensor, ...]:
+        """Return which rows to copy: into blocks, in time, crosswise, in time, into maps."""
+        down, across, (rows, columns) = self.down, self.across, self.block
+        directions = self.vertical.directions
+        blocks = torch.arange(batch * down * rows * across * columns)
+        blocks = blocks.view(batch, down, rows, across, columns).permute(1, 0, 3, 2, 4)
+        vertical, back = _in_time(down, batch * across, directions)
+        crosswise = back.view(down, batch, across, directions).permute(2, 1, 0, 3)
+        horizontal, back = _in_time(across, batch * down, directions)
+        whole = back.view(across, batch, down, directions).permute(1, 2, 0, 3)
+        return tuple(each.flatten() for each in (blocks, vertical, crosswise, horizontal, whole))
+
+
+def _in_time(steps: int, rows: int, directions: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the orders from (steps, rows, D) to (steps, D, rows), and back.
+
+    In the second one, each direction begins with its own first step: the backward one with the
+    last.
+    """
+
+    def turned(order: torch.Tensor) -> torch.Tensor:
+        return torch.cat([order[..., :1], order[..., 1:].flip(0)], dim=-1)
+
+    count = steps * rows * directions
+    there = turned(torch.arange(count).view(steps, rows, directions)).transpose(1, 2)
+    back = turned(torch.arange(count).view(steps, directions, rows).transpose(1, 2))
+    return there, back
