@@ -17,6 +17,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageFile
 
+from neon_rnn.data import orientation
 from neon_rnn.data.bounded_file import BoundedFile, TooMuchEffort
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
@@ -37,22 +38,6 @@ TOO_LARGE = 'more than {} million pixels'.format(MAX_PIXELS // 1000000)
 TOO_SMALL = 'smaller than {} pixels'.format(MIN_SIDE)
 TOO_COSTLY = 'takes too long to decode'
 UNREADABLE = 'file cannot be read'
-
-_EXIF_ORIENTATION = 0x0112
-#: The steps that turn a picture of each EXIF orientation upright. Pillow 4 has no TRANSVERSE (7),
-#: so two steps replace it.
-_TRANSPOSITIONS = {
-    orientation: [getattr(Image, name) for name in names]
-    for orientation, names in {
-        2: ['FLIP_LEFT_RIGHT'],
-        3: ['ROTATE_180'],
-        4: ['FLIP_TOP_BOTTOM'],
-        5: ['TRANSPOSE'],
-        6: ['ROTATE_270'],
-        7: ['TRANSPOSE', 'ROTATE_180'],
-        8: ['ROTATE_90'],
-    }.items()
-}
 
 
 class ImageError(NeonRnnError):
@@ -146,7 +131,8 @@ def read(path):
         if not os.path.isfile(str(path)):
             raise ImageError(UNREADABLE, 'missing, or not a regular file')
         with open(str(path), 'rb') as file:
-            data = file.read(MAX_BYTES + 1)
+            # No more than its size: Python takes the memory of what it is asked for.
+            data = file.read(min(os.fstat(file.fileno()).st_size, MAX_BYTES) + 1)
     except (OSError, ValueError) as error:
         raise ImageError(UNREADABLE, getattr(error, 'strerror', None) or str(error)) from error
     if len(data) > MAX_BYTES:
@@ -159,8 +145,20 @@ def decode(data, preprocessing):
     return decode_sized(data, preprocessing)[0]
 
 
-def decode_sized(data, preprocessing):
+def decode_sized(data, preprocessing, read_jpeg=None, resize=None):
     """Decode the bytes of an image file.
+
+    Parameters
+    ----------
+    data : bytes
+    preprocessing : Preprocessing
+    read_jpeg : callable, optional
+        Decodes a JPEG file in Pillow's place. It gets the bytes and the (width, height) to decode
+        to. It returns Pillow's own pixels, uint8 (height, width, 3), or None to leave it to Pillow.
+    resize : callable, optional
+        Cuts out and scales in Pillow's place. It gets an RGB image or its array (height, width, 3),
+        the box (left, top, right, bottom) and the (width, height) wanted. It returns Pillow's own
+        pixels, uint8 (3, height, width), or None.
 
     Returns
     -------
@@ -191,21 +189,17 @@ def decode_sized(data, preprocessing):
                     for side in (preprocessing.width, preprocessing.height)
                 ),
             )
-            image.load()
-            # After loading: Pillow turns TIFF files itself while it loads them.
-            for transposition in _TRANSPOSITIONS.get(_orientation(image), []):
-                image = image.transpose(transposition)
-            if (size[0] < size[1]) != (image.size[0] < image.size[1]):
+            image = _loaded(image, data, read_jpeg)
+            width, height = _size(image)
+            if (size[0] < size[1]) != (width < height):
                 size = size[::-1]
-            image = _as_rgb(image)
         except ImageError:
             raise
         except TooMuchEffort as error:
             raise ImageError(TOO_COSTLY, str(error)) from error
         except Exception as error:  # the decoders raise many types on hostile input
             raise ImageError(DAMAGED, '{}: {}'.format(type(error).__name__, error)) from error
-    pixels = np.asarray(_resized(image, preprocessing)).transpose(2, 0, 1)
-    return np.ascontiguousarray(pixels), size[::-1]
+    return _resized(image, preprocessing, resize), size[::-1]
 
 
 def _opened(file):
@@ -242,16 +236,27 @@ def _check_scans(data, size):
         raise ImageError(TOO_COSTLY, '{} scans'.format(scans))
 
 
-def _orientation(image):
-    """Return the EXIF orientation of a loaded image, 1 to 8; damaged metadata counts as upright."""
-    try:
-        if hasattr(image, 'getexif'):
-            exif = image.getexif()
-        else:  # Pillow 4, which does not turn TIFF files
-            exif = image.tag_v2 if hasattr(image, 'tag_v2') else image._getexif()
-        return int(exif.get(_EXIF_ORIENTATION, 1))
-    except Exception:  # metadata of any shape must not cost a sound photograph
-        return 1
+def _loaded(image, data, read_jpeg):
+    """Return the upright image in 8-bit RGB, or its array (height, width, 3)."""
+    pixels = None
+    if read_jpeg and image.format == 'JPEG' and image.mode in ('RGB', 'L'):
+        pixels = read_jpeg(data, image.size)
+    if pixels is None:
+        image.load()
+    # After loading: Pillow turns TIFF files itself while it loads them.
+    steps = orientation.upright(image)
+    if pixels is not None:
+        if not steps:
+            return pixels
+        image = Image.fromarray(pixels)
+    for step in steps:
+        image = image.transpose(step)
+    return _as_rgb(image)
+
+
+def _size(image):
+    """Return (width, height) of an image or of its array."""
+    return image.shape[1::-1] if isinstance(image, np.ndarray) else image.size
 
 
 def _as_rgb(image):
@@ -273,16 +278,23 @@ def _as_rgb(image):
     return image if image.mode == 'RGB' else image.convert('RGB')
 
 
-def _resized(image, preprocessing):
-    width, height = (side * preprocessing.centre for side in image.size)
+def _resized(image, preprocessing, resize):
+    """Cut out the wanted part and scale it: uint8 (3, height, width)."""
+    source, size = _size(image), (preprocessing.width, preprocessing.height)
+    width, height = (side * preprocessing.centre for side in source)
     if preprocessing.fit == 'crop':
         scale = min(width / preprocessing.width, height / preprocessing.height)
         width, height = scale * preprocessing.width, scale * preprocessing.height
     width, height = max(1, int(round(width))), max(1, int(round(height)))
-    left, top = (image.size[0] - width) // 2, (image.size[1] - height) // 2
-    if (width, height) != image.size:
-        image = image.crop((left, top, left + width, top + height))
-    if image.size == (preprocessing.width, preprocessing.height):
-        return image
-    size = preprocessing.width, preprocessing.height
-    return image.resize(size, Image.LANCZOS)  # type: ignore[attr-defined]
+    left, top = (source[0] - width) // 2, (source[1] - height) // 2
+    box = left, top, left + width, top + height
+    pixels = resize(image, box, size) if resize else None
+    if pixels is not None:
+        return pixels
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    if (width, height) != source:
+        image = image.crop(box)
+    if image.size != size:
+        image = image.resize(size, Image.LANCZOS)  # type: ignore[attr-defined]
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))

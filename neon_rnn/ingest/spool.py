@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from neon_rnn.data import images
 from neon_rnn.data.images import Preprocessing
-from neon_rnn.ingest import jpeg
+from neon_rnn.ingest.decoding import decode
 from neon_rnn.ingest.near_duplicates import signature
 from neon_rnn.ingest.source import printable
 from neon_rnn.ingest.workers import ordered_map
@@ -159,15 +159,14 @@ def decode_block(
         for place, name in enumerate(names, start):
             try:
                 data = images.read(os.path.join(root, name))
-                pixels, size = images.decode_sized(data, preprocessing)
-                jpeg.check(data)
+                pixels, size = decode(data, preprocessing)
             except images.ImageError as error:
                 outcomes.append([error.reason, printable(error.detail)])
                 continue
             # Written and not mapped: a full disk is an error then, and does not kill the process.
             file.seek(place * row)
-            file.write(pixels)
-            digest = hashlib.sha256(pixels).hexdigest()
+            file.write(pixels.data)
+            digest = hashlib.sha256(pixels.data).hexdigest()
             outcomes.append([digest, *size, signature(pixels).tobytes().hex()])
     return {'start': start, 'key': key, 'outcomes': outcomes}
 

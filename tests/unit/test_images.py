@@ -10,6 +10,7 @@ from small_datasets import encoded, picture
 
 from neon_rnn.data import images
 from neon_rnn.data.images import ImageError, Preprocessing, decode, load
+from neon_rnn.data.orientation import orientation
 from neon_rnn.support.errors import UsageError
 
 SMALL = Preprocessing(32, 32)
@@ -248,9 +249,9 @@ def test_an_old_pillow_leaves_tiff_files_to_us():
         def _getexif(self):
             return {0x0112: 8}
 
-    assert images._orientation(OldImage()) == 6
-    assert images._orientation(OldJpeg()) == 8
-    assert images._orientation(object()) == 1
+    assert orientation(OldImage()) == 6
+    assert orientation(OldJpeg()) == 8
+    assert orientation(object()) == 1
 
 
 def chunk(kind, data=b''):
