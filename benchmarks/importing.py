@@ -1,6 +1,7 @@
 """Measure how fast synthetic pictures are imported and read back, and in how much memory."""
 
 import argparse
+import os
 import resource
 import tempfile
 import time
@@ -42,11 +43,19 @@ def run(arguments: argparse.Namespace) -> None:
         root = Path(temporary)
         write_photographs(root / 'photos', arguments.images, arguments.source_size)
         settings = ImportSettings(str(root / 'set'), workers=arguments.workers)
-        start = time.perf_counter()
+        start, used = time.perf_counter(), processor_seconds()
         import_folder(root / 'photos', settings)
         seconds = time.perf_counter() - start
         workers = counted(arguments.workers, 'worker')
         print(f'import: {arguments.images / seconds:.0f} images/s with {workers}, {seconds:.1f} s')
+        milliseconds = [
+            1000 * (after - before) / arguments.images
+            for before, after in zip(used, processor_seconds(), strict=True)
+        ]
+        print(
+            f'processor time of an image: {sum(milliseconds):.2f} ms, {milliseconds[1]:.2f} ms of '
+            'it in workers'
+        )
         for who, name in (
             (resource.RUSAGE_SELF, 'this process'),
             (resource.RUSAGE_CHILDREN, 'the largest worker'),
@@ -61,6 +70,12 @@ def run(arguments: argparse.Namespace) -> None:
             f'random reading: {count / seconds:.0f} images/s, '
             f'{128 * seconds / count * 1000:.1f} ms a minibatch of 128'
         )
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Return the processor time of this process and that of its children that have ended."""
+    times = os.times()
+    return times.user + times.system, times.children_user + times.children_system
 
 
 def write_photographs(root: Path, count: int, size: int) -> None:

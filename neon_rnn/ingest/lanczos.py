@@ -13,7 +13,7 @@ from PIL import Image
 
 #: An image of more pixels is left to Pillow: its numbers in double precision would take 6 MiB.
 MAX_PIXELS = 1 << 18
-#: Outputs of one product. A product stays so small that a BLAS does not start threads for it.
+#: Outputs of one product: so few that OpenBLAS starts no threads for it, scaled down by 4 or less.
 _OUTPUTS = 8
 _LOBES = 3
 _UNIT = 2.0**-22

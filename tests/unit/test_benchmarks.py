@@ -344,6 +344,7 @@ def test_the_import_benchmark_reports_speed_and_memory(capsys):
     assert bench(['importing', '--images', '640', '--source-size', '64', '--workers', '1']) == 0
     out = capsys.readouterr().out
     assert float(re.search(r'import: (\d+) images/s', out).group(1)) > 0
+    assert re.search(r'processor time of an image: \d+\.\d\d ms, 0.00 ms of it in workers', out)
     assert 'peak memory of this process' in out
     assert re.search(r'random reading: \d+ images/s', out)
     assert bench(['importing', '--images', '10']) == 2
