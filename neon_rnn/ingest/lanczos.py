@@ -42,6 +42,10 @@ def resize(
     -------
     numpy.ndarray or None
         uint8 (3, height, width); None where this is left to Pillow.
+
+    Notes
+    -----
+    Not for several threads: the numbers in between are kept in the same arrays.
     """
     left, top, right, bottom = box
     if (right - left) * (bottom - top) > MAX_PIXELS:
@@ -52,20 +56,27 @@ def resize(
     part = np.asarray(image)[top:bottom, left:right].transpose(2, 0, 1)
     if part.shape[1:] == size[::-1]:
         return np.ascontiguousarray(part)
-    pixels = part.astype(np.float64, order='C')
+    pixels = _room('source', *part.shape)
+    pixels[...] = part
     if pixels.shape[2] != size[0]:
-        scaled = np.empty((3, len(pixels[0]), size[0]))
+        scaled = _room('columns', 3, len(pixels[0]), size[0])
         for start, end, first, weights in columns:
             place = scaled[:, :, first : first + weights.shape[1]]
             np.matmul(pixels[:, :, start:end], weights, out=place)
         pixels = np.floor(_in_range(scaled), out=scaled)
     if pixels.shape[1] != size[1]:
-        scaled = np.empty((3, size[1], size[0]))
+        scaled = _room('rows', 3, size[1], size[0])
         for start, end, first, weights in rows:
             place = scaled[:, first : first + weights.shape[1]]
             np.matmul(weights.T, pixels[:, start:end], out=place)
         pixels = _in_range(scaled)
     return pixels.astype(np.uint8)  # without a fraction
+
+
+@functools.lru_cache(maxsize=3)
+def _room(use: str, *shape: int) -> np.ndarray:
+    """Return an array that is used again: its pages would be given back and zeroed each time."""
+    return np.empty(shape)
 
 
 def _in_range(values: np.ndarray) -> np.ndarray:
