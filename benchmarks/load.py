@@ -65,20 +65,20 @@ class Watch:
         ``load_before`` is the number of runnable threads in the minute before. ``stolen`` and
         ``others`` are shares of the cores' time since the construction: what the hypervisor gave to
         others, and what other programs here computed. Our own child processes have to have ended by
-        now; those that `busy` made are among them. ``disturbed`` is True if one of the three is too
-        much to trust the speeds.
+        now; those that `busy` made are among them. ``disturbed`` is True if one of the shares is too
+        much to trust the speeds, or, where they are not known, the load before: after a benchmark
+        it is that benchmark's own.
         """
         before, after = self._before, _ticks()
         stolen = others = 0.0
+        cores = os.cpu_count() or 1
+        disturbed = self._load / cores > MOST_LOAD
         if before and after and after.total > before.total:
             total = after.total - before.total
             stolen = (after.stolen - before.stolen) / total
             own = (_own_seconds() - self._own) * os.sysconf('SC_CLK_TCK')
             others = max(0.0, (after.busy - before.busy - own) / total)
-        cores = os.cpu_count() or 1
-        disturbed = (
-            self._load / cores > MOST_LOAD or stolen > MOST_STOLEN or others > MOST_BY_OTHERS
-        )
+            disturbed = stolen > MOST_STOLEN or others > MOST_BY_OTHERS
         return {
             'busy_processes': busy_processes,
             'load_before': round(self._load, 2),

@@ -202,7 +202,7 @@ def subprocess_ids():
 
 
 @pytest.mark.parametrize(
-    ('before', 'stolen', 'disturbed'), [(0.0, 0, False), (99.0, 0, True), (0.0, 20, True)]
+    ('before', 'stolen', 'disturbed'), [(0.0, 0, False), (99.0, 0, False), (0.0, 20, True)]
 )
 def test_a_disturbed_machine_is_noticed(monkeypatch, before, stolen, disturbed):
     ticks = iter([Ticks(1000, 5, 200), Ticks(2000, 5 + stolen, 200)])
@@ -219,6 +219,13 @@ def test_a_disturbed_machine_is_noticed(monkeypatch, before, stolen, disturbed):
     text = report.markdown(dict(figures(), load=found))
     assert 'Beside 1 other program that this benchmark kept busy. ' in text
     assert ('Other work disturbed this run' in text) == disturbed
+
+
+@pytest.mark.parametrize(('before', 'disturbed'), [(0.0, False), (99.0, True)])
+def test_where_linux_does_not_count_the_load_before_decides(monkeypatch, before, disturbed):
+    monkeypatch.setattr(os, 'getloadavg', lambda: (before, 0, 0))
+    monkeypatch.setattr(load, '_ticks', lambda: None)
+    assert load.Watch().figures(0)['disturbed'] == disturbed
 
 
 def test_other_programs_are_noticed(monkeypatch):
