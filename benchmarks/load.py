@@ -65,9 +65,9 @@ class Watch:
         ``load_before`` is the number of runnable threads in the minute before. ``stolen`` and
         ``others`` are shares of the cores' time since the construction: what the hypervisor gave to
         others, and what other programs here computed. Our own child processes have to have ended by
-        now; those that `busy` made are among them. ``disturbed`` is True if one of the shares is too
-        much to trust the speeds, or, where they are not known, the load before: after a benchmark
-        it is that benchmark's own.
+        now; those that `busy` made are among them. ``disturbed`` is True if one of the shares is
+        too much to trust the speeds. Where they are not known the load before decides; after a
+        benchmark it is that benchmark's own.
         """
         before, after = self._before, _ticks()
         stolen = others = 0.0
