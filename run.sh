@@ -87,7 +87,9 @@ case "${1:-}" in
         ensure torch
         ensure test
         cd "$root"
-        exec "$venv/bin/python" -m pytest "$@"
+        # Some library gives pytest's thread the locale C. -X utf8 decodes without a locale, and is
+        # not handed on to the programs under test.
+        exec "$venv/bin/python" -X utf8 -m pytest "$@"
         ;;
     check)
         ensure torch

@@ -1,6 +1,5 @@
 """Fixtures that every test folder may use."""
 
-import locale
 import os
 
 # Small problems on shared machines: several OpenMP threads only make them slower. Set before numpy
@@ -15,18 +14,6 @@ from neon_rnn import engines
 def pytest_collection_modifyitems(items):
     """The fast part first: what is marked slow comes last."""
     items.sort(key=lambda item: item.get_closest_marker('slow') is not None)
-
-
-#: As the tests began; Python decodes by it what programs print.
-_LOCALE = locale.setlocale(locale.LC_CTYPE)
-
-
-@pytest.fixture(autouse=True)
-def the_locale_stays():
-    """Restore the locale of the process, which libraries may change."""
-    yield
-    if locale.setlocale(locale.LC_CTYPE) != _LOCALE:
-        locale.setlocale(locale.LC_CTYPE, _LOCALE)
 
 
 def _started(precision, batch_size=4):
