@@ -1,7 +1,6 @@
 """Measure how fast synthetic pictures are imported and read back, and in how much memory."""
 
 import argparse
-import os
 import resource
 import tempfile
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.load import processor_seconds
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.ingest.portraits import draw_portrait
@@ -70,12 +70,6 @@ def run(arguments: argparse.Namespace) -> None:
             f'random reading: {count / seconds:.0f} images/s, '
             f'{128 * seconds / count * 1000:.1f} ms a minibatch of 128'
         )
-
-
-def processor_seconds() -> tuple[float, float]:
-    """Return the processor time of this process and that of its children that have ended."""
-    times = os.times()
-    return times.user + times.system, times.children_user + times.children_system
 
 
 def write_photographs(root: Path, count: int, size: int) -> None:

@@ -57,7 +57,7 @@ class Watch:
 
     def __init__(self) -> None:
         self._load = os.getloadavg()[0] if hasattr(os, 'getloadavg') else 0.0
-        self._before, self._own = _ticks(), _own_seconds()
+        self._before, self._own = _ticks(), sum(processor_seconds())
 
     def figures(self, busy_processes: int) -> dict[str, Any]:
         """Return ``load_before``, ``stolen``, ``others`` and ``disturbed``.
@@ -76,7 +76,7 @@ class Watch:
         if before and after and after.total > before.total:
             total = after.total - before.total
             stolen = (after.stolen - before.stolen) / total
-            own = (_own_seconds() - self._own) * os.sysconf('SC_CLK_TCK')
+            own = (sum(processor_seconds()) - self._own) * os.sysconf('SC_CLK_TCK')
             others = max(0.0, (after.busy - before.busy - own) / total)
             disturbed = stolen > MOST_STOLEN or others > MOST_BY_OTHERS
         return {
@@ -102,10 +102,10 @@ def describe(figures: dict[str, Any]) -> str:
     return text.format(**figures) + '\n'
 
 
-def _own_seconds() -> float:
-    """Return the processor time of this process and of its children that have ended."""
+def processor_seconds() -> tuple[float, float]:
+    """Return the processor time of this process and that of its children that have ended."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return times.user + times.system, times.children_user + times.children_system
 
 
 def _ticks() -> Ticks | None:

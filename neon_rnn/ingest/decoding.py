@@ -8,14 +8,7 @@ from neon_rnn.ingest import jpeg, lanczos
 
 
 def decode(data: bytes, preprocessing: Preprocessing) -> tuple[np.ndarray, tuple[int, int]]:
-    """Decode the bytes of an image file to the pixels of `images.decode_sized`.
-
-    Returns
-    -------
-    numpy.ndarray
-        uint8 (3, height, width), RGB.
-    tuple of int
-        (height, width) of the image in the file, upright.
+    """Decode the bytes of an image file as `images.decode_sized` does, to the same pixels and size.
 
     Raises
     ------

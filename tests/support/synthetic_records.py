@@ -107,3 +107,17 @@ def write(folder, made, name=None):
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(made, sort_keys=True), encoding='utf-8')
     return path
+
+
+def write_many(folder, indices, old, new, **changes):
+    """Write a record for each index below the folder of runs.
+
+    `old` in the record's text becomes `new` with the index in it.
+    """
+    made = record(**changes)
+    text = json.dumps(made)
+    for index in indices:
+        path = folder / f'run-{index:04d}' / 'record.json'
+        path.parent.mkdir(parents=True)
+        changed = text.replace(made['run_id'], path.parent.name)
+        path.write_text(changed.replace(old, new.format(index)), encoding='utf-8')

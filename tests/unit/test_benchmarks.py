@@ -230,10 +230,10 @@ def test_where_linux_does_not_count_the_load_before_decides(monkeypatch, before,
 
 def test_other_programs_are_noticed(monkeypatch):
     ticks = iter([Ticks(1000, 0, 200), Ticks(2000, 0, 600)])
-    own = iter([1.0, 1.0 + 300 / os.sysconf('SC_CLK_TCK')])
+    own = iter([(1.0, 0.0), (1.0, 300 / os.sysconf('SC_CLK_TCK'))])
     monkeypatch.setattr(os, 'getloadavg', lambda: (0, 0, 0))
     monkeypatch.setattr(load, '_ticks', lambda: next(ticks))
-    monkeypatch.setattr(load, '_own_seconds', lambda: next(own))
+    monkeypatch.setattr(load, 'processor_seconds', lambda: next(own))
     found = load.Watch().figures(0)
     assert (found['others'], found['disturbed']) == (0.1, True)
 

@@ -310,18 +310,9 @@ def test_of_duplicate_run_ids_one_counts_and_the_other_is_listed(tmp_path):
 
 
 def test_work_grows_in_proportion_to_the_seeds(tmp_path):
-    text = json.dumps(synthetic.record())
     work = []
     for start, end in ((0, 200), (200, 400)):
-        for index in range(start, end):
-            folder = tmp_path / f'run-{index:04d}'
-            folder.mkdir()
-            (folder / 'record.json').write_text(
-                text.replace(synthetic.record()['run_id'], folder.name).replace(
-                    '"seed": 0', f'"seed": {index}'
-                ),
-                encoding='utf-8',
-            )
+        synthetic.write_many(tmp_path, range(start, end), '"seed": 0', '"seed": {}')
         choice, calls = calls_of(lambda: choose(collect(tmp_path)))
         work.append(calls)
         row = row_of(choice)
@@ -332,18 +323,9 @@ def test_work_grows_in_proportion_to_the_seeds(tmp_path):
 
 
 def test_work_grows_in_proportion_to_the_networks(tmp_path):
-    text = json.dumps(synthetic.record())
     work = []
     for start, end in ((0, 150), (150, 300)):
-        for index in range(start, end):
-            folder = tmp_path / f'run-{index:04d}'
-            folder.mkdir()
-            (folder / 'record.json').write_text(
-                text.replace(synthetic.record()['run_id'], folder.name).replace(
-                    '"rnn"', f'"network-{index:04d}"'
-                ),
-                encoding='utf-8',
-            )
+        synthetic.write_many(tmp_path, range(start, end), '"rnn"', '"network-{:04d}"')
         choice, calls = calls_of(lambda: choose(collect(tmp_path)))
         work.append(calls)
         assert len(choice.beside) == BESIDE

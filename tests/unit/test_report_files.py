@@ -488,18 +488,9 @@ def test_check_takes_another_compression_for_the_same_picture(results, tmp_path)
 
 
 def test_the_work_of_a_report_grows_in_proportion_to_the_configurations(tmp_path):
-    text = json.dumps(synthetic.record())
     work = []
     for start, end in ((0, 250), (250, 500)):
-        for index in range(start, end):
-            folder = tmp_path / f'run-{index:04d}'
-            folder.mkdir()
-            (folder / 'record.json').write_text(
-                text.replace(synthetic.record()['run_id'], folder.name).replace(
-                    '"wdecay": 0.0005', f'"wdecay": {index}'
-                ),
-                encoding='utf-8',
-            )
+        synthetic.write_many(tmp_path, range(start, end), '"wdecay": 0.0005', '"wdecay": {}')
         (_, files), calls = calls_of(build.build, tmp_path, tmp_path)
         work.append(calls)
         data = json.loads(files['table.json'])
@@ -509,16 +500,7 @@ def test_the_work_of_a_report_grows_in_proportion_to_the_configurations(tmp_path
 
 
 def test_a_hundred_networks_beside_the_eleven_are_counted(tmp_path):
-    text = json.dumps(synthetic.record(epochs=5))
-    for index in range(100):
-        folder = tmp_path / f'run-{index:04d}'
-        folder.mkdir()
-        (folder / 'record.json').write_text(
-            text.replace(synthetic.record()['run_id'], folder.name).replace(
-                '"rnn"', f'"network-{index:04d}"'
-            ),
-            encoding='utf-8',
-        )
+    synthetic.write_many(tmp_path, range(100), '"rnn"', '"network-{:04d}"', epochs=5)
     _, files = build.build(tmp_path, tmp_path)
     data = json.loads(files['table.json'])
     others = 100 - choose_module.BESIDE
