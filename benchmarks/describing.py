@@ -36,7 +36,8 @@ from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm, Bias, Linear
 from neon_rnn.engines.torch.layers.transforms import Normalizer, Rectlin, Softmax
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
-from neon_rnn.engines.torch.recurrent.gated import GRU, LSTM, BiGRU, BiLSTM
+from neon_rnn.engines.torch.recurrent.gru import GRU, BiGRU
+from neon_rnn.engines.torch.recurrent.lstm import LSTM, BiLSTM
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 from neon_rnn.support.errors import NeonRnnError
 

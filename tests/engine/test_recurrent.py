@@ -51,13 +51,13 @@ def test_gradients_are_the_finite_differences(nn, cell):
     harness.check_gradients(nn, model, sequences())
 
 
-@pytest.mark.parametrize('cell', ['BiRNN', 'Recurrent'])
+@pytest.mark.parametrize('cell', ['BiRNN', 'Recurrent', 'LSTM', 'BiLSTM', 'GRU', 'BiGRU'])
 @pytest.mark.parametrize(
     ('name', 'function'),
     [('Rectlin', lambda x: np.maximum(x, 0)), ('Logistic', reference.logistic)],
 )
 def test_other_activations(nn, monkeypatch, cell, name, function):
-    """The backward pass of the plain cells is written out; it has to follow the activation."""
+    """The backward pass is written out; it has to follow the activation."""
     monkeypatch.setattr(reference, 'tanh', function)
     model = harness.build(nn, [layer(nn, cell, activation=getattr(nn, name)())], (FEATURES, STEPS))
     weights = harness.randomise(nn, model)
@@ -69,17 +69,20 @@ def test_other_activations(nn, monkeypatch, cell, name, function):
     harness.check_gradients(nn, model, x)
 
 
-def test_a_single_step(nn):
-    model = harness.build(nn, [layer(nn, 'BiRNN')], (FEATURES, 1))
+@pytest.mark.parametrize('cell', CELLS)
+def test_a_single_step(nn, cell):
+    model = harness.build(nn, [layer(nn, cell)], (FEATURES, 1))
     weights = harness.randomise(nn, model)
     x = sequences()[:, :, :1]
-    (w, _, b), (w_backward, _, b_backward) = reference.unpack(weights['0.W'], FEATURES, UNITS, 1, 2)
-    expected = np.tanh(
-        np.concatenate([x[:, :, 0] @ w.T + b, x[:, :, 0] @ w_backward.T + b_backward], axis=1)
-    )
-    np.testing.assert_allclose(harness.forward(model, x)[:, :, 0], expected, atol=1e-14)
-    _, gradients = harness.gradients(model, x, np.ones((BATCH, 2 * UNITS, 1)))
-    for _, recurrent, _ in reference.unpack(gradients['0.W'], FEATURES, UNITS, 1, 2):
+    expected = [
+        np.transpose(reference.recurrent(cell, weights['0.W'], list(each.T), UNITS)) for each in x
+    ]
+    np.testing.assert_allclose(harness.forward(model, x), expected, atol=1e-14)
+    harness.check_gradients(nn, model, x)
+    _, gates, directions, _ = reference.CELLS[cell]
+    _, gradients = harness.gradients(model, x, np.ones((BATCH, directions * UNITS, 1)))
+    parts = reference.unpack(gradients['0.W'], FEATURES, UNITS, gates, directions)
+    for _, recurrent, _ in parts:
         assert not recurrent.any(), 'a zero state moves no recurrent weight'
 
 

@@ -43,7 +43,7 @@ from neon_rnn.engines.torch.layers.transforms import (
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.optimizer import GradientDescentMomentum, Schedule
 from neon_rnn.engines.torch.recurrent.elman import BiBNRNN, BiRNN, Recurrent
-from neon_rnn.engines.torch.recurrent.gated import GRU, LSTM, BiGRU, BiLSTM
+from neon_rnn.engines.torch.recurrent.gru import GRU, BiGRU
 from neon_rnn.engines.torch.recurrent.lecture_cells import (
     BiDeepOutput,
     BiDeepTransition,
@@ -54,6 +54,7 @@ from neon_rnn.engines.torch.recurrent.lecture_cells import (
     StackedBiRNN,
     StackedRNN,
 )
+from neon_rnn.engines.torch.recurrent.lstm import LSTM, BiLSTM
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 from neon_rnn.engines.torch.step import predict, train_step
 from neon_rnn.engines.torch.weights import (

@@ -18,7 +18,8 @@ from neon_rnn.engines.torch.layers.initializers import GlorotUniform
 from neon_rnn.engines.torch.layers.transforms import Logistic, Tanh
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
-from neon_rnn.engines.torch.recurrent.gated import GRU, LSTM, BiGRU, BiLSTM
+from neon_rnn.engines.torch.recurrent.gru import GRU, BiGRU
+from neon_rnn.engines.torch.recurrent.lstm import LSTM, BiLSTM
 from neon_rnn.engines.torch.spatial_rnn import sweep_map
 from neon_rnn.support.errors import UsageError
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from neon_rnn.engines.torch.ops.recording import recording
+from neon_rnn.engines.torch.ops.tanh import tanh
 
 
 class Transform:
@@ -18,6 +19,10 @@ class Transform:
     def derivative(self, y: torch.Tensor) -> torch.Tensor:
         """Return dy/dx at the output `y`, element by element (neon's ``bprop``)."""
         raise NotImplementedError
+
+    def backward(self, error: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of the input, from that of the output `y`; without autograd."""
+        return error * self.derivative(y)
 
 
 class Identity(Transform):
@@ -47,10 +52,13 @@ class Tanh(Transform):
     """y = tanh(x)."""
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.tanh(x)
+        return tanh(x)
 
     def derivative(self, y: torch.Tensor) -> torch.Tensor:
         return 1 - y * y
+
+    def backward(self, error: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.ops.aten.tanh_backward(error, y)
 
 
 class Logistic(Transform):
@@ -61,6 +69,9 @@ class Logistic(Transform):
 
     def derivative(self, y: torch.Tensor) -> torch.Tensor:
         return y * (1 - y)
+
+    def backward(self, error: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return torch.ops.aten.sigmoid_backward(error, y)
 
 
 class _SoftmaxShortcut(torch.autograd.Function):

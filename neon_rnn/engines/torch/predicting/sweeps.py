@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from neon_rnn.engines.torch.layers.transforms import Tanh
+from neon_rnn.engines.torch.ops.tanh import tanh
 from neon_rnn.engines.torch.predicting.steps import Affine
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
@@ -59,7 +62,7 @@ class _Network:
             weight = weight * affine.scale.repeat(places)
         self.steps, self.directions = layer.in_shape[-1], layer.directions
         self.behind = self.first = None
-        self.activation = torch.tanh
+        self.activation: Callable[..., torch.Tensor] = tanh
         if dtype == torch.float32:
             sums = recurrent.sum(2)  # (D, units): R 1
             # The state before the first step is h = 0, g = 1 / 2.

@@ -59,7 +59,6 @@ class _ElmanSweep(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         h, recurrent = ctx.saved_tensors
         steps, _, directions, _ = h.shape
-        slope = ctx.activation.derivative(h)
         delta = torch.empty_like(h)
         for direction, weight in enumerate(recurrent):
             backwards = visits(steps, direction)[::-1]
@@ -68,7 +67,7 @@ class _ElmanSweep(torch.autograd.Function):
                 error = gradient[step, :, direction].contiguous()
                 if later is not None:
                     error = product(later, weight.t(), add=error)
-                later = error * slope[step, :, direction]
+                later = ctx.activation.backward(error, h[step, :, direction])
                 delta[step, :, direction] = later
             if ctx.wraps:
                 assert later is not None

@@ -1,23 +1,24 @@
-"""Cells with gates: LSTM and GRU, in one direction and in two (neon/layers/recurrent.py).
-
-neon has no bidirectional GRU.
-"""
+"""The base of the cells with gates, and the sweep of such a cell with its gradients."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
 import torch
+from torch.autograd.function import once_differentiable
 
 from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Transform
+from neon_rnn.engines.torch.ops.matmul import weight_gradient
+from neon_rnn.engines.torch.ops.recording import recording
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 from neon_rnn.support.errors import UsageError
 
-#: The hidden state first, each (batch, units).
-State = tuple[torch.Tensor, ...]
-
 
 class GatedLayer(RecurrentLayer):
-    """A cell with gates: `step` computes the next state from the products of one step.
+    """A cell with gates.
 
     Parameters
     ----------
@@ -30,7 +31,8 @@ class GatedLayer(RecurrentLayer):
         One of them is missing.
     """
 
-    state_size = 1
+    #: The type of what `step` returns; the hidden state is `h`.
+    memory: Any
 
     def __init__(
         self,
@@ -49,7 +51,7 @@ class GatedLayer(RecurrentLayer):
             )
         self.gate_activation: Transform = gate_activation
 
-    def step(self, products: torch.Tensor, recurrent: torch.Tensor, state: State) -> State:
+    def step(self, products: torch.Tensor, recurrent: torch.Tensor, before: Any) -> Any:
         """Compute one step of one direction.
 
         Parameters
@@ -58,77 +60,127 @@ class GatedLayer(RecurrentLayer):
             (batch, gates * units): W x + b.
         recurrent : torch.Tensor
             (gates * units, units).
-        state : tuple of torch.Tensor
-            The hidden state first, each (batch, units).
+        before : memory or None
+            What the step before returned; None at the first step, where the state is zero.
 
         Returns
         -------
-        tuple of torch.Tensor
-            As `state`.
+        memory
+            The hidden state, and what the next step and `step_back` need.
         """
         raise NotImplementedError
 
+    def step_back(
+        self, error: torch.Tensor, later: Any, recurrent: torch.Tensor, now: Any, before: Any
+    ) -> tuple[torch.Tensor, Any]:
+        """Propagate errors through one step.
+
+        Parameters
+        ----------
+        error : torch.Tensor
+            (batch, units): the gradient of the step's output.
+        later : tuple of torch.Tensor or None
+            The second result for the step after this one; None at the last step.
+        recurrent : torch.Tensor
+            As in `step`.
+        now, before : memory
+            What `step` returned for this step and for the one before; None at the first step.
+
+        Returns
+        -------
+        delta : torch.Tensor
+            (batch, gates * units): the gradient of the step's `products`.
+        tuple of torch.Tensor
+            What the step before needs of this one.
+        """
+        raise NotImplementedError
+
+    def recurrent_gradient(
+        self, delta: torch.Tensor, now: Sequence[Any], before: Sequence[Any]
+    ) -> torch.Tensor:
+        """Return the gradient of the recurrent weights of one direction.
+
+        Parameters
+        ----------
+        delta : torch.Tensor
+            (n * batch, gates * units): the gradients of the products of all steps but the first.
+        now, before : sequence of memory
+            What `step` returned for these n steps, and for the step before each.
+        """
+        return weight_gradient(delta, torch.cat([memory.h for memory in before]))
+
     def states(self, x: torch.Tensor) -> torch.Tensor:
         products = self.input_products(x)
-        steps, batch = x.shape[:2]
-        swept = []
-        for direction in range(self.directions):
-            state: State = (products.new_zeros(batch, self.units),) * self.state_size
-            hidden = [products] * steps
-            for step in visits(steps, direction):
-                state = self.step(products[step, :, direction], self.recurrent[direction], state)
-                hidden[step] = state[0]
-            swept.append(torch.stack(hidden))
+        if not recording():
+            return _GatedSweep.apply(products, self.recurrent, self)
+        swept = [
+            torch.stack([memory.h for memory in _sweep(self, products, weight, direction)])
+            for direction, weight in enumerate(self.recurrent.unbind())
+        ]
         return torch.stack(swept, dim=2)
 
 
-class LSTM(GatedLayer):
-    """Long short-term memory (Hochreiter and Schmidhuber, 1997).
+def _sweep(
+    cell: GatedLayer, products: torch.Tensor, recurrent: torch.Tensor, direction: int
+) -> list[Any]:
+    """Sweep one direction; return what each step leaves behind, in the order of the steps."""
+    memories: list[Any] = [None] * len(products)
+    before = None
+    for step in visits(len(products), direction):
+        before = cell.step(products[step, :, direction].contiguous(), recurrent, before)
+        memories[step] = before
+    return memories
 
-    Gates in neon's order: input, forget, output, modulation.
+
+class _GatedSweep(torch.autograd.Function):
+    """The hidden states of a cell in every direction; the backward pass is written out.
+
+    `products` is (steps, batch, D, gates * units), `recurrent` (D, gates * units, units), the
+    result (steps, batch, D, units). Autograd would compute a gradient of the recurrent weights for
+    each step and add them up; here it is one product.
     """
 
-    gates = 4
-    state_size = 2
+    @staticmethod
+    def forward(
+        ctx: Any, products: torch.Tensor, recurrent: torch.Tensor, cell: GatedLayer
+    ) -> torch.Tensor:
+        recurrent = recurrent.to(products.dtype)
+        hidden = products.new_empty(*products.shape[:3], cell.units)
+        saved: list[torch.Tensor | None] = []
+        for direction, weight in enumerate(recurrent):
+            for step, memory in enumerate(_sweep(cell, products, weight, direction)):
+                hidden[step, :, direction] = memory.h
+                saved += memory
+        ctx.save_for_backward(recurrent, *saved)
+        ctx.cell = cell
+        return hidden
 
-    def step(self, products: torch.Tensor, recurrent: torch.Tensor, state: State) -> State:
-        h, c = state
-        total = torch.addmm(products, h, recurrent.t())
-        input_gate, forget_gate, output_gate = self.gate_activation(
-            total[:, : 3 * self.units]
-        ).chunk(3, dim=1)
-        c = forget_gate * c + input_gate * self.activation(total[:, 3 * self.units :])
-        return output_gate * self.activation(c), c
-
-
-class BiLSTM(LSTM):
-    """Two LSTMs, one for each direction."""
-
-    directions = 2
-
-
-class GRU(GatedLayer):
-    """Gated recurrent unit (Cho et al., arXiv 1406.1078).
-
-    Gates in neon's order: reset r, update z, candidate.
-    h_t = (1 - z) h_t-1 + z f(W x + R (r * h_t-1) + b).
-    """
-
-    gates = 3
-
-    def step(self, products: torch.Tensor, recurrent: torch.Tensor, state: State) -> State:
-        (h,) = state
-        split = 2 * self.units
-        reset, update = self.gate_activation(
-            torch.addmm(products[:, :split], h, recurrent[:split].t())
-        ).chunk(2, dim=1)
-        candidate = self.activation(
-            torch.addmm(products[:, split:], reset * h, recurrent[split:].t())
-        )
-        return ((1 - update) * h + update * candidate,)
-
-
-class BiGRU(GRU):
-    """Two GRUs, one for each direction; weights in the order of neon's other Bi layers."""
-
-    directions = 2
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        cell, (recurrent, *saved) = ctx.cell, ctx.saved_tensors
+        tensors = iter(saved)
+        fields = len(cell.memory._fields)
+        of_products = gradient.new_empty(*gradient.shape[:3], recurrent.shape[1])
+        of_recurrent = torch.zeros_like(recurrent)
+        steps = len(gradient)
+        for direction, weight in enumerate(recurrent):
+            memories = [cell.memory(*islice(tensors, fields)) for _ in range(steps)]
+            now, before = (slice(1, None), slice(None, -1))[:: 1 if direction == 0 else -1]
+            order = visits(steps, direction)
+            later = None
+            for place in range(steps - 1, -1, -1):
+                step = order[place]
+                delta, later = cell.step_back(
+                    gradient[step, :, direction].contiguous(),
+                    later,
+                    weight,
+                    memories[step],
+                    memories[order[place - 1]] if place else None,
+                )
+                of_products[step, :, direction] = delta
+            if steps > 1:
+                of_recurrent[direction] = cell.recurrent_gradient(
+                    of_products[now, :, direction].flatten(0, 1), memories[now], memories[before]
+                )
+        return of_products, of_recurrent, None
