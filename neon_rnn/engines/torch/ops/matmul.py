@@ -33,6 +33,9 @@ def _onednn_types() -> tuple[torch.dtype, ...]:
 
 
 _ONEDNN_TYPES = _onednn_types()
+#: From so many rows on, `product` loses more time with the transposed copy of its first operand
+#: than oneDNN's gradient of a linear layer does with plain copies of both.
+MANY_ROWS = 512
 
 
 def multiplies_by_onednn(dtype: torch.dtype) -> bool:
@@ -93,6 +96,11 @@ def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """
     if delta.dtype == torch.bfloat16:
         return torch.mm(delta.t(), x)  # needs no copy of rows with gaps
+    if _by_onednn(x) and len(x) >= MANY_ROWS:
+        shape = delta.new_empty(delta.shape[1], x.shape[1])
+        return torch.ops.aten.mkldnn_linear_backward_weights(
+            delta.to_mkldnn(), x.to_mkldnn(), shape, False
+        )[0]
     return product(delta.t(), x.contiguous().t())
 
 
