@@ -28,7 +28,13 @@ contents = {
         'docs/layer',
     ],
     'The experiment': ['docs/reproduction', 'results/TABLE', 'docs/models', 'docs/lecture'],
-    'Machines': ['docs/container', 'docs/performance', 'docs/scaling', 'docs/gpu-on-cpu'],
+    'Machines': [
+        'docs/container',
+        'docs/performance',
+        'docs/fast',
+        'docs/scaling',
+        'docs/gpu-on-cpu',
+    ],
     'The project': [
         'docs/architecture',
         'docs/reliability',

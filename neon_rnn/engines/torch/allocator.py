@@ -2,7 +2,7 @@
 
 By default glibc maps each block above some 32 MiB anew and returns it when it is freed. Every
 minibatch then pays for the same pages again, which took a quarter of the time of plain PyTorch here
-(docs/performance.md).
+(docs/fast.md).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 PyTorch computes float32 products with MKL, which on processors that Intel did not make stays with
 AVX2. oneDNN uses the widest vectors that the processor has. It was twice as fast on an AMD EPYC
-with AVX-512 (docs/performance.md). bfloat16 products PyTorch already computes with oneDNN.
+with AVX-512 (docs/fast.md). bfloat16 products PyTorch already computes with oneDNN.
 """
 
 from __future__ import annotations
