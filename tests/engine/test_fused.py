@@ -212,6 +212,15 @@ GROUPS = {
     ],
     'rectifier, pooling': lambda nn: [*stage_layers(nn)[:-2], nn.Pooling(2, strides=2)],
     'rectifier': lambda nn: stage_layers(nn)[:-2],
+    'filters of one pixel': lambda nn: [
+        nn.Conv((1, 1, 3), init=nn.Kaiming()),
+        *normalised_convolution(nn, 6, 1),
+    ],
+    'whole maps': lambda nn: [
+        nn.Conv((1, 1, 3), init=nn.Kaiming()),
+        nn.Pooling((4, 7), op='avg'),  # to 2 x 1
+        *normalised_convolution(nn, 6),
+    ],
     'residual': residual_layers,
     'projected residual': lambda nn: residual_layers(nn, project=True),
     'shortcut first': lambda nn: residual_layers(nn, shortcut_first=True),

@@ -24,12 +24,13 @@ from typing import Any
 import torch
 
 from neon_rnn.engines.torch.fast import stage_training
+from neon_rnn.engines.torch.fast.filters import filters_of
 from neon_rnn.engines.torch.fast.pixels import NormalisedPixels
 from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.layers.containers import Step
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm, DataTransform
-from neon_rnn.engines.torch.ops.matmul import convolution, matrix_dtype
+from neon_rnn.engines.torch.ops.matmul import matrix_dtype
 from neon_rnn.engines.torch.ops.normalisation import join, scale_and_join
 
 #: Bytes of a convolution's output that are computed at a time. A piece and its gradient then fit
@@ -62,6 +63,7 @@ class Stage:
         if isinstance(layers[0], DataTransform):
             self.pixels, layers = NormalisedPixels(*layers[:2]), layers[2:]
         self.convolution: Convolution = layers[0]
+        self.filters = filters_of(self.convolution)
         self.norm: BatchNorm | None = None
         self.pooling: Pooling | None = None
         self.rectified_first = self.rectified_last = False
@@ -89,36 +91,31 @@ class Stage:
             x, weight = self.pixels(x, weight)
         dtype = matrix_dtype(x)
         x = x.to(dtype, memory_format=torch.channels_last)
-        weight = weight.to(dtype, memory_format=torch.channels_last)
         if shortcut is not None:
             shortcut = shortcut.to(dtype, memory_format=torch.channels_last)
         bias, norm = self.convolution.bias, self.norm
         if self.convolution.training:
             gamma, beta = (norm.gamma, norm.beta) if norm else (None, None)
             return stage_training.Training.apply(x, weight, bias, gamma, beta, shortcut, self)
-        return self._infer(x, weight, bias, shortcut)
+        return self._infer(x, self.filters.operand(weight, dtype), bias, shortcut)
 
     def convolved(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+        self, x: torch.Tensor, operand: torch.Tensor, bias: torch.Tensor | None
     ) -> Iterator[torch.Tensor]:
-        """Iterate over the convolution, rectified if a rectifier follows it, piece by piece."""
-        settings = self.convolution
+        """Iterate over the convolution, rectified if a rectifier follows it, piece by piece.
+
+        `operand` is the weight as `filters` takes it.
+        """
         for images in self.pieces(x):
-            yield convolution(
-                images,
-                weight,
-                bias,
-                settings.strides,
-                settings.padding,
-                settings.dilation,
-                self.rectified_first,
-            )
+            yield self.filters.convolve(images, operand, bias, self.rectified_first)
 
     def pieces(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Split images so that the convolution of each piece takes `PIECE` bytes.
+        """Split images so that the convolution of each piece takes `PIECE` bytes in float32.
 
-        Counted in float32, the type of the gradient.
+        Without pooling, whose input is four times its output, all images are one piece.
         """
+        if self.pooling is None:
+            return (images,)
         return images.split(max(1, PIECE // (4 * features(self.convolution.out_shape))))
 
     def pool(
@@ -154,41 +151,18 @@ class Stage:
         assert self.pooling is not None
         return list(self.pooling.window), list(self.pooling.strides), list(self.pooling.padding)
 
-    def convolution_gradients(
-        self,
-        error: torch.Tensor,
-        images: torch.Tensor,
-        weight: torch.Tensor,
-        wanted: tuple[bool, bool, bool],
-    ) -> tuple[torch.Tensor, ...]:
-        """Return the gradients of images, weight and bias; None for what is not `wanted`."""
-        settings, no_output_padding, groups = self.convolution, [0, 0], 1
-        return torch.ops.aten.convolution_backward(
-            error,
-            images,
-            weight,
-            [len(weight)],
-            settings.strides,
-            settings.padding,
-            settings.dilation,
-            False,
-            no_output_padding,
-            groups,
-            wanted,
-        )
-
     def _infer(
         self,
         x: torch.Tensor,
-        weight: torch.Tensor,
+        operand: torch.Tensor,
         bias: torch.Tensor | None,
         shortcut: torch.Tensor | None,
     ) -> torch.Tensor:
         if self.norm is None:
-            return join([self.pool(piece, None)[0] for piece in self.convolved(x, weight, bias)])
+            return join([self.pool(piece, None)[0] for piece in self.convolved(x, operand, bias)])
         scale, shift = self.norm.in_inference()
         sign = stage_training.signs(self.norm.gamma, x.dtype) if self.pooling else None
-        pooled = [self.pool(piece, sign)[0] for piece in self.convolved(x, weight, bias)]
+        pooled = [self.pool(piece, sign)[0] for piece in self.convolved(x, operand, bias)]
         return scale_and_join(pooled, scale, shift, shortcut, self.rectified_last)
 
 

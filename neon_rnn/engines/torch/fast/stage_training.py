@@ -14,6 +14,7 @@ from neon_rnn.engines.torch.ops.normalisation import (
     join,
     per_map,
     scale_and_join,
+    scale_and_shift,
     statistics,
 )
 
@@ -26,6 +27,7 @@ class _Minibatch(NamedTuple):
 
     x: torch.Tensor
     weight: torch.Tensor
+    operand: torch.Tensor  # the weight as `filters` takes it
     bias: torch.Tensor | None
     gamma: torch.Tensor | None
     mean: torch.Tensor | None
@@ -56,7 +58,7 @@ def _saved(ctx: Any) -> tuple[_Minibatch, list[_Piece]]:
 
 
 class _NormGradient(NamedTuple):
-    """The gradient of batch norm's input a: scale * error - slope * a - offset, (1, C, 1, 1) each.
+    """The gradient of batch norm's input a: scale * error - slope * a - offset, (C,) each.
 
     `error` is the gradient of batch norm's output.
     """
@@ -82,11 +84,12 @@ class Training(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.stage = stage
         pieces: list[_Piece] = []
+        operand = stage.filters.operand(weight, x.dtype)
         sign = signs(gamma, x.dtype) if gamma is not None and stage.pooling else None
 
         def convolved_pieces() -> Iterator[torch.Tensor]:
             # Each piece is pooled, then read by `statistics`, while it is in the cache.
-            for convolved in stage.convolved(x, weight, bias):
+            for convolved in stage.convolved(x, operand, bias):
                 pooled, positions = stage.pool(convolved, sign)
                 kept = None if stage.norm is None else convolved
                 pieces.append(_Piece(kept, pooled, positions))
@@ -95,7 +98,7 @@ class Training(torch.autograd.Function):
         if stage.norm is None:
             for _ in convolved_pieces():
                 pass
-            _save(ctx, _Minibatch(x, weight, bias, *[None] * 4), pieces)
+            _save(ctx, _Minibatch(x, weight, operand, bias, *[None] * 4), pieces)
             return join([piece.pooled for piece in pieces])
         assert gamma is not None
         assert beta is not None
@@ -112,7 +115,7 @@ class Training(torch.autograd.Function):
             stage.rectified_last,
         )
         output = y if stage.rectified_last else None
-        _save(ctx, _Minibatch(x, weight, bias, gamma, mean, inverse, output), pieces)
+        _save(ctx, _Minibatch(x, weight, operand, bias, gamma, mean, inverse, output), pieces)
         return y
 
     @staticmethod
@@ -124,30 +127,37 @@ class Training(torch.autograd.Function):
             gradient = torch.ops.aten.threshold_backward(gradient, minibatch.output, 0)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         errors = gradient.split([len(piece.pooled) for piece in pieces])
-        dtype = torch.float32 if x.dtype == torch.bfloat16 else x.dtype
-        of_gamma = of_beta = of_input = None
+        of_gamma = of_beta = of_input = of_operand = of_bias = None
         if minibatch.gamma is not None:
             of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
-        of_x = torch.empty_like(x) if ctx.needs_input_grad[0] else None
-        of_weight = torch.zeros_like(weight, dtype=dtype)
-        of_bias = None if bias is None else torch.zeros_like(bias, dtype=dtype)
         # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less
         # than a sum, so only the one in bfloat16 is taken.
-        wanted = (of_x is not None, True, bias is not None and x.dtype == torch.bfloat16)
+        wanted = (ctx.needs_input_grad[0], True, bias is not None and x.dtype == torch.bfloat16)
+        of_x = torch.empty_like(x) if wanted[0] and len(pieces) > 1 else None
         done = 0
         for images, piece, error in zip(stage.pieces(x), pieces, errors, strict=True):
-            error = _convolved_error(stage, piece, error.to(dtype), of_input)
-            piece_x, piece_weight, piece_bias = stage.convolution_gradients(
-                error.to(x.dtype), images, weight, wanted
+            error = _convolved_error(stage, piece, error, of_input)
+            piece_x, piece_operand, piece_bias = stage.filters.gradients(
+                error, images, minibatch.operand, wanted
             )
-            if of_x is not None:
+            if of_x is None:
+                of_x = piece_x
+            else:
                 of_x[done : done + len(images)] = piece_x
                 done += len(images)
-            of_weight += piece_weight.to(dtype)
-            if of_bias is not None:
-                of_bias += piece_bias.to(dtype) if wanted[2] else error.sum((0, 2, 3))
+            of_operand = _added(of_operand, piece_operand, weight.dtype)
+            if bias is not None:
+                if not wanted[2]:
+                    piece_bias = error.sum((0, 2, 3))
+                of_bias = _added(of_bias, piece_bias, bias.dtype)
+        of_weight = stage.filters.of_weight(of_operand, weight)
         of_shortcut = gradient if ctx.needs_input_grad[5] else None
-        return of_x, of_weight.to(weight.dtype), of_bias, of_gamma, of_beta, of_shortcut, None
+        return of_x, of_weight, of_bias, of_gamma, of_beta, of_shortcut, None
+
+
+def _added(total: torch.Tensor | None, part: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the sum of the parts so far, in `dtype`."""
+    return part.to(dtype) if total is None else total.add_(part)
 
 
 def _norm_gradients(
@@ -157,7 +167,7 @@ def _norm_gradients(
 
     The sums run over the pooled map: elsewhere the error of batch norm is 0.
     """
-    x, gamma, mean, inverse = minibatch.x, minibatch.gamma, minibatch.mean, minibatch.inverse
+    gamma, mean, inverse = minibatch.gamma, minibatch.mean, minibatch.inverse
     assert gamma is not None
     assert mean is not None
     assert inverse is not None
@@ -170,29 +180,37 @@ def _norm_gradients(
     scale = gamma * inverse
     slope = scale * inverse * total_gamma / count
     offset = scale * total_beta / count - slope * mean
-    of_input = _NormGradient(*(per_map(values, x) for values in (scale, slope, offset)))
-    return of_gamma, of_beta, of_input
+    return of_gamma, of_beta, _NormGradient(scale, slope, offset)
 
 
 def _convolved_error(
     stage: Any, piece: _Piece, error: torch.Tensor, of_input: _NormGradient | None
 ) -> torch.Tensor:
-    """Propagate the error of one piece back to the convolution's output."""
+    """Propagate the error of one piece back to the convolution's output, in the type of both."""
     if of_input is None:
         # Only the values that the pooling chose have an error; they are those of its output.
         if stage.rectified_first:
-            error = torch.ops.aten.threshold_backward(error, piece.pooled.to(error.dtype), 0)
+            error = torch.ops.aten.threshold_backward(error, piece.pooled, 0)
         return stage.unpool(error, piece.positions)
-    assert piece.convolved is not None
-    convolved = piece.convolved.to(error.dtype)
-    if piece.positions is None:
-        error = torch.addcmul(-of_input.offset, error, of_input.scale)
+    convolved = piece.convolved
+    assert convolved is not None
+    scale, slope, offset = of_input
+    if error.dtype != scale.dtype:
+        # In bfloat16 throughout: copies in float32 cost more than the arithmetic.
+        of_convolved = scale_and_shift(convolved, -slope, -offset)
+        of_convolved.add_(stage.unpool(scale_and_shift(error, scale), piece.positions))
+    elif piece.positions is None:
+        of_convolved = scale_and_shift(error, scale, -offset)
+        of_convolved.addcmul_(convolved, per_map(slope, error), value=-1)
     else:
-        error = stage.unpool(error * of_input.scale, piece.positions).sub_(of_input.offset)
-    error.addcmul_(convolved, of_input.slope, value=-1)
+        of_convolved = stage.unpool(scale_and_shift(error, scale), piece.positions)
+        of_convolved.sub_(per_map(offset, error))
+        of_convolved.addcmul_(convolved, per_map(slope, error), value=-1)
     if not stage.rectified_first:
-        return error
-    return torch.ops.aten.threshold_backward.grad_input(error, convolved, 0, grad_input=error)
+        return of_convolved
+    return torch.ops.aten.threshold_backward.grad_input(
+        of_convolved, convolved, 0, grad_input=of_convolved
+    )
 
 
 def signs(gamma: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:

@@ -116,13 +116,18 @@ def per_map(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
     return values.reshape(1, -1, *[1] * (like.dim() - 2))
 
 
-def scale_and_shift(x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+def scale_and_shift(
+    x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor | None = None
+) -> torch.Tensor:
     """Compute x * scale + shift for each feature map, in the type of `x`."""
     if x.dtype == scale.dtype:
-        return torch.addcmul(per_map(shift, x), x, per_map(scale, x))
+        factor = per_map(scale, x)
+        return x * factor if shift is None else torch.addcmul(per_map(shift, x), x, factor)
     # Batch norm with a mean of 0 and a variance of 1: in float32, without a copy in float32.
     zero, one = torch.zeros_like(scale), torch.ones_like(scale)
-    return functional.batch_norm(x, zero, one, scale, shift, False, 0.0, 0.0)
+    return functional.batch_norm(
+        x, zero, one, scale, zero if shift is None else shift, False, 0.0, 0.0
+    )
 
 
 def scale_and_join(

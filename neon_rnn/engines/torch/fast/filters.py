@@ -1,0 +1,246 @@
+"""The filters of a stage: its convolution and the gradients, as convolutions or matrix products.
+
+A convolution is a matrix product if its filters have one pixel, or if the map is so small that
+every window reads all of it. oneDNN's products take less time than its convolutions then, most of
+all on maps of 2 x 2, where five of nine products of a 3 x 3 filter are with padding. Both kinds end
+a residual network.
+
+Maps are (batch, C, H, W) in the channels-last memory format. Nothing here is seen by autograd.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from neon_rnn.engines.torch.layers.convolution import Convolution
+from neon_rnn.engines.torch.ops.matmul import convolution, product, weight_gradient
+
+Gradients = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None]
+
+#: Largest map, in pixels, on which the float32 gradient of filters of one pixel is a product: it
+#: needs a transposed copy of the error.
+TRANSPOSED = 16
+
+
+def filters_of(layer: Convolution) -> Filters:
+    """Choose how a configured convolution is computed."""
+    windows = (layer.rows, layer.columns)
+    if windows == (1, 1) and layer.padding == (0, 0):
+        return PixelFilters(layer)
+    within = all(
+        padding + side <= window
+        for padding, side, window in zip(layer.padding, layer.in_shape[1:], windows, strict=True)
+    )
+    if within and layer.strides == layer.dilation == (1, 1) and layer.init_bias is None:
+        return WholeMapFilters(layer)
+    return Filters(layer)
+
+
+class Filters:
+    """The filters of a convolution, as they are.
+
+    Parameters
+    ----------
+    layer : Convolution
+        Configured.
+    """
+
+    def __init__(self, layer: Convolution) -> None:
+        self.layer = layer
+
+    def operand(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Turn the layer's weight (K, C, R, S) into what `convolve` takes, of this type."""
+        return weight.to(dtype, memory_format=torch.channels_last)
+
+    def of_weight(self, gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of the weight from that of the operand."""
+        return gradient.to(weight.dtype)
+
+    def convolve(
+        self,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        bias: torch.Tensor | None,
+        rectified: bool,
+    ) -> torch.Tensor:
+        """Convolve; the result is rectified if `rectified`."""
+        layer = self.layer
+        return convolution(
+            x, operand, bias, layer.strides, layer.padding, layer.dilation, rectified
+        )
+
+    def gradients(
+        self,
+        error: torch.Tensor,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        wanted: tuple[bool, bool, bool],
+    ) -> Gradients:
+        """Return the gradients of x, operand and bias; None for what is not `wanted`."""
+        layer = self.layer
+        return _convolution_gradients(
+            error, x, operand, layer.strides, layer.padding, layer.dilation, wanted
+        )
+
+
+class PixelFilters(Filters):
+    """Filters of one pixel: the matrix (K, C) turns each pixel's channels into those of the output.
+
+    With strides, only the pixels that the filters stand on are read.
+    """
+
+    def operand(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return weight.to(dtype).flatten(1)
+
+    def of_weight(self, gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        return gradient.to(weight.dtype).view(weight.shape)
+
+    def convolve(
+        self,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        bias: torch.Tensor | None,
+        rectified: bool,
+    ) -> torch.Tensor:
+        x = self._read(x)
+        y = product(_rows(x), operand, None if bias is None else bias.to(x.dtype))
+        y = _maps(y, x.shape[2:])
+        return y.relu_() if rectified else y
+
+    def gradients(
+        self,
+        error: torch.Tensor,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        wanted: tuple[bool, bool, bool],
+    ) -> Gradients:
+        read, errors, of_x = self._read(x), _rows(error), None
+        if wanted[0]:
+            of_x = _maps(product(errors, operand.t()), error.shape[2:])
+            if read is not x:
+                of_read, of_x = of_x, torch.zeros_like(x)
+                self._pixels(of_x).copy_(of_read)
+        of_bias = errors.sum(0) if wanted[2] else None
+        if x.dtype == torch.float32 and error.shape[2:].numel() > TRANSPOSED:
+            filters, one, none = operand[:, :, None, None], (1, 1), (0, 0)
+            _, of_filters, _ = _convolution_gradients(
+                error, read, filters, one, none, one, (False, True, False)
+            )
+            return of_x, of_filters.flatten(1), of_bias
+        return of_x, weight_gradient(errors, _rows(read)), of_bias
+
+    def _pixels(self, x: torch.Tensor) -> torch.Tensor:
+        rows, columns = self.layer.strides
+        return x[:, :, ::rows, ::columns]
+
+    def _read(self, x: torch.Tensor) -> torch.Tensor:
+        if self.layer.strides == (1, 1):
+            return x
+        return self._pixels(x).contiguous(memory_format=torch.channels_last)
+
+
+class WholeMapFilters(Filters):
+    """Filters whose windows all read the whole map: a matrix from whole map to whole map.
+
+    Its rows are (H', W', K) of the output, its columns (H, W, C) of the input. Filters reach from
+    every place of the output to every place of the map, so that nothing in it is 0.
+    """
+
+    def operand(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        channels, height, width = self.layer.in_shape
+        maps, *sides = self.layer.out_shape
+        matrix = weight.new_empty((*sides, maps, height, width, channels), dtype=dtype)
+        for rows, window in self._windows(matrix, weight):
+            rows.copy_(window)
+        return matrix.flatten(0, 2).flatten(1)
+
+    def of_weight(self, gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        of_weight = torch.zeros_like(weight)
+        channels, height, width = self.layer.in_shape
+        maps, *sides = self.layer.out_shape
+        matrix = gradient.view(*sides, maps, height, width, channels)
+        for rows, window in self._windows(matrix, of_weight):
+            window += rows
+        return of_weight
+
+    def convolve(
+        self,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        bias: torch.Tensor | None,
+        rectified: bool,
+    ) -> torch.Tensor:
+        assert bias is None
+        y = product(_flat(x), operand)
+        y = _maps(y.view(-1, self.layer.maps), self.layer.out_shape[1:])
+        return y.relu_() if rectified else y
+
+    def gradients(
+        self,
+        error: torch.Tensor,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        wanted: tuple[bool, bool, bool],
+    ) -> Gradients:
+        errors, of_x = _flat(error), None
+        if wanted[0]:
+            of_x = product(errors, operand.t())
+            of_x = _maps(of_x.view(-1, x.shape[1]), x.shape[2:])
+        return of_x, weight_gradient(errors, _flat(x)), None
+
+    def _windows(
+        self, matrix: torch.Tensor, weight: torch.Tensor
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Iterate over the places of the output: rows of the matrix, their part of the weight.
+
+        Both are (K, H, W, C).
+        """
+        filters = weight.permute(0, 2, 3, 1)
+        for y, x in itertools.product(*map(range, self.layer.out_shape[1:])):
+            top, left = self.layer.padding[0] - y, self.layer.padding[1] - x
+            _, height, width = self.layer.in_shape
+            yield matrix[y, x], filters[:, top : top + height, left : left + width]
+
+
+def _convolution_gradients(
+    error: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    wanted: tuple[bool, bool, bool],
+) -> Gradients:
+    """Return the gradients of x, weight and bias; None for what is not `wanted`."""
+    no_output_padding, groups = [0, 0], 1
+    return torch.ops.aten.convolution_backward(
+        error,
+        x,
+        weight,
+        [len(weight)],
+        strides,
+        padding,
+        dilation,
+        False,
+        no_output_padding,
+        groups,
+        wanted,
+    )
+
+
+def _rows(x: torch.Tensor) -> torch.Tensor:
+    """View maps (n, C, H, W) as one row for each pixel, (n * H * W, C)."""
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
+
+
+def _flat(x: torch.Tensor) -> torch.Tensor:
+    """View maps (n, C, H, W) as one row for each image, (n, H * W * C)."""
+    return x.permute(0, 2, 3, 1).flatten(1)
+
+
+def _maps(rows: torch.Tensor, sides: Sequence[int]) -> torch.Tensor:
+    """View rows, one for each pixel, as maps (n, C, H, W)."""
+    return rows.view(-1, *sides, rows.shape[1]).permute(0, 3, 1, 2)
