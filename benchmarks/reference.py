@@ -11,10 +11,12 @@ import numpy as np
 
 #: Precision -> the largest difference that passes: of a probability, of the cost, and of the change
 #: of all parameters by one training step, relative to its length. float32 is far below; bfloat16
-#: keeps three digits of each number, and the other side of a rectifier decides the rest.
+#: keeps three digits of each number, and the other side of a rectifier decides the rest: right
+#: variants of ResNet-50 differ by 0.012, 0.009 and 0.36, and without one rectifier by 0.08 or more
+#: in the probabilities. `describing.BRANCH_GAMMA` is part of that.
 TOLERANCES = {
     'float32': {'probabilities': 1e-3, 'cost': 1e-3, 'step': 5e-2},
-    'bf16': {'probabilities': 0.1, 'cost': 0.1, 'step': 0.6},
+    'bf16': {'probabilities': 0.05, 'cost': 0.1, 'step': 0.6},
 }
 #: The same of a step in float32 whose maps are channels last. PyTorch's batch norm on a CPU adds
 #: the numbers of such a map one by one in float32: of 128 maps of 64 x 64 the variance is off by

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -114,6 +115,45 @@ def test_a_peer_that_computes_something_else_is_not_timed(tmp_path):
     assert 'train' not in found
     assert 'not timed, its result is another one: ' in found['error']
     assert 'step by' in found['error']
+
+
+@pytest.fixture(scope='module')
+def resnet50(tmp_path_factory):
+    """The specification of the port of ResNet-50 in bf16, and that of the engine."""
+    folder = tmp_path_factory.mktemp('resnet50')
+    spec = dict(plan('resnet-50', 64).common, batch=8, reference=str(folder), engine='torch')
+    make_variant(dict(spec, precision='float32', kind='reference', onnx=False))
+    spec['precision'] = 'bf16'
+    return dict(spec, kind='peer', peer='torch_port', channels_last=True), dict(spec, kind='engine')
+
+
+def bf16_problem(spec):
+    """Return the differences of a variant from its reference, and what is wrong with them."""
+    found = make_variant(spec).check()['differences']
+    return found, reference.problem(found, 'bf16', spec.get('channels_last', False))
+
+
+def test_sixteen_blocks_in_bf16_are_timed(resnet50):
+    for spec in resnet50:
+        found, wrong = bf16_problem(spec)
+        assert wrong is None
+        assert found['probabilities'] < 0.03
+
+
+@pytest.mark.parametrize('block', [0, 8, 15])
+def test_one_missing_rectifier_of_sixteen_blocks_is_found_in_bf16(resnet50, block, tmp_path):
+    port, _ = resnet50
+    folder = tmp_path / 'broken'
+    shutil.copytree(port['reference'], folder)
+    layers = json.loads((folder / 'network.json').read_text())
+    sums = [layer for layer in layers if layer['kind'] == 'sum']
+    assert len(sums) == 16
+    branch = max(sums[block]['pathways'], key=len)
+    assert branch.pop(-3)['kind'] == 'relu'
+    (folder / 'network.json').write_text(json.dumps(layers))
+    _, wrong = bf16_problem(dict(port, reference=str(folder)))
+    assert wrong is not None
+    assert 'probabilities by' in wrong
 
 
 def test_a_step_is_compared_with_its_length(tmp_path):
