@@ -20,10 +20,6 @@ from neon_rnn.engines.torch.ops.matmul import convolution, product, weight_gradi
 
 Gradients = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None]
 
-#: Largest map, in pixels, on which the float32 gradient of filters of one pixel is a product: it
-#: needs a transposed copy of the error.
-TRANSPOSED = 16
-
 
 def filters_of(layer: Convolution) -> Filters:
     """Choose how a configured convolution is computed."""
@@ -80,9 +76,19 @@ class Filters:
         wanted: tuple[bool, bool, bool],
     ) -> Gradients:
         """Return the gradients of x, operand and bias; None for what is not `wanted`."""
-        layer = self.layer
-        return _convolution_gradients(
-            error, x, operand, layer.strides, layer.padding, layer.dilation, wanted
+        layer, no_output_padding, groups = self.layer, [0, 0], 1
+        return torch.ops.aten.convolution_backward(
+            error,
+            x,
+            operand,
+            [len(operand)],
+            layer.strides,
+            layer.padding,
+            layer.dilation,
+            False,
+            no_output_padding,
+            groups,
+            wanted,
         )
 
 
@@ -124,12 +130,6 @@ class PixelFilters(Filters):
                 of_read, of_x = of_x, torch.zeros_like(x)
                 self._pixels(of_x).copy_(of_read)
         of_bias = errors.sum(0) if wanted[2] else None
-        if x.dtype == torch.float32 and error.shape[2:].numel() > TRANSPOSED:
-            filters, one, none = operand[:, :, None, None], (1, 1), (0, 0)
-            _, of_filters, _ = _convolution_gradients(
-                error, read, filters, one, none, one, (False, True, False)
-            )
-            return of_x, of_filters.flatten(1), of_bias
         return of_x, weight_gradient(errors, _rows(read)), of_bias
 
     def _pixels(self, x: torch.Tensor) -> torch.Tensor:
@@ -203,32 +203,6 @@ class WholeMapFilters(Filters):
             top, left = self.layer.padding[0] - y, self.layer.padding[1] - x
             _, height, width = self.layer.in_shape
             yield matrix[y, x], filters[:, top : top + height, left : left + width]
-
-
-def _convolution_gradients(
-    error: torch.Tensor,
-    x: torch.Tensor,
-    weight: torch.Tensor,
-    strides: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-    wanted: tuple[bool, bool, bool],
-) -> Gradients:
-    """Return the gradients of x, weight and bias; None for what is not `wanted`."""
-    no_output_padding, groups = [0, 0], 1
-    return torch.ops.aten.convolution_backward(
-        error,
-        x,
-        weight,
-        [len(weight)],
-        strides,
-        padding,
-        dilation,
-        False,
-        no_output_padding,
-        groups,
-        wanted,
-    )
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:

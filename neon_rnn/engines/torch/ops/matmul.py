@@ -33,8 +33,7 @@ def _onednn_types() -> tuple[torch.dtype, ...]:
 
 
 _ONEDNN_TYPES = _onednn_types()
-#: From so many rows on, `product` loses more time with the transposed copy of its first operand
-#: than oneDNN's gradient of a linear layer does with plain copies of both.
+#: From so many rows on, `product` loses time with the transposed copy of its first operand.
 MANY_ROWS = 512
 
 
@@ -97,10 +96,16 @@ def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     if delta.dtype == torch.bfloat16:
         return torch.mm(delta.t(), x)  # needs no copy of rows with gaps
     if _by_onednn(x) and len(x) >= MANY_ROWS:
-        shape = delta.new_empty(delta.shape[1], x.shape[1])
-        return torch.ops.aten.mkldnn_linear_backward_weights(
-            delta.to_mkldnn(), x.to_mkldnn(), shape, False
-        )[0]
+        # It is the gradient of filters of one pixel, where the rows are the pixels of one image.
+        # Many small images would take longer.
+        error, image = (
+            rows.contiguous().view(1, len(rows), 1, -1).permute(0, 3, 1, 2) for rows in (delta, x)
+        )
+        weight = delta.new_empty(delta.shape[1], x.shape[1], 1, 1)
+        one, none = [1, 1], [0, 0]
+        return torch.ops.aten.convolution_backward(
+            error, image, weight, None, one, none, one, False, none, 1, [False, True, False]
+        )[1].flatten(1)
     return product(delta.t(), x.contiguous().t())
 
 
