@@ -8,6 +8,7 @@ from neon_rnn.engines.torch.fast.filters import (
     Filters,
     PixelFilters,
     WholeMapFilters,
+    WindowFilters,
     filters_of,
 )
 from neon_rnn.engines.torch.layers.convolution import Convolution
@@ -24,7 +25,9 @@ CASES = [
     (WholeMapFilters, (2, 3), (2, 1), 1, (0, 1)),
     (Filters, (1, 1), (5, 4), 1, 1),
     (Filters, (3, 3), (3, 2), 1, 1),
-    (Filters, (3, 3), (2, 2), 2, 1),
+    (WindowFilters, (3, 3), (4, 4), 2, 1),
+    (WindowFilters, (3, 3), (2, 2), 2, 1),
+    (WindowFilters, (3, 5), (5, 6), (3, 2), (1, 0)),
 ]
 
 

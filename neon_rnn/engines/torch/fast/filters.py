@@ -1,9 +1,13 @@
 """The filters of a stage: its convolution and the gradients, as convolutions or matrix products.
 
-A convolution is a matrix product if its filters have one pixel, or if the map is so small that
-every window reads all of it. oneDNN's products take less time than its convolutions then, most of
-all on maps of 2 x 2, where five of nine products of a 3 x 3 filter are with padding. Both kinds end
-a residual network.
+Most are oneDNN's convolutions. On the small maps at the end of a residual network, its products
+take less time:
+
+- Filters of one pixel are a product already.
+- If the map is so small that every window reads all of it, the filters make up a matrix from whole
+  map to whole map. On maps of 2 x 2, five of nine products of a 3 x 3 filter are with padding; the
+  matrix leaves them out.
+- Few windows are copied out.
 
 Maps are (batch, C, H, W) in the channels-last memory format. Nothing here is seen by autograd.
 """
@@ -14,11 +18,15 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch.nn import functional
 
 from neon_rnn.engines.torch.layers.convolution import Convolution
 from neon_rnn.engines.torch.ops.matmul import convolution, product, weight_gradient
 
 Gradients = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None]
+
+#: Up to so many windows of a map are copied out.
+FEW_WINDOWS = 4
 
 
 def filters_of(layer: Convolution) -> Filters:
@@ -30,8 +38,11 @@ def filters_of(layer: Convolution) -> Filters:
         padding + side <= window
         for padding, side, window in zip(layer.padding, layer.in_shape[1:], windows, strict=True)
     )
-    if within and layer.strides == layer.dilation == (1, 1) and layer.init_bias is None:
-        return WholeMapFilters(layer)
+    if layer.init_bias is None and layer.dilation == (1, 1):
+        if within and layer.strides == (1, 1):
+            return WholeMapFilters(layer)
+        if layer.out_shape[1] * layer.out_shape[2] <= FEW_WINDOWS:
+            return WindowFilters(layer)
     return Filters(layer)
 
 
@@ -203,6 +214,72 @@ class WholeMapFilters(Filters):
             top, left = self.layer.padding[0] - y, self.layer.padding[1] - x
             _, height, width = self.layer.in_shape
             yield matrix[y, x], filters[:, top : top + height, left : left + width]
+
+
+class WindowFilters(Filters):
+    """Filters with few windows, which are copied out: one row (R, S, C) for each of them."""
+
+    def operand(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        return weight.to(dtype).permute(0, 2, 3, 1).flatten(1)
+
+    def of_weight(self, gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        maps, channels, rows, columns = weight.shape
+        gradient = gradient.to(weight.dtype).view(maps, rows, columns, channels)
+        return gradient.permute(0, 3, 1, 2)
+
+    def convolve(
+        self,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        bias: torch.Tensor | None,
+        rectified: bool,
+    ) -> torch.Tensor:
+        assert bias is None
+        y = _maps(product(self._rows_of(x), operand), self.layer.out_shape[1:])
+        return y.relu_() if rectified else y
+
+    def gradients(
+        self,
+        error: torch.Tensor,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        wanted: tuple[bool, bool, bool],
+    ) -> Gradients:
+        errors, of_x = _rows(error), None
+        if wanted[0]:
+            of_rows = product(errors, operand.t())
+            of_padded = torch.zeros_like(self._padded(x))
+            windows = self._windows(of_padded)
+            for window, of_window in zip(windows, self._places(of_rows), strict=True):
+                window += of_window
+            top, left = self.layer.padding
+            height, width = x.shape[2:]
+            of_x = of_padded[:, top : top + height, left : left + width].permute(0, 3, 1, 2)
+            of_x = of_x.contiguous(memory_format=torch.channels_last)
+        return of_x, weight_gradient(errors, self._rows_of(x)), None
+
+    def _padded(self, x: torch.Tensor) -> torch.Tensor:
+        """Return maps (n, C, H, W) with their padding, as (n, H, W, C)."""
+        rows, columns = self.layer.padding
+        return functional.pad(x.permute(0, 2, 3, 1), (0, 0, columns, columns, rows, rows))
+
+    def _windows(self, padded: torch.Tensor) -> Iterator[torch.Tensor]:
+        """Iterate over the windows, (n, R, S, C) each, in the order of the output's pixels."""
+        layer = self.layer
+        for y, x in itertools.product(*map(range, layer.out_shape[1:])):
+            top, left = y * layer.strides[0], x * layer.strides[1]
+            yield padded[:, top : top + layer.rows, left : left + layer.columns]
+
+    def _rows_of(self, x: torch.Tensor) -> torch.Tensor:
+        """Copy the windows out, (n * H' * W', R * S * C)."""
+        return torch.stack(list(self._windows(self._padded(x))), dim=1).flatten(2).flatten(0, 1)
+
+    def _places(self, rows: torch.Tensor) -> Sequence[torch.Tensor]:
+        """View rows as those of each window, (n, R, S, C)."""
+        layer = self.layer
+        count = layer.out_shape[1] * layer.out_shape[2]
+        shape = (-1, count, layer.rows, layer.columns, layer.in_shape[0])
+        return rows.view(shape).unbind(1)
 
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
