@@ -46,6 +46,10 @@ Description = list[dict[str, Any]]
 
 CELLS = {Recurrent: 'rnn', BiRNN: 'rnn', LSTM: 'lstm', BiLSTM: 'lstm', GRU: 'gru', BiGRU: 'gru'}
 NETWORKS = ('vertical', 'horizontal')
+#: Of the batch norm that ends a residual branch. With 1, sixteen blocks multiply the rounding of
+#: bfloat16 until the step of ResNet-50 differs from that in float32 by more than its length. With
+#: less than a quarter, what a branch computes is lost in the tolerances.
+BRANCH_GAMMA = 0.25
 
 
 def describe(layers: Sequential) -> Description:
@@ -122,12 +126,6 @@ def arrays(layers: Sequential) -> dict[str, numpy.ndarray]:
         key = f'{place}.{NORM.get(last, last)}'
         found[key] = numpy.ascontiguousarray(tensor.detach().numpy()).copy()
     return found
-
-
-#: Of the batch norm that ends a residual branch. With 1, sixteen blocks multiply the rounding of
-#: bfloat16 until the step of ResNet-50 differs from that in float32 by more than its length. With
-#: less than a quarter, what a branch computes is lost in the tolerances.
-BRANCH_GAMMA = 0.25
 
 
 def damp_branches(layers: Sequential) -> None:

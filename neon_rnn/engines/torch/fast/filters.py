@@ -21,7 +21,12 @@ import torch
 from torch.nn import functional
 
 from neon_rnn.engines.torch.layers.convolution import Convolution
-from neon_rnn.engines.torch.ops.matmul import convolution, product, weight_gradient
+from neon_rnn.engines.torch.ops.matmul import (
+    convolution,
+    convolution_gradients,
+    product,
+    weight_gradient,
+)
 
 Gradients = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None]
 
@@ -87,23 +92,51 @@ class Filters:
         wanted: tuple[bool, bool, bool],
     ) -> Gradients:
         """Return the gradients of x, operand and bias; None for what is not `wanted`."""
-        layer, no_output_padding, groups = self.layer, [0, 0], 1
-        return torch.ops.aten.convolution_backward(
-            error,
-            x,
-            operand,
-            [len(operand)],
-            layer.strides,
-            layer.padding,
-            layer.dilation,
-            False,
-            no_output_padding,
-            groups,
-            wanted,
+        layer = self.layer
+        return convolution_gradients(
+            error, x, operand, layer.strides, layer.padding, layer.dilation, wanted
         )
 
 
-class PixelFilters(Filters):
+class ProductFilters(Filters):
+    """Filters whose convolution is the product of rows made of the map and a matrix, the operand.
+
+    A row of the product has the outputs of one pixel or more, (pixels, K).
+    """
+
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        """Make the rows of the maps (n, C, H, W)."""
+        raise NotImplementedError
+
+    def of_maps(self, of_rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """Return the gradient of the maps `x` from that of their rows."""
+        raise NotImplementedError
+
+    def convolve(
+        self,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        bias: torch.Tensor | None,
+        rectified: bool,
+    ) -> torch.Tensor:
+        y = product(self.rows(x), operand, None if bias is None else bias.to(x.dtype))
+        y = _maps(y.view(-1, self.layer.maps), self.layer.out_shape[1:])
+        return y.relu_() if rectified else y
+
+    def gradients(
+        self,
+        error: torch.Tensor,
+        x: torch.Tensor,
+        operand: torch.Tensor,
+        wanted: tuple[bool, bool, bool],
+    ) -> Gradients:
+        errors = _rows(error).view(-1, len(operand))
+        of_x = self.of_maps(product(errors, operand.t()), x) if wanted[0] else None
+        of_bias = errors.sum(0) if wanted[2] else None
+        return of_x, weight_gradient(errors, self.rows(x)), of_bias
+
+
+class PixelFilters(ProductFilters):
     """Filters of one pixel: the matrix (K, C) turns each pixel's channels into those of the output.
 
     With strides, only the pixels that the filters stand on are read.
@@ -115,49 +148,28 @@ class PixelFilters(Filters):
     def of_weight(self, gradient: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
         return gradient.to(weight.dtype).view(weight.shape)
 
-    def convolve(
-        self,
-        x: torch.Tensor,
-        operand: torch.Tensor,
-        bias: torch.Tensor | None,
-        rectified: bool,
-    ) -> torch.Tensor:
-        x = self._read(x)
-        y = product(_rows(x), operand, None if bias is None else bias.to(x.dtype))
-        y = _maps(y, x.shape[2:])
-        return y.relu_() if rectified else y
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        return _rows(self._pixels(x))
 
-    def gradients(
-        self,
-        error: torch.Tensor,
-        x: torch.Tensor,
-        operand: torch.Tensor,
-        wanted: tuple[bool, bool, bool],
-    ) -> Gradients:
-        read, errors, of_x = self._read(x), _rows(error), None
-        if wanted[0]:
-            of_x = _maps(product(errors, operand.t()), error.shape[2:])
-            if read is not x:
-                of_read, of_x = of_x, torch.zeros_like(x)
-                self._pixels(of_x).copy_(of_read)
-        of_bias = errors.sum(0) if wanted[2] else None
-        return of_x, weight_gradient(errors, _rows(read)), of_bias
+    def of_maps(self, of_rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        of_pixels = _maps(of_rows, self.layer.out_shape[1:])
+        if self.layer.strides == (1, 1):
+            return of_pixels
+        of_x = torch.zeros_like(x)
+        self._pixels(of_x).copy_(of_pixels)
+        return of_x
 
     def _pixels(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = self.layer.strides
         return x[:, :, ::rows, ::columns]
 
-    def _read(self, x: torch.Tensor) -> torch.Tensor:
-        if self.layer.strides == (1, 1):
-            return x
-        return self._pixels(x).contiguous(memory_format=torch.channels_last)
 
-
-class WholeMapFilters(Filters):
+class WholeMapFilters(ProductFilters):
     """Filters whose windows all read the whole map: a matrix from whole map to whole map.
 
     Its rows are (H', W', K) of the output, its columns (H, W, C) of the input. Filters reach from
-    every place of the output to every place of the map, so that nothing in it is 0.
+    every place of the output to every place of the map, so that nothing in it is 0. There is no
+    bias.
     """
 
     def operand(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -177,30 +189,11 @@ class WholeMapFilters(Filters):
             window += rows
         return of_weight
 
-    def convolve(
-        self,
-        x: torch.Tensor,
-        operand: torch.Tensor,
-        bias: torch.Tensor | None,
-        rectified: bool,
-    ) -> torch.Tensor:
-        assert bias is None
-        y = product(_flat(x), operand)
-        y = _maps(y.view(-1, self.layer.maps), self.layer.out_shape[1:])
-        return y.relu_() if rectified else y
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
+        return x.permute(0, 2, 3, 1).flatten(1)
 
-    def gradients(
-        self,
-        error: torch.Tensor,
-        x: torch.Tensor,
-        operand: torch.Tensor,
-        wanted: tuple[bool, bool, bool],
-    ) -> Gradients:
-        errors, of_x = _flat(error), None
-        if wanted[0]:
-            of_x = product(errors, operand.t())
-            of_x = _maps(of_x.view(-1, x.shape[1]), x.shape[2:])
-        return of_x, weight_gradient(errors, _flat(x)), None
+    def of_maps(self, of_rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return _maps(of_rows.view(-1, x.shape[1]), x.shape[2:])
 
     def _windows(
         self, matrix: torch.Tensor, weight: torch.Tensor
@@ -210,14 +203,14 @@ class WholeMapFilters(Filters):
         Both are (K, H, W, C).
         """
         filters = weight.permute(0, 2, 3, 1)
+        _, height, width = self.layer.in_shape
         for y, x in itertools.product(*map(range, self.layer.out_shape[1:])):
             top, left = self.layer.padding[0] - y, self.layer.padding[1] - x
-            _, height, width = self.layer.in_shape
             yield matrix[y, x], filters[:, top : top + height, left : left + width]
 
 
-class WindowFilters(Filters):
-    """Filters with few windows, which are copied out: one row (R, S, C) for each of them."""
+class WindowFilters(ProductFilters):
+    """Filters with few windows, which are copied out: one row (R, S, C) for each; no bias."""
 
     def operand(self, weight: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         return weight.to(dtype).permute(0, 2, 3, 1).flatten(1)
@@ -227,69 +220,35 @@ class WindowFilters(Filters):
         gradient = gradient.to(weight.dtype).view(maps, rows, columns, channels)
         return gradient.permute(0, 3, 1, 2)
 
-    def convolve(
-        self,
-        x: torch.Tensor,
-        operand: torch.Tensor,
-        bias: torch.Tensor | None,
-        rectified: bool,
-    ) -> torch.Tensor:
-        assert bias is None
-        y = _maps(product(self._rows_of(x), operand), self.layer.out_shape[1:])
-        return y.relu_() if rectified else y
-
-    def gradients(
-        self,
-        error: torch.Tensor,
-        x: torch.Tensor,
-        operand: torch.Tensor,
-        wanted: tuple[bool, bool, bool],
-    ) -> Gradients:
-        errors, of_x = _rows(error), None
-        if wanted[0]:
-            of_rows = product(errors, operand.t())
-            of_padded = torch.zeros_like(self._padded(x))
-            windows = self._windows(of_padded)
-            for window, of_window in zip(windows, self._places(of_rows), strict=True):
-                window += of_window
-            top, left = self.layer.padding
-            height, width = x.shape[2:]
-            of_x = of_padded[:, top : top + height, left : left + width].permute(0, 3, 1, 2)
-            of_x = of_x.contiguous(memory_format=torch.channels_last)
-        return of_x, weight_gradient(errors, self._rows_of(x)), None
-
-    def _padded(self, x: torch.Tensor) -> torch.Tensor:
-        """Return maps (n, C, H, W) with their padding, as (n, H, W, C)."""
+    def rows(self, x: torch.Tensor) -> torch.Tensor:
         rows, columns = self.layer.padding
-        return functional.pad(x.permute(0, 2, 3, 1), (0, 0, columns, columns, rows, rows))
+        padded = functional.pad(x.permute(0, 2, 3, 1), (0, 0, columns, columns, rows, rows))
+        return torch.stack(list(self._windows(padded)), dim=1).flatten(2).flatten(0, 1)
+
+    def of_maps(self, of_rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        layer, (batch, channels, height, width) = self.layer, x.shape
+        top, left = layer.padding
+        of_padded = x.new_zeros(batch, height + 2 * top, width + 2 * left, channels)
+        of_windows = of_rows.view(batch, -1, layer.rows, layer.columns, channels).unbind(1)
+        for window, of_window in zip(self._windows(of_padded), of_windows, strict=True):
+            window += of_window
+        of_x = of_padded[:, top : top + height, left : left + width].permute(0, 3, 1, 2)
+        return of_x.contiguous(memory_format=torch.channels_last)
 
     def _windows(self, padded: torch.Tensor) -> Iterator[torch.Tensor]:
-        """Iterate over the windows, (n, R, S, C) each, in the order of the output's pixels."""
+        """Iterate over the windows of maps with their padding, in the order of the output's pixels.
+
+        (n, H, W, C) -> (n, R, S, C) each.
+        """
         layer = self.layer
         for y, x in itertools.product(*map(range, layer.out_shape[1:])):
             top, left = y * layer.strides[0], x * layer.strides[1]
             yield padded[:, top : top + layer.rows, left : left + layer.columns]
 
-    def _rows_of(self, x: torch.Tensor) -> torch.Tensor:
-        """Copy the windows out, (n * H' * W', R * S * C)."""
-        return torch.stack(list(self._windows(self._padded(x))), dim=1).flatten(2).flatten(0, 1)
-
-    def _places(self, rows: torch.Tensor) -> Sequence[torch.Tensor]:
-        """View rows as those of each window, (n, R, S, C)."""
-        layer = self.layer
-        count = layer.out_shape[1] * layer.out_shape[2]
-        shape = (-1, count, layer.rows, layer.columns, layer.in_shape[0])
-        return rows.view(shape).unbind(1)
-
 
 def _rows(x: torch.Tensor) -> torch.Tensor:
     """View maps (n, C, H, W) as one row for each pixel, (n * H * W, C)."""
     return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1])
-
-
-def _flat(x: torch.Tensor) -> torch.Tensor:
-    """View maps (n, C, H, W) as one row for each image, (n, H * W * C)."""
-    return x.permute(0, 2, 3, 1).flatten(1)
 
 
 def _maps(rows: torch.Tensor, sides: Sequence[int]) -> torch.Tensor:

@@ -102,10 +102,8 @@ def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
             rows.contiguous().view(1, len(rows), 1, -1).permute(0, 3, 1, 2) for rows in (delta, x)
         )
         weight = delta.new_empty(delta.shape[1], x.shape[1], 1, 1)
-        one, none = [1, 1], [0, 0]
-        return torch.ops.aten.convolution_backward(
-            error, image, weight, None, one, none, one, False, none, 1, [False, True, False]
-        )[1].flatten(1)
+        one, none, wanted = (1, 1), (0, 0), (False, True, False)
+        return convolution_gradients(error, image, weight, one, none, one, wanted)[1].flatten(1)
     return product(delta.t(), x.contiguous().t())
 
 
@@ -184,3 +182,32 @@ def convolution(
         )
     y = functional.conv2d(x, weight, bias, strides, padding, dilation)
     return y.relu_() if rectified else y
+
+
+def convolution_gradients(
+    error: torch.Tensor,
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    strides: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    wanted: tuple[bool, bool, bool],
+) -> Any:
+    """Return the gradients of x, weight and bias of a convolution; None for what is not `wanted`.
+
+    `error` is the gradient of the output; other arguments as those of ``functional.conv2d``.
+    """
+    no_output_padding, groups = [0, 0], 1
+    return torch.ops.aten.convolution_backward(
+        error,
+        x,
+        weight,
+        [len(weight)],
+        strides,
+        padding,
+        dilation,
+        False,
+        no_output_padding,
+        groups,
+        wanted,
+    )

@@ -34,6 +34,12 @@ def visits(steps: int, direction: int) -> range:
     return range(steps) if direction == 0 else range(steps - 1, -1, -1)
 
 
+def neighbours(direction: int) -> tuple[slice, slice]:
+    """Return the steps that a direction does not visit first, and for each the one before it."""
+    later, earlier = slice(1, None), slice(None, -1)
+    return (later, earlier) if direction == 0 else (earlier, later)
+
+
 class RecurrentLayer(Layer):
     """Base class of the recurrent layers.
 

@@ -20,7 +20,7 @@ from neon_rnn.engines.torch.ops.normalisation import (
     update_running,
 )
 from neon_rnn.engines.torch.ops.recording import recording
-from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
+from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, neighbours, visits
 
 
 class _ElmanSweep(torch.autograd.Function):
@@ -74,9 +74,7 @@ class _ElmanSweep(torch.autograd.Function):
                 delta[backwards[0], :, direction] += product(later, weight.t())
         gradient_recurrent = torch.zeros_like(recurrent)
         for direction in range(directions if steps > 1 else 0):
-            after, before = slice(1, None), slice(None, -1)
-            if direction == 1:
-                after, before = before, after
+            after, before = neighbours(direction)
             gradient_recurrent[direction] = weight_gradient(
                 delta[after, :, direction].flatten(0, 1), h[before, :, direction].flatten(0, 1)
             )

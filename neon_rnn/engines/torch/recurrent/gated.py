@@ -13,7 +13,7 @@ from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Transform
 from neon_rnn.engines.torch.ops.matmul import weight_gradient
 from neon_rnn.engines.torch.ops.recording import recording
-from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
+from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, neighbours, visits
 from neon_rnn.support.errors import UsageError
 
 
@@ -166,7 +166,7 @@ class _GatedSweep(torch.autograd.Function):
         steps = len(gradient)
         for direction, weight in enumerate(recurrent):
             memories = [cell.memory(*islice(tensors, fields)) for _ in range(steps)]
-            now, before = (slice(1, None), slice(None, -1))[:: 1 if direction == 0 else -1]
+            now, before = neighbours(direction)
             order = visits(steps, direction)
             later = None
             for place in range(steps - 1, -1, -1):
