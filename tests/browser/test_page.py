@@ -56,12 +56,13 @@ def address(tmp_path_factory):
         yield address
 
 
-@pytest.mark.parametrize('width', [390, 1280])
+@pytest.mark.parametrize('width', [390, 1100, 1280])
 def test_nothing_scrolls_sideways_or_is_cut(address, tmp_path, width):
     page = chromium.measured(address, width, tmp_path)
     assert page['rows'] == 11
     assert page['wide'] <= width
     assert (page['outside'], page['cut']) == ([], [])
+    assert page['narrowest'] > 90  # pixels: no word of the run is broken
     assert page['plots'] == 1 + 4  # one scatter, a card for each configuration
     assert page['smallest'] > 8  # pixels, the smallest text of a plot
     assert [name for name in page['requests'] if not name.startswith(('data:', address))] == []

@@ -11,7 +11,7 @@ pytestmark = chromium.needed
 FRAME = Path(__file__).with_name('frame.html').read_text('utf-8')
 
 
-@pytest.mark.parametrize('width', [390, 1280])
+@pytest.mark.parametrize('width', [390, 1100, 1280])
 def test_every_page_fits_and_loads_from_its_own_folder(site, tmp_path, width):
     pages = sorted(path.relative_to(site).as_posix() for path in site.rglob('*.html'))
     frame = FRAME.replace('PAGES', json.dumps(pages))
