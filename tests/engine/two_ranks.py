@@ -1,8 +1,10 @@
 """Train 12 minibatches; write costs, weights and probabilities.
 
-Runs alone, or as several ranks of torchrun.
+Runs alone, or as several ranks of torchrun. Exit status 3: the rank did not leave the group.
 """
 
+import atexit
+import os
 import sys
 
 import numpy as np
@@ -13,7 +15,14 @@ from neon_rnn.data.minibatches import Minibatches, epoch_order
 from neon_rnn.engines.torch import distributed
 
 
+def check_that_the_group_was_left():
+    """End with status 3 otherwise: some of such ranks are aborted, some end well."""
+    if distributed.running():
+        os._exit(3)
+
+
 def main(part_path, out, model_name, steps=12, batch=8):
+    atexit.register(check_that_the_group_was_left)  # run after what the engine registers later
     nn = engines.load('torch')
     nn.start('cpu', batch, 3, threads=1)
     part = Part(part_path)

@@ -7,6 +7,7 @@ gradients. Dropout makes the masks of the whole minibatch on every rank.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 from collections.abc import Iterator
@@ -49,6 +50,9 @@ def join(backend: str, batch_size: int) -> torch.device:
         torch.cuda.set_device(device)
     if not running():
         torch.distributed.init_process_group('nccl' if backend == 'cuda' else 'gloo')
+        # A rank that ends while gloo's threads still hold tensors is aborted: 'terminate called
+        # without an active exception'.
+        atexit.register(torch.distributed.destroy_process_group)
     return device
 
 
