@@ -1,6 +1,9 @@
 """Prediction by folded layers, piece by piece in threads: the same as by the layers one by one."""
 
+import os
+import signal
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -161,7 +164,27 @@ def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
     with pytest.raises(KeyError, match='no'):
         threads.run([fails, lambda: ended.append(threading.current_thread().name)])
     assert len(ended) == 1
-    assert ended[0].startswith('predicting-')
+    assert ended[0].startswith('predicting')
+
+
+def test_ctrl_c_waits_for_the_tasks_that_have_begun_and_drops_the_others():
+    threads, ended = Threads(2), []
+    interrupted = threading.Event()
+
+    def task():
+        if not interrupted.is_set():
+            interrupted.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.05)
+        ended.append(threading.current_thread().name)
+
+    with pytest.raises(KeyboardInterrupt):
+        threads.run([task] * 100)
+    after = len(ended)
+    time.sleep(0.2)
+    assert 1 <= after == len(ended) < 50
+    threads.run([lambda: ended.append('again')])
+    assert ended[-1] == 'again'
 
 
 def test_the_threads_use_one_core_each_and_leave_the_others_theirs():

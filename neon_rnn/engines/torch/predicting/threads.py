@@ -7,7 +7,7 @@ machine takes only the share of the speed that it takes of the cores.
 
 from __future__ import annotations
 
-import queue
+import concurrent.futures
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,41 +27,34 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._tasks: queue.SimpleQueue[tuple[Task, queue.SimpleQueue]] = queue.SimpleQueue()
-        ready = threading.Barrier(count + 1)
-        for number in range(count):
-            threading.Thread(
-                target=self._work, args=(ready,), name=f'predicting-{number}', daemon=True
-            ).start()
+        self._pool = concurrent.futures.ThreadPoolExecutor(count, 'predicting', _use_one_core)
         threads = torch.get_num_threads()
-        ready.wait()
+        started = threading.Barrier(count)  # a thread that waits takes no second task
+        self.run([started.wait] * count)
         # The last call decides for threads that are started later, so the number of here is set
         # again.
         torch.set_num_threads(threads)
 
-    def _work(self, ready: threading.Barrier) -> None:
-        torch.get_num_threads()  # or the first operation would set the number of all threads here
-        torch.set_num_threads(1)
-        ready.wait()
-        while True:
-            task, done = self._tasks.get()
-            try:
-                task()
-                done.put(None)
-            except BaseException as error:  # handed over to the caller
-                done.put(error)
-
     def run(self, tasks: Sequence[Task]) -> None:
         """Run tasks, any number at a time; wait for all, then raise the first error if any.
 
-        May be called from several threads at once.
+        May be called from several threads at once. When Ctrl-C ends the wait, tasks that have begun
+        are waited for and the others are dropped: a thread that still computes while the
+        interpreter ends aborts the process.
         """
-        done: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
-        for task in tasks:
-            self._tasks.put((task, done))
-        errors = [error for error in [done.get() for _ in tasks] if error is not None]
-        if errors:
-            raise errors[0]
+        waiting: list[concurrent.futures.Future] = []
+        try:
+            waiting.extend(self._pool.submit(task) for task in tasks)
+            concurrent.futures.wait(waiting)
+        finally:
+            concurrent.futures.wait([future for future in waiting if not future.cancel()])
+        for future in waiting:
+            future.result()
+
+
+def _use_one_core() -> None:
+    torch.get_num_threads()  # or the first operation would set the number of all threads here
+    torch.set_num_threads(1)
 
 
 _threads: Threads | None = None
