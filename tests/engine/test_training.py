@@ -8,7 +8,6 @@ import pytest
 import reference
 import torch
 
-from neon_rnn.engines.torch import optimizer
 from neon_rnn.engines.torch import step as engine_step
 from neon_rnn.engines.torch.fast.cuda_graph import can_record
 from neon_rnn.models.rnn import generate_rnn_cls_model
@@ -110,22 +109,26 @@ def give(parameters, gradients):
         parameter.grad = torch.tensor(gradient)
 
 
-def test_momentum_and_weight_decay_over_several_steps(nn):
+@pytest.mark.parametrize('momentum', [0.9, 0.0])
+def test_momentum_and_weight_decay_over_several_steps(nn, momentum):
     rng = np.random.RandomState(8)
     gradients = [[rng.normal(size=(3, 2)), rng.normal(size=4)] for _ in range(4)]
     values, parameters = parameters_with(gradients[0])
     velocities = [0, 0]
     optimizer = nn.GradientDescentMomentum(
-        0.1, momentum_coef=0.9, wdecay=0.05, schedule=nn.Schedule([2], 0.5)
+        0.1, momentum_coef=momentum, wdecay=0.05, schedule=nn.Schedule([2], 0.5)
     )
     for epoch, given in enumerate(gradients):
         give(parameters, given)
         optimizer.optimize(parameters, epoch)
         for i, gradient in enumerate(given):
             values[i], velocities[i] = reference.momentum_step(
-                values[i], velocities[i], gradient, 0.1 if epoch < 2 else 0.05, 0.9, 0.05
+                values[i], velocities[i], gradient, 0.1 if epoch < 2 else 0.05, momentum, 0.05
             )
             np.testing.assert_allclose(parameters[i].detach().numpy(), values[i], atol=1e-15)
+            np.testing.assert_allclose(
+                optimizer.velocity[parameters[i]].numpy(), velocities[i], atol=1e-15
+            )
 
 
 def test_without_a_gradient_weight_decay_and_momentum_go_on(nn):
@@ -142,26 +145,20 @@ def test_without_a_gradient_weight_decay_and_momentum_go_on(nn):
     )
 
 
-@pytest.mark.parametrize('portion', [1, 7, 100])
-def test_portions_of_the_parameters_change_no_bit(nn32, monkeypatch, portion):
-    """Vectors, matrices and channels-last filters, cut into any number of parts."""
-    random = torch.Generator().manual_seed(0)
-    shapes = (5,), (6, 4), (3, 2, 3, 3), (1,)
-    drawn = [torch.randn(shape, generator=random) for shape in shapes]
-    drawn[2] = drawn[2].contiguous(memory_format=torch.channels_last)
-    results = []
-    for size in (2**30, portion):
-        monkeypatch.setattr(optimizer, 'PORTION', size)
-        parameters = [values.clone().requires_grad_() for values in drawn]
-        each = nn32.GradientDescentMomentum(0.1, momentum_coef=0.9, wdecay=0.01)
-        for _ in range(3):
-            for parameter in parameters:
-                parameter.grad = parameter.detach().sin()
-            each.optimize(parameters, 0)
-        results.append(parameters)
-    for whole, cut, first in zip(*results, drawn, strict=True):
-        assert torch.equal(whole, cut)
-        assert not torch.equal(cut, first)
+@pytest.mark.parametrize('of_parameter', [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize('of_gradient', [torch.contiguous_format, torch.channels_last])
+def test_a_gradient_may_have_another_memory_format(nn, of_parameter, of_gradient):
+    drawn, gradient = np.random.RandomState(0).normal(size=(2, 6, 4, 3, 3))
+    parameter = torch.from_numpy(drawn).clone(memory_format=of_parameter).requires_grad_()
+    given = torch.from_numpy(gradient).contiguous(memory_format=of_gradient)
+    optimizer = nn.GradientDescentMomentum(0.1, momentum_coef=0.9, wdecay=0.01)
+    values, velocity = drawn, 0
+    for _ in range(3):
+        parameter.grad = given.clone(memory_format=torch.preserve_format)
+        assert parameter.grad.stride() == given.stride()
+        optimizer.optimize([parameter], 0)
+        values, velocity = reference.momentum_step(values, velocity, gradient, 0.1, 0.9, 0.01)
+        np.testing.assert_allclose(parameter.detach().numpy(), values, atol=1e-14)
 
 
 @pytest.mark.parametrize(('norm', 'value'), [(2.0, None), (100.0, None), (None, 0.5), (2.0, 0.5)])

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import sys
+from collections.abc import Iterable, Sequence
 
 import torch
-
-#: Parameters that a step changes at a time on the CPU.
-PORTION = 2**18
 
 
 class Schedule:
@@ -65,12 +63,21 @@ class GradientDescentMomentum:
         for p in parameters:
             if p not in self.velocity:
                 self.velocity[p] = torch.zeros_like(p)
-        velocities = [self.velocity[p] for p in parameters]
-        for some, their_gradients, their_velocities in _portions(parameters, gradients, velocities):
-            torch._foreach_mul_(their_velocities, self.momentum_coef)
-            torch._foreach_add_(their_velocities, their_gradients, alpha=-rate)
-            torch._foreach_add_(their_velocities, some, alpha=-rate * self.wdecay)
-            torch._foreach_add_(some, their_velocities)
+                assert self.velocity[p].stride() == p.stride(), 'a parameter with gaps'
+        # PyTorch computes v = momentum * v + (1 - dampening) * (g + weight_decay * W);
+        # W = W - lr * v. Without momentum it would keep no v, so that gets the smallest one.
+        torch._fused_sgd_(
+            parameters,
+            [_laid_out_as(p, g) for p, g in zip(parameters, gradients, strict=True)],
+            [self.velocity[p] for p in parameters],
+            weight_decay=self.wdecay,
+            momentum=self.momentum_coef or sys.float_info.min,
+            dampening=1 + rate,
+            lr=-1.0,
+            nesterov=False,
+            maximize=False,
+            is_first_step=False,
+        )
 
     def _clipped(self, gradients: list[torch.Tensor]) -> list[torch.Tensor]:
         """Clip gradients in place, by value and by norm.
@@ -92,26 +99,8 @@ class GradientDescentMomentum:
         return gradients
 
 
-def _portions(*lists: list[torch.Tensor]) -> Iterator[tuple[list[torch.Tensor], ...]]:
-    """Cut tensors along their first axis into portions of about `PORTION` numbers.
-
-    Each portion stays in the cache through the operations of a step. Yields one list of parts for
-    each list of tensors; the tensors with the same place in the lists have the same shape. On a GPU
-    all are one portion.
-    """
-    if any(tensor.device.type != 'cpu' for tensor in lists[0]):
-        yield lists
-        return
-    pending: tuple[list[torch.Tensor], ...] = tuple([] for _ in lists)
-    numbers = 0
-    for tensors in zip(*lists, strict=True):
-        rows = max(1, PORTION * len(tensors[0]) // tensors[0].numel())
-        for parts in zip(*(tensor.split(rows) for tensor in tensors), strict=True):
-            for part, portion in zip(parts, pending, strict=True):
-                portion.append(part)
-            numbers += parts[0].numel()
-            if numbers >= PORTION:
-                yield pending
-                pending, numbers = tuple([] for _ in lists), 0
-    if numbers:
-        yield pending
+def _laid_out_as(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
+    """Return the gradient in the memory format of its parameter, in which a step reads both."""
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter).copy_(gradient)
