@@ -164,16 +164,15 @@ def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
     with pytest.raises(KeyError, match='no'):
         threads.run([fails, lambda: ended.append(threading.current_thread().name)])
     assert len(ended) == 1
-    assert ended[0].startswith('predicting')
+    assert ended[0].startswith('predicting_')
 
 
 def test_ctrl_c_waits_for_the_tasks_that_have_begun_and_drops_the_others():
     threads, ended = Threads(2), []
-    interrupted = threading.Event()
+    first = threading.Lock()  # only one task interrupts
 
     def task():
-        if not interrupted.is_set():
-            interrupted.set()
+        if first.acquire(blocking=False):
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.05)
         ended.append(threading.current_thread().name)

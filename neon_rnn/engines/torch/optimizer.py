@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
+from neon_rnn.engines.torch.ops.layout import laid_out_as
+
 
 class Schedule:
     """The learning rate of each epoch.
@@ -68,7 +70,7 @@ class GradientDescentMomentum:
         # W = W - lr * v. Without momentum it would keep no v, so that gets the smallest one.
         torch._fused_sgd_(
             parameters,
-            [_laid_out_as(p, g) for p, g in zip(parameters, gradients, strict=True)],
+            [laid_out_as(p, g) for p, g in zip(parameters, gradients, strict=True)],
             [self.velocity[p] for p in parameters],
             weight_decay=self.wdecay,
             momentum=self.momentum_coef or sys.float_info.min,
@@ -97,10 +99,3 @@ class GradientDescentMomentum:
             limit = self.gradient_clip_norm
             torch._foreach_mul_(gradients, limit / norm.clamp_min(limit))
         return gradients
-
-
-def _laid_out_as(parameter: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """Return the gradient in the memory format of its parameter, in which a step reads both."""
-    if gradient.stride() == parameter.stride():
-        return gradient
-    return torch.empty_like(parameter).copy_(gradient)

@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from neon_rnn.engines.torch import distributed
+from neon_rnn.engines.torch.ops.layout import laid_out_as
 
 #: Sums of so many columns at a time are the fastest, on an AMD EPYC.
 COLUMNS = 1024
@@ -199,8 +200,7 @@ class Normalise(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         x, gamma, mean, inverse = ctx.saved_tensors
         dtype = gamma.dtype
-        if gradient.stride() != x.stride():
-            gradient = torch.empty_like(x).copy_(gradient)
+        gradient = laid_out_as(x, gradient)
         of_gamma, of_beta = gradient_sums(gradient, x, mean, inverse)
         total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
         scale = gamma * inverse

@@ -42,12 +42,27 @@ class Threads:
         are waited for and the others are dropped: a thread that still computes while the
         interpreter ends aborts the process.
         """
+        begun: list[threading.Event] = []
+        dropped = threading.Event()
+
+        def begin(task: Task) -> None:
+            ended = threading.Event()
+            begun.append(ended)  # before the question, so that a task either is here or is dropped
+            try:
+                if not dropped.is_set():
+                    task()
+            finally:
+                ended.set()
+
         waiting: list[concurrent.futures.Future] = []
         try:
-            waiting.extend(self._pool.submit(task) for task in tasks)
+            waiting.extend(self._pool.submit(begin, task) for task in tasks)
             concurrent.futures.wait(waiting)
         finally:
-            concurrent.futures.wait([future for future in waiting if not future.cancel()])
+            # Not the futures: Ctrl-C may have come before the last one was in the list.
+            dropped.set()
+            for ended in list(begun):
+                ended.wait()
         for future in waiting:
             future.result()
 
