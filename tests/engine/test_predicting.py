@@ -173,6 +173,7 @@ def test_ctrl_c_waits_for_the_tasks_that_have_begun_and_drops_the_others():
 
     def task():
         if first.acquire(blocking=False):
+            time.sleep(0.2)  # the caller waits by now
             os.kill(os.getpid(), signal.SIGINT)
         time.sleep(0.05)
         ended.append(threading.current_thread().name)
