@@ -124,7 +124,7 @@ def arrays(layers: Sequential) -> dict[str, numpy.ndarray]:
     for name, tensor in [*layers.named_parameters(), *layers.named_buffers()]:
         place, _, last = name.rpartition('.')
         key = f'{place}.{NORM.get(last, last)}'
-        found[key] = numpy.ascontiguousarray(tensor.detach().numpy()).copy()
+        found[key] = numpy.ascontiguousarray(tensor.detach().cpu().numpy()).copy()
     return found
 
 

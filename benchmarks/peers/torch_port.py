@@ -298,6 +298,7 @@ def make(spec: dict[str, Any], reference: Any) -> tuple[TorchPort, dict[str, Any
     if spec['threads'] is not None:
         torch.set_num_threads(spec['threads'])
     about = {'torch': torch.__version__, 'threads': torch.get_num_threads()}
+    torch.backends.cudnn.allow_tf32 = False  # by default cuDNN's float32 is TensorFloat-32
     if spec.get('keep_memory'):
         # after PyTorch, whose threads then wait as it has them
         from neon_rnn.engines.torch import allocator
