@@ -167,6 +167,15 @@ def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
     assert ended[0].startswith('predicting_')
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to SIGINT; a shell starts its background jobs without one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('ctrl_c')
 def test_ctrl_c_waits_for_the_tasks_that_have_begun_and_drops_the_others():
     threads, ended = Threads(2), []
     first = threading.Lock()  # only one task interrupts

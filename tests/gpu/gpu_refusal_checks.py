@@ -4,6 +4,7 @@ PYTHONPATH=tests/gpu/standin:tests/parity:. /path/to/neon/python tests/gpu/gpu_r
 """
 
 import contextlib
+import io
 import os
 import stat
 import tempfile
@@ -101,6 +102,25 @@ def test_the_device_says_which_kernels_it_takes():
     modern = driver.CAPABILITY >= (7, 0)
     assert ('adapted' in device['kernels']) is modern, device
     assert library.why_no_gpu() is None
+
+
+def test_a_first_start_that_takes_minutes_is_announced():
+    for capability, cuda, minutes in (
+        ((3, 5), (8, 0, 0), False),
+        ((8, 6), (11, 3, 1), False),
+        ((8, 9), (11, 3, 1), True),
+        ((9, 0), (11, 2, 0), True),
+        ((9, 0), (11, 8, 0), False),
+        ((12, 0), (11, 8, 0), True),
+    ):
+        with replaced(driver, CAPABILITY=capability, get_version=lambda cuda=cuda: cuda):
+            found = present_cuda.long_start(driver)
+            assert (found is not None) is minutes, (capability, cuda, found)
+            if minutes:
+                said = io.StringIO()
+                with contextlib.redirect_stderr(said):
+                    start('gpu')
+                assert said.getvalue() == found + '\n', said.getvalue()
 
 
 def test_a_gpu_that_the_compiler_does_not_know_gets_ptx():

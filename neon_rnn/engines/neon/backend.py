@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import sys
 
 import numpy as np
 
@@ -88,7 +89,7 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
     if name == 'mkl':
         _avoid_slow_path_on_amd()
     if name == 'gpu':
-        present_cuda.prepare()
+        _prepare_gpu()
     be = _generate(backend, name, batch_size, rng_seed, np.dtype(precision).type)
     if name == 'mkl':
         if threads is not None:
@@ -99,6 +100,15 @@ def start(backend, batch_size, rng_seed, precision='float32', threads=None, dete
         modern_gpu.complete(be)
         gpu_convolution.complete(be)
     return _describe(be, name, precision, deterministic)
+
+
+def _prepare_gpu():
+    import pycuda.driver as driver
+
+    present_cuda.prepare()
+    wait = present_cuda.long_start(driver)
+    if wait:
+        print(wait, file=sys.stderr, flush=True)
 
 
 def _generate(backend, name, batch_size, rng_seed, dtype):

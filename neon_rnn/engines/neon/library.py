@@ -45,9 +45,9 @@ def import_neon():
         # of its own
         raise UsageError(
             'neon {} is installed but its backends do not load ({}). On a machine with a GPU, put '
-            'the folder of libcublas.so and libcudart.so (those names, without a version) into '
-            'LD_LIBRARY_PATH. Without one, uninstall pycuda and scikit-cuda: the mkl and cpu '
-            'backends do not need them.'.format(found, error)
+            'the folders of libcublas.so, libcudart.so and the libcuda.so of the driver (those '
+            'names, without a version) into LD_LIBRARY_PATH. Without one, uninstall pycuda and '
+            'scikit-cuda: the mkl and cpu backends do not need them.'.format(found, error)
         )
     return neon
 

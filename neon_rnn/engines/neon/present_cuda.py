@@ -7,6 +7,8 @@ None of their files is changed.
   there is no GPU.
 - pycuda compiles for the GPU at hand. The compiler of CUDA 11.3 knows compute capabilities up to
   8.6. For later GPUs the kernels are compiled to PTX, which the driver translates.
+- For GPUs that cuBLAS has no machine code for, the driver translates all of cuBLAS at the first
+  start. That takes minutes, so it is said before.
 - A lack of GPU memory ends in a sentence.
 """
 
@@ -20,6 +22,8 @@ from neon_rnn.support.nvidia_gpu import OLDEST, VOLTA
 #: The first CUDA whose compiler knows Volta, and the first that does not know compute capability
 #: 3.0.
 KNOWS_VOLTA, WITHOUT_OLDEST = (9, 0), (11, 0)
+#: The newest GPU that a CUDA has machine code for: that of 11.8, and that of 11.1 to 11.7.
+OF_CUDA_11_8, OF_CUDA_11 = (9, 0), (8, 6)
 #: What the compiler knows of Volta and later where it cannot list it, before CUDA 11.
 ALWAYS_KNOWN = [VOLTA]
 CHOOSE = 'CUDA={} ./run.sh ... takes that one; without CUDA=, ./run.sh chooses (docs/container.md)'
@@ -101,6 +105,28 @@ def why_not(driver):
             'newer driver (docs/container.md has the versions).'.format(*(supported + cuda))
         )
     return None
+
+
+def long_start(driver):
+    """Return a sentence on a first start that takes minutes, or None.
+
+    Parameters
+    ----------
+    driver : module
+        ``pycuda.driver``, after ``init``.
+    """
+    device, cuda = driver.Device(0), tuple(driver.get_version()[:2])
+    capability = device.compute_capability()
+    known = OF_CUDA_11_8 if cuda >= (11, 8) else OF_CUDA_11
+    if capability <= known or capability < VOLTA:
+        return None
+    return (
+        'CUDA {}.{} is older than this GPU ({}): before the first start the driver translates '
+        'cuBLAS for it, which took 5 minutes beside an H100. Later starts find the translation in '
+        'the cache of the driver (CUDA_CACHE_PATH, else ~/.nv/ComputeCache).'.format(
+            cuda[0], cuda[1], device.name()
+        )
+    )
 
 
 def prepare():

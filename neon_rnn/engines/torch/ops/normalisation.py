@@ -19,6 +19,8 @@ from neon_rnn.engines.torch.ops.layout import laid_out_as
 
 #: Sums of so many columns at a time are the fastest, on an AMD EPYC.
 COLUMNS = 1024
+#: Beside a variance of 1 it is nothing; PyTorch 2.11 refuses 0.
+VANISHING = 1e-30
 
 
 def statistics(pieces: Iterable[torch.Tensor], count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -127,7 +129,7 @@ def scale_and_shift(
     # Batch norm with a mean of 0 and a variance of 1: in float32, without a copy in float32.
     zero, one = torch.zeros_like(scale), torch.ones_like(scale)
     return functional.batch_norm(
-        x, zero, one, scale, zero if shift is None else shift, False, 0.0, 0.0
+        x, zero, one, scale, zero if shift is None else shift, False, 0.0, VANISHING
     )
 
 

@@ -166,10 +166,8 @@ class Function(object):
             letter * int(count or 1) for count, letter in re.findall(r'(\d*)([a-zA-Z])', types)
         )
         sizes = [struct.calcsize(letter) for letter in letters]
-        # a bool stands in the first byte of the four that are handed over for it
-        if len(sizes) != len(self._sizes) or any(
-            given != own and (given, own) != (4, 1) for given, own in zip(sizes, self._sizes)
-        ):
+        # The driver 580 of an H100 also refuses four bytes for a bool, which has one.
+        if sizes != self._sizes:
             raise NotSupported(
                 'kernel {} takes arguments of {} bytes, and is prepared for {!r}'.format(
                     self.name, self._sizes, types
