@@ -6,6 +6,7 @@ Everything lives in one temporary folder; every process is stopped by its own id
 import contextlib
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -14,11 +15,13 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
 from container_files import clean_environment, compose_binary, run
 
 PROGRAMS = {'dockerd': 'docker.io', 'docker': 'docker.io', 'debootstrap': 'debootstrap'}
 CERTIFICATES = Path('/etc/ssl/certs/ca-certificates.crt')
 SUITE = 'bookworm'
+UBUNTU_ARCHIVE = 'http://archive.ubuntu.com/ubuntu'
 
 
 def missing():
@@ -86,24 +89,42 @@ def engine(folder):
 def make_base(folder, environment, name):
     """Make a Debian base image with its own Python, in place of the one from a registry."""
     tree = folder / 'base'
-    mirror = debian_mirror()
-    done = run(
-        'debootstrap',
-        '--variant=minbase',
-        '--include=ca-certificates,python3,python3-venv',
-        SUITE,
-        tree,
-        *mirror,
-    )
+    packages = '--include=ca-certificates,python3,python3-venv'
+    done = run('debootstrap', '--variant=minbase', packages, SUITE, tree, *debian_mirror())
     assert done.returncode == 0, done.stdout[-2000:]
+    _import(tree, environment, name)
+
+
+def make_ubuntu(folder, environment, name):
+    """Make Ubuntu 16.04 with its updates, in place of ``ubuntu:16.04``.
+
+    Skips where Ubuntu's archive cannot be reached. Its keyring is not on a Debian machine, so that
+    the signatures of the first packages are not checked.
+    """
+    tree = folder / 'ubuntu'
+    options = ('--variant=minbase', '--no-check-gpg', '--include=ca-certificates')
+    done = run('debootstrap', *options, 'xenial', tree, UBUNTU_ARCHIVE)
+    if done.returncode != 0:
+        pytest.skip(f'UBUNTU 16.04 WAS NOT TESTED: {UBUNTU_ARCHIVE} gives no xenial.')
+    sources = [
+        f'deb {UBUNTU_ARCHIVE} {suite} main universe\n'
+        for suite in ('xenial', 'xenial-updates', 'xenial-security')
+    ]
+    (tree / 'etc/apt/sources.list').write_text(''.join(sources))
+    _import(tree, environment, name)
+
+
+def _import(tree, environment, name):
+    """Make an image of a folder, and remove the folder."""
     # Where a proxy signs the connections, its certificate is among the machine's.
     shutil.copy(CERTIFICATES, tree / 'etc/ssl/certs/machine.crt')
+    change = 'ENV PIP_CERT=/etc/ssl/certs/machine.crt'
     with subprocess.Popen(['tar', '-C', tree, '-c', '.'], stdout=subprocess.PIPE) as archive:
         done = run(
             'docker',
             'import',
             '--change',
-            'ENV PIP_CERT=/etc/ssl/certs/machine.crt',
+            change,
             '-',
             name,
             stdin=archive.stdout,
@@ -111,6 +132,43 @@ def make_base(folder, environment, name):
         )
     assert done.returncode == 0, done.stderr
     shutil.rmtree(tree)
+
+
+@contextlib.contextmanager
+def neon_repository(named):
+    """Yield a URL that neon can be cloned from; serve it where a folder is named.
+
+    Skips where there is no neon.
+    """
+    if run('git', 'ls-remote', named, 'refs/tags/v2.6.0', timeout=60).stdout == '':
+        pytest.skip(
+            f'THE IMAGE neon-cpu WAS NOT TESTED: {named} gives no neon; NEON_REPOSITORY names a '
+            'copy of its git repository, a URL or a folder.'
+        )
+    folder = Path(named)
+    if not folder.is_dir():
+        yield named
+        return
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            'git',
+            'daemon',
+            '--export-all',
+            '--listen=127.0.0.1',
+            f'--port={port}',
+            f'--base-path={folder.parent}',
+            str(folder),
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield f'git://127.0.0.1:{port}/{folder.name}'
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
 
 
 def debian_mirror():
