@@ -140,7 +140,9 @@ def neon_repository(named):
 
     Skips where there is no neon.
     """
-    if run('git', 'ls-remote', named, 'refs/tags/v2.6.0', timeout=60).stdout == '':
+    environment = {**os.environ, 'GIT_TERMINAL_PROMPT': '0'}
+    asked = ('timeout', '60', 'git', 'ls-remote', named, 'refs/tags/v2.6.0')
+    if run(*asked, env=environment).stdout == '':
         pytest.skip(
             f'THE IMAGE neon-cpu WAS NOT TESTED: {named} gives no neon; NEON_REPOSITORY names a '
             'copy of its git repository, a URL or a folder.'
