@@ -77,9 +77,9 @@ def filled(text: str, path: str, choice: Choice, cross: Path) -> str:
 def _results(choice: Choice) -> list[str]:
     """Return the rows of the comparison table in short."""
     return markdown_table(
-        '| network | published, % | ours, % | 95% interval | published time | our time '
+        '| network | published, % | ours, % | 95% interval | published time | our time | backend '
         '| trained on | epochs |',
-        '|---|--:|--:|:-:|--:|--:|---|--:|',
+        '|---|--:|--:|:-:|--:|--:|---|---|--:|',
         (
             [
                 cell(row['row']),
@@ -88,6 +88,7 @@ def _results(choice: Choice) -> list[str]:
                 interval_text(row['interval']),
                 seconds(row['published_seconds']),
                 seconds(row['training_seconds'], row['training_seconds_spread']),
+                cell(row['backend'] or ''),
                 cell(data_text(row)),
                 epochs_text(row),
             ]
