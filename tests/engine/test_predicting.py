@@ -13,10 +13,10 @@ from neon_rnn import engines, models
 from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
+from neon_rnn.engines.torch.ops.threads import Threads
 from neon_rnn.engines.torch.predicting import network
 from neon_rnn.engines.torch.predicting.pooling import MaxPooling
 from neon_rnn.engines.torch.predicting.steps import ConvolutionStep
-from neon_rnn.engines.torch.predicting.threads import Threads
 
 pytestmark = pytest.mark.skipif(
     not multiplies_by_onednn(torch.float32), reason='this PyTorch has no oneDNN'
@@ -164,7 +164,7 @@ def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
     with pytest.raises(KeyError, match='no'):
         threads.run([fails, lambda: ended.append(threading.current_thread().name)])
     assert len(ended) == 1
-    assert ended[0].startswith('predicting_')
+    assert ended[0].startswith('piece_')
 
 
 @pytest.fixture

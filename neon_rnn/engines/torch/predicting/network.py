@@ -13,8 +13,8 @@ from neon_rnn.engines.torch import backend
 from neon_rnn.engines.torch.fast.fusion import plan
 from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.model import Model
+from neon_rnn.engines.torch.ops import threads
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
-from neon_rnn.engines.torch.predicting import threads
 from neon_rnn.engines.torch.predicting.folding import Folding
 from neon_rnn.engines.torch.predicting.steps import every_step, run
 
@@ -50,16 +50,8 @@ class Predictor:
         one thread.
         """
         pixels = torch.from_numpy(inputs).reshape(-1, *self.shape)
-        count = torch.get_num_threads()
-        size = min(self.piece, -(-len(pixels) // count))
-        pieces = zip(pixels.split(size), probabilities.split(size), strict=True)
-        tasks = [
-            lambda images=images, out=out: self._compute(images, out) for images, out in pieces
-        ]
-        if len(tasks) == 1:
-            tasks[0]()
-        else:
-            threads.shared(count).run(tasks)
+        size = min(self.piece, -(-len(pixels) // torch.get_num_threads()))
+        threads.each(self._compute, pixels.split(size), probabilities.split(size))
 
     def _compute(self, images: torch.Tensor, out: torch.Tensor) -> None:
         with torch.inference_mode():
