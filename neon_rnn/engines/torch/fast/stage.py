@@ -110,13 +110,18 @@ class Stage:
         return self.filters.convolve(images, operand, bias, self.rectified_first)
 
     def pieces(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Split images so that the convolution of each piece takes `PIECE` bytes in float32.
+        """Split images so that the convolution of a piece takes at most `PIECE` bytes in float32.
 
-        Without pooling, whose input is four times its output, all images are one piece.
+        All threads get equally many pieces, as far as there are images. A minibatch that takes no
+        more bytes than that stays one piece. So does one without pooling, whose input is four times
+        its output.
         """
-        if self.pooling is None:
+        largest = max(1, PIECE // (4 * features(self.convolution.out_shape)))
+        if self.pooling is None or len(images) <= largest:
             return (images,)
-        return images.split(max(1, PIECE // (4 * features(self.convolution.out_shape))))
+        threads = torch.get_num_threads()
+        rounds = -(-len(images) // (largest * threads))
+        return images.split(-(-len(images) // (rounds * threads)))
 
     def pool(
         self, convolved: torch.Tensor, sign: torch.Tensor | None

@@ -128,16 +128,16 @@ class Training(torch.autograd.Function):
         if minibatch.output is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, minibatch.output, 0)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        errors = gradient.split([len(piece.pooled) for piece in pieces])
+        sizes = [len(piece.pooled) for piece in pieces]
+        errors, images = gradient.split(sizes), x.split(sizes)
         of_gamma = of_beta = of_input = None
         if minibatch.gamma is not None:
             of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
         # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less
         # than a sum, so only the one in bfloat16 is taken.
         wanted = (ctx.needs_input_grad[0], True, bias is not None and x.dtype == torch.bfloat16)
-        images = stage.pieces(x)
-        of_x = torch.empty_like(x) if wanted[0] and len(images) > 1 else None
-        places = [None] * len(images) if of_x is None else stage.pieces(of_x)
+        of_x = torch.empty_like(x) if wanted[0] and len(pieces) > 1 else None
+        places = [None] * len(pieces) if of_x is None else of_x.split(sizes)
 
         def compute(
             piece: _Piece, error: torch.Tensor, images: torch.Tensor, place: torch.Tensor | None
