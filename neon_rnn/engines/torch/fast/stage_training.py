@@ -133,34 +133,48 @@ class Training(torch.autograd.Function):
         of_gamma = of_beta = of_input = None
         if minibatch.gamma is not None:
             of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
-        # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less
-        # than a sum, so only the one in bfloat16 is taken.
-        wanted = (ctx.needs_input_grad[0], True, bias is not None and x.dtype == torch.bfloat16)
-        of_x = torch.empty_like(x) if wanted[0] and len(pieces) > 1 else None
+        wanted = ctx.needs_input_grad[0]
+        of_x = torch.empty_like(x) if wanted and len(pieces) > 1 else None
         places = [None] * len(pieces) if of_x is None else of_x.split(sizes)
 
         def compute(
             piece: _Piece, error: torch.Tensor, images: torch.Tensor, place: torch.Tensor | None
         ) -> Gradients:
             error = _convolved_error(stage, piece, error, of_input)
-            piece_x, piece_operand, piece_bias = stage.filters.gradients(
-                error, images, minibatch.operand, wanted
-            )
-            if bias is not None and not wanted[2]:
-                piece_bias = error.sum((0, 2, 3))
-            if place is not None:
-                piece_x = place.copy_(piece_x)
-            return piece_x, piece_operand, piece_bias
+            gradients = _gradients(stage, minibatch, images, error, wanted)
+            if place is None or gradients[0] is None:
+                return gradients
+            return place.copy_(gradients[0]), *gradients[1:]
 
-        of_pieces = threads.each(compute, pieces, errors, images, places)
+        of_images, of_operands, of_biases = zip(
+            *threads.each(compute, pieces, errors, images, places), strict=True
+        )
         if of_x is None:
-            of_x = of_pieces[0][0]
-        of_operand = _sum([of_piece[1] for of_piece in of_pieces], weight.dtype)
-        of_biases = [of_piece[2] for of_piece in of_pieces if of_piece[2] is not None]
+            of_x = of_images[0]
+        of_operand = _sum(of_operands, weight.dtype)
         of_bias = None if bias is None else _sum(of_biases, bias.dtype)
         of_weight = stage.filters.of_weight(of_operand, weight)
         of_shortcut = gradient if ctx.needs_input_grad[5] else None
         return of_x, of_weight, of_bias, of_gamma, of_beta, of_shortcut, None
+
+
+def _gradients(
+    stage: Any, minibatch: _Minibatch, images: torch.Tensor, error: torch.Tensor, wanted: bool
+) -> Gradients:
+    """Return the gradients of images, if `wanted`, of the operand and of the bias, if any.
+
+    `error` is the gradient of the convolution's output.
+    """
+    # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less than a
+    # sum, so only the one in bfloat16 is taken.
+    biased = minibatch.bias is not None
+    by_onednn = biased and images.dtype == torch.bfloat16
+    of_images, of_operand, of_bias = stage.filters.gradients(
+        error, images, minibatch.operand, (wanted, True, by_onednn)
+    )
+    if biased and not by_onednn:
+        of_bias = error.sum((0, 2, 3))
+    return of_images, of_operand, of_bias
 
 
 def _sum(parts: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
