@@ -10,13 +10,16 @@ import pytest
 import torch
 
 from neon_rnn import engines, models
+from neon_rnn.engines.torch import waiting
 from neon_rnn.engines.torch.fast import stage
 from neon_rnn.engines.torch.fast.stage import Stage
 from neon_rnn.engines.torch.ops.threads import Threads, each
 
 
 @pytest.fixture(autouse=True)
-def threads_of_before():
+def brief_waiting(monkeypatch):
+    """PyTorch waits briefly, as it does if the engine imports it; the number of threads returns."""
+    monkeypatch.setattr(waiting, 'BRIEFLY', True)
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
@@ -82,8 +85,11 @@ def test_each_returns_the_results_in_order_whichever_ends_first():
     assert all(name.startswith('piece_') for name in names)
 
 
-@pytest.mark.parametrize(('threads', 'calls'), [(1, 5), (3, 1)])
-def test_one_thread_and_one_call_stay_where_they_are(threads, calls):
+@pytest.mark.parametrize(
+    ('threads', 'calls', 'briefly'), [(1, 5, True), (3, 1, True), (3, 5, False)]
+)
+def test_all_cores_compute_what_threads_would_not_pay_for(monkeypatch, threads, calls, briefly):
+    monkeypatch.setattr(waiting, 'BRIEFLY', briefly)
     torch.set_num_threads(threads)
     assert (
         each(lambda _: (here(), torch.get_num_threads()), range(calls))
@@ -91,11 +97,14 @@ def test_one_thread_and_one_call_stay_where_they_are(threads, calls):
     )
 
 
-@pytest.mark.parametrize('records', [True, False])
-def test_a_thread_records_gradients_if_its_caller_does(records):
+@pytest.mark.parametrize('mode', [torch.enable_grad, torch.no_grad, torch.inference_mode])
+def test_a_thread_records_what_its_caller_does(mode):
+    def modes(_):
+        return torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
     torch.set_num_threads(2)
-    with torch.set_grad_enabled(records):
-        assert each(lambda _: torch.is_grad_enabled(), range(2)) == [records] * 2
+    with mode():
+        assert each(modes, range(2)) == [modes(0)] * 2
 
 
 def test_a_call_may_call_each_itself():

@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import torch
 
+from neon_rnn.engines.torch import waiting
+
 _Result = TypeVar('_Result')
 
 
@@ -56,16 +58,16 @@ class Threads:
             finally:
                 ended.set()
 
-        waiting: list[concurrent.futures.Future] = []
+        futures: list[concurrent.futures.Future] = []
         try:
-            waiting.extend(self._pool.submit(begin, task) for task in tasks)
-            concurrent.futures.wait(waiting)
+            futures.extend(self._pool.submit(begin, task) for task in tasks)
+            concurrent.futures.wait(futures)
         finally:
             # Not the futures: Ctrl-C may have come before the last one was in the list.
             dropped.set()
             for ended in list(begun):
                 ended.wait()
-        return [future.result() for future in waiting]
+        return [future.result() for future in futures]
 
 
 def _use_one_core() -> None:
@@ -85,17 +87,22 @@ def shared(count: int) -> Threads:
 
 
 def each(function: Callable[..., _Result], *arguments: Iterable) -> list[_Result]:
-    """Return ``list(map(function, *arguments))``, computed with one core for each call.
+    """Return ``list(map(function, *arguments))``, each call computed by a thread with one core.
 
-    A single call uses all cores, as it does outside. So do calls of a PyTorch that has one thread.
+    All cores compute one call after another where these threads would not pay: if there is only
+    one, or if PyTorch's own threads, busily waiting, would keep them from the cores
+    (`waiting.BRIEFLY`).
     """
     calls = list(zip(*arguments, strict=True))
-    count, records = torch.get_num_threads(), torch.is_grad_enabled()
-    if count == 1 or len(calls) == 1:
+    count = torch.get_num_threads()
+    if count == 1 or len(calls) == 1 or not waiting.BRIEFLY:
         return [function(*call) for call in calls]
 
+    # Each thread has these settings of its own.
+    records, infers = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
     def compute(call: tuple) -> _Result:
-        with torch.set_grad_enabled(records):  # each thread has a setting of its own
+        with torch.inference_mode(infers), torch.set_grad_enabled(records):
             return function(*call)
 
     return shared(count).run([functools.partial(compute, call) for call in calls])

@@ -50,8 +50,16 @@ class Predictor:
         one thread.
         """
         pixels = torch.from_numpy(inputs).reshape(-1, *self.shape)
-        size = min(self.piece, -(-len(pixels) // torch.get_num_threads()))
-        threads.each(self._compute, pixels.split(size), probabilities.split(size))
+        count = torch.get_num_threads()
+        size = min(self.piece, -(-len(pixels) // count))
+        pieces = zip(pixels.split(size), probabilities.split(size), strict=True)
+        tasks = [
+            lambda images=images, out=out: self._compute(images, out) for images, out in pieces
+        ]
+        if len(tasks) == 1:
+            tasks[0]()
+        else:
+            threads.shared(count).run(tasks)
 
     def _compute(self, images: torch.Tensor, out: torch.Tensor) -> None:
         with torch.inference_mode():
