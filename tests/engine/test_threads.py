@@ -37,6 +37,15 @@ def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
     assert ended[0].startswith('piece_')
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to SIGINT; a shell starts its background jobs without one."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures('ctrl_c')
 def test_ctrl_c_waits_for_the_tasks_that_have_begun_and_drops_the_others():
     threads, ended = Threads(2), []
     first = threading.Lock()  # only one task interrupts
@@ -219,6 +228,7 @@ def test_stages_with_pooling_run_in_threads_both_ways(monkeypatch, threads, pref
         assert threads == 1 or len(names) > 1
 
 
+@pytest.mark.usefixtures('ctrl_c')
 @pytest.mark.parametrize('error', [MemoryError, KeyboardInterrupt])
 @pytest.mark.parametrize('name', ['convolve', 'unpool'])
 def test_an_error_or_ctrl_c_ends_the_step_and_the_next_one_runs(monkeypatch, name, error):
