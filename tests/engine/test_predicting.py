@@ -1,10 +1,5 @@
 """Prediction by folded layers, piece by piece in threads: the same as by the layers one by one."""
 
-import os
-import signal
-import threading
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +11,6 @@ from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
 from neon_rnn.engines.torch.predicting import network
 from neon_rnn.engines.torch.predicting.pooling import MaxPooling
 from neon_rnn.engines.torch.predicting.steps import ConvolutionStep
-from neon_rnn.engines.torch.predicting.threads import Threads
 
 pytestmark = pytest.mark.skipif(
     not multiplies_by_onednn(torch.float32), reason='this PyTorch has no oneDNN'
@@ -153,58 +147,6 @@ def test_changed_weights_are_folded_anew(change):
     after = nn.predict(model, inputs)
     assert np.abs(after - before).max() > 1e-4
     np.testing.assert_allclose(after, one_by_one(nn, model, inputs), atol=1e-5)
-
-
-def test_an_error_in_a_thread_reaches_the_caller_when_all_have_ended():
-    threads, ended = Threads(2), []
-
-    def fails():
-        raise KeyError('no')
-
-    with pytest.raises(KeyError, match='no'):
-        threads.run([fails, lambda: ended.append(threading.current_thread().name)])
-    assert len(ended) == 1
-    assert ended[0].startswith('predicting_')
-
-
-@pytest.fixture
-def ctrl_c():
-    """Python's own answer to SIGINT; a shell starts its background jobs without one."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures('ctrl_c')
-def test_ctrl_c_waits_for_the_tasks_that_have_begun_and_drops_the_others():
-    threads, ended = Threads(2), []
-    first = threading.Lock()  # only one task interrupts
-
-    def task():
-        if first.acquire(blocking=False):
-            time.sleep(0.2)  # the caller waits by now
-            os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.05)
-        ended.append(threading.current_thread().name)
-
-    with pytest.raises(KeyboardInterrupt):
-        threads.run([task] * 100)
-    after = len(ended)
-    time.sleep(0.2)
-    assert 1 <= after == len(ended) < 50
-    threads.run([lambda: ended.append('again')])
-    assert ended[-1] == 'again'
-
-
-def test_the_threads_use_one_core_each_and_leave_the_others_theirs():
-    torch.set_num_threads(2)
-    threads, found = Threads(2), []
-    threads.run([lambda: found.append(torch.get_num_threads())] * 4)
-    other = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
-    other.start()
-    other.join()
-    assert found == [1, 1, 1, 1, 2]
-    assert torch.get_num_threads() == 2
 
 
 @pytest.mark.parametrize(

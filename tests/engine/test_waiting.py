@@ -13,6 +13,7 @@ import neon_rnn.engines.torch as nn
 from neon_rnn.engines.torch import waiting
 print(nn.start('cpu', 32, 0)['waiting'], nn.start('cpu', 32, 0)['threads'])
 print(os.environ.get('GOMP_SPINCOUNT'), os.environ.get('OMP_DISPLAY_ENV'))
+print(waiting.BRIEFLY)
 """
 
 
@@ -50,6 +51,25 @@ def test_a_pytorch_that_was_imported_before_stays_as_it_is():
     printed, settings = lines(before='import torch')
     assert printed[0].startswith('as PyTorch was imported ')
     assert "GOMP_SPINCOUNT = '1000'" not in settings
+
+
+@pytest.mark.parametrize(
+    ('before', 'environment', 'briefly'),
+    [
+        ('', {}, True),
+        ('', {'GOMP_SPINCOUNT': '1000000'}, False),
+        ('', {'GOMP_SPINCOUNT': '0', 'OMP_WAIT_POLICY': 'active'}, True),
+        ('', {'OMP_WAIT_POLICY': 'PASSIVE'}, True),
+        ('', {'OMP_WAIT_POLICY': 'active'}, False),
+        ('import torch', {}, False),
+    ],
+)
+def test_whether_threads_soon_leave_their_cores(before, environment, briefly):
+    """It decides whether pieces of a stage are computed by threads of their own."""
+    printed, settings = lines(before, **environment)
+    if 'GOMP_SPINCOUNT' not in settings:
+        pytest.skip("this PyTorch's OpenMP is not libgomp")
+    assert printed[2] == str(briefly)
 
 
 @pytest.mark.parametrize(('value', 'threads'), [('1', '1'), ('3,2', '3')])

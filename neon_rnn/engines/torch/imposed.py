@@ -7,7 +7,6 @@ steps that the model runs are replaced by ones that look at a `Board`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy
@@ -33,7 +32,7 @@ class Board:
     def __init__(self) -> None:
         self.decisions: tuple[Decisions, Decisions] = ({}, {})
 
-    def rectify(self, position: int, rectified: torch.Tensor, start: int = 0) -> None:
+    def rectify(self, position: int, rectified: torch.Tensor) -> None:
         """Impose the decisions of a rectifier on its result, in place.
 
         Parameters
@@ -42,10 +41,8 @@ class Board:
             Of the layer.
         rectified : torch.Tensor
             (images, C, H, W).
-        start : int
-            The number of the first of the images in the minibatch.
         """
-        place, positive = _selected(self.decisions[0], position, rectified.shape, start)
+        place, positive = _selected(self.decisions[0], position, rectified.shape)
         values = rectified[place].clamp(min=TINY)
         rectified[place] = torch.where(positive > 0, values, torch.zeros_like(values))
 
@@ -55,7 +52,6 @@ class Board:
         pooled: torch.Tensor,
         chosen: torch.Tensor,
         values: torch.Tensor,
-        start: int = 0,
     ) -> None:
         """Impose the decisions of a pooling on its result and on the positions of it, in place.
 
@@ -67,25 +63,21 @@ class Board:
             (images, C, P, Q); the positions are flat indices in (H, W).
         values : torch.Tensor
             What is pooled, (images, C, H, W).
-        start : int
-            The number of the first of the images in the minibatch.
         """
-        place, where = _selected(self.decisions[1], position, pooled.shape, start)
+        place, where = _selected(self.decisions[1], position, pooled.shape)
         width = values.shape[3]
         chosen[place] = where
         pooled[place] = values[place[0], place[1], where // width, where % width]
 
 
 def _selected(
-    decisions: Decisions, position: int, shape: torch.Size, start: int
+    decisions: Decisions, position: int, shape: torch.Size
 ) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
-    """Return the places in these images that are decided, as an index, and the decisions."""
+    """Return the places of a map that are decided, as an index, and the decisions."""
     none = numpy.zeros(0, dtype=numpy.int64)
     flat, decided = decisions.get(position, (none, none))
-    each = int(numpy.prod(shape[1:]))
-    inside = (flat // each >= start) & (flat // each < start + shape[0])
-    places = numpy.unravel_index(flat[inside] - start * each, tuple(shape))
-    return tuple(torch.from_numpy(place) for place in places), torch.from_numpy(decided[inside])
+    places = numpy.unravel_index(flat, tuple(shape))
+    return tuple(torch.from_numpy(place) for place in places), torch.from_numpy(decided)
 
 
 class _Rectified(torch.autograd.Function):
@@ -112,24 +104,25 @@ class _ImposedStage(Stage):
         names = [type(layer).__name__ for layer in stage.layers]
         self.rectifier = position + names.index('Activation')
         self.pooling_position = position + len(names) - 1
-        self.board, self.start = board, 0
+        self.board = board
 
-    def convolved(
-        self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
-    ) -> Iterator[torch.Tensor]:
-        start = 0
-        for piece in super().convolved(x, weight, bias):
-            self.start = start
-            self.board.rectify(self.rectifier, piece, start)
-            start += len(piece)
-            yield piece
+    def pieces(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Return all images as one piece: decisions are counted in the whole minibatch."""
+        return (images,)
+
+    def convolve(
+        self, images: torch.Tensor, operand: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        convolved = super().convolve(images, operand, bias)
+        self.board.rectify(self.rectifier, convolved)
+        return convolved
 
     def pool(
         self, convolved: torch.Tensor, sign: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         pooled, chosen = super().pool(convolved, sign)
         if chosen is not None:
-            self.board.choose(self.pooling_position, pooled, chosen, convolved, self.start)
+            self.board.choose(self.pooling_position, pooled, chosen, convolved)
         return pooled, chosen
 
 

@@ -12,6 +12,7 @@ engine imports. Where PyTorch has been imported before, its setting stays.
 from __future__ import annotations
 
 import os
+import pathlib
 import sys
 
 #: libgomp's turns of busy waiting, some microseconds.
@@ -35,5 +36,24 @@ def _load_torch() -> str:
     return ', '.join(chosen) or f'GOMP_SPINCOUNT={SPINS}'
 
 
+def _briefly(how: str) -> bool:
+    """Tell whether what `_load_torch` returned makes threads sleep after some microseconds.
+
+    Of other OpenMP libraries than libgomp it is not known.
+    """
+    try:
+        if 'libgomp' not in pathlib.Path('/proc/self/maps').read_text('utf-8', 'replace'):
+            return False
+    except OSError:
+        return False
+    settings = dict(setting.split('=', 1) for setting in how.split(', ') if '=' in setting)
+    if 'GOMP_SPINCOUNT' in settings:
+        turns = settings['GOMP_SPINCOUNT']
+        return turns.isdigit() and int(turns) <= int(SPINS)
+    return settings.get('OMP_WAIT_POLICY', '').lower() == 'passive'
+
+
 #: For the run record.
 DESCRIPTION = _load_torch()
+#: After an operation, PyTorch's threads soon leave their cores to others of this process.
+BRIEFLY = _briefly(DESCRIPTION)

@@ -58,7 +58,7 @@ def normalisation(
     and beta. In training, move the running statistics.
     """
     if norm.training:
-        mean, variance = statistics([x], norm.count(x.numel() // x.shape[1]))
+        mean, variance = statistics(x, norm.count(x.numel() // x.shape[1]))
         mean, variance = mean / divisor, variance / divisor**2
         norm.update(mean, variance)
     else:

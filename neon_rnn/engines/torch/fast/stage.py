@@ -18,7 +18,7 @@ Tensors are (batch, C, H, W) in the channels-last memory format.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.layers.containers import Step
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm, DataTransform
+from neon_rnn.engines.torch.ops import threads
 from neon_rnn.engines.torch.ops.matmul import matrix_dtype
 from neon_rnn.engines.torch.ops.normalisation import join, scale_and_join
 
@@ -99,24 +100,28 @@ class Stage:
             return stage_training.Training.apply(x, weight, bias, gamma, beta, shortcut, self)
         return self._infer(x, self.filters.operand(weight, dtype), bias, shortcut)
 
-    def convolved(
-        self, x: torch.Tensor, operand: torch.Tensor, bias: torch.Tensor | None
-    ) -> Iterator[torch.Tensor]:
-        """Iterate over the convolution, rectified if a rectifier follows it, piece by piece.
+    def convolve(
+        self, images: torch.Tensor, operand: torch.Tensor, bias: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Convolve images; the result is rectified if a rectifier follows the convolution.
 
         `operand` is the weight as `filters` takes it.
         """
-        for images in self.pieces(x):
-            yield self.filters.convolve(images, operand, bias, self.rectified_first)
+        return self.filters.convolve(images, operand, bias, self.rectified_first)
 
     def pieces(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Split images so that the convolution of each piece takes `PIECE` bytes in float32.
+        """Split images so that the convolution of a piece takes at most `PIECE` bytes in float32.
 
-        Without pooling, whose input is four times its output, all images are one piece.
+        All threads get equally many pieces, as far as there are images. A minibatch that takes no
+        more bytes than that stays one piece. So does one without pooling, whose input is four times
+        its output.
         """
-        if self.pooling is None:
+        largest = max(1, PIECE // (4 * features(self.convolution.out_shape)))
+        if self.pooling is None or len(images) <= largest:
             return (images,)
-        return images.split(max(1, PIECE // (4 * features(self.convolution.out_shape))))
+        threads = torch.get_num_threads()
+        rounds = -(-len(images) // (largest * threads))
+        return images.split(-(-len(images) // (rounds * threads)))
 
     def pool(
         self, convolved: torch.Tensor, sign: torch.Tensor | None
@@ -158,12 +163,18 @@ class Stage:
         bias: torch.Tensor | None,
         shortcut: torch.Tensor | None,
     ) -> torch.Tensor:
+        sign = (
+            stage_training.signs(self.norm.gamma, x.dtype) if self.norm and self.pooling else None
+        )
+
+        def pooled(images: torch.Tensor) -> torch.Tensor:
+            return self.pool(self.convolve(images, operand, bias), sign)[0]
+
+        parts = threads.each(pooled, self.pieces(x))
         if self.norm is None:
-            return join([self.pool(piece, None)[0] for piece in self.convolved(x, operand, bias)])
+            return join(parts)
         scale, shift = self.norm.in_inference()
-        sign = stage_training.signs(self.norm.gamma, x.dtype) if self.pooling else None
-        pooled = [self.pool(piece, sign)[0] for piece in self.convolved(x, operand, bias)]
-        return scale_and_join(pooled, scale, shift, shortcut, self.rectified_last)
+        return scale_and_join(parts, scale, shift, shortcut, self.rectified_last)
 
 
 class Residual:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from neon_rnn.engines.torch import distributed
+from neon_rnn.engines.torch.fast.filters import Gradients
 from neon_rnn.engines.torch.layers.base import features
+from neon_rnn.engines.torch.ops import threads
 from neon_rnn.engines.torch.ops.normalisation import (
+    PartStatistics,
     gradient_sums,
     join,
+    join_statistics,
+    part_statistics,
     per_map,
     scale_and_join,
     scale_and_shift,
-    statistics,
 )
 
 
@@ -83,27 +87,25 @@ class Training(torch.autograd.Function):
         stage: Any,
     ) -> torch.Tensor:
         ctx.stage = stage
-        pieces: list[_Piece] = []
         operand = stage.filters.operand(weight, x.dtype)
         sign = signs(gamma, x.dtype) if gamma is not None and stage.pooling else None
 
-        def convolved_pieces() -> Iterator[torch.Tensor]:
-            # Each piece is pooled, then read by `statistics`, while it is in the cache.
-            for convolved in stage.convolved(x, operand, bias):
-                pooled, positions = stage.pool(convolved, sign)
-                kept = None if stage.norm is None else convolved
-                pieces.append(_Piece(kept, pooled, positions))
-                yield convolved
+        def compute(images: torch.Tensor) -> tuple[_Piece, PartStatistics | None]:
+            # Each piece is pooled, then read by `part_statistics`, while it is in the cache.
+            convolved = stage.convolve(images, operand, bias)
+            pooled, positions = stage.pool(convolved, sign)
+            if stage.norm is None:
+                return _Piece(None, pooled, positions), None
+            return _Piece(convolved, pooled, positions), part_statistics(convolved)
 
+        pieces, parts = zip(*threads.each(compute, stage.pieces(x)), strict=True)
         if stage.norm is None:
-            for _ in convolved_pieces():
-                pass
             _save(ctx, _Minibatch(x, weight, operand, bias, *[None] * 4), pieces)
             return join([piece.pooled for piece in pieces])
         assert gamma is not None
         assert beta is not None
         ctx.count = stage.norm.count(len(x) * features(stage.convolution.out_shape) // len(gamma))
-        mean, variance = statistics(convolved_pieces(), ctx.count)
+        mean, variance = join_statistics(parts, ctx.count)
         stage.norm.update(mean, variance)
         inverse = torch.rsqrt(variance + stage.norm.eps)
         scale = gamma * inverse
@@ -126,38 +128,61 @@ class Training(torch.autograd.Function):
         if minibatch.output is not None:
             gradient = torch.ops.aten.threshold_backward(gradient, minibatch.output, 0)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
-        errors = gradient.split([len(piece.pooled) for piece in pieces])
-        of_gamma = of_beta = of_input = of_operand = of_bias = None
+        sizes = [len(piece.pooled) for piece in pieces]
+        errors, images = gradient.split(sizes), x.split(sizes)
+        of_gamma = of_beta = of_input = None
         if minibatch.gamma is not None:
             of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
-        # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less
-        # than a sum, so only the one in bfloat16 is taken.
-        wanted = (ctx.needs_input_grad[0], True, bias is not None and x.dtype == torch.bfloat16)
-        of_x = torch.empty_like(x) if wanted[0] and len(pieces) > 1 else None
-        done = 0
-        for images, piece, error in zip(stage.pieces(x), pieces, errors, strict=True):
+        wanted = ctx.needs_input_grad[0]
+        of_x = torch.empty_like(x) if wanted and len(pieces) > 1 else None
+        places = [None] * len(pieces) if of_x is None else of_x.split(sizes)
+
+        def compute(
+            piece: _Piece, error: torch.Tensor, images: torch.Tensor, place: torch.Tensor | None
+        ) -> Gradients:
             error = _convolved_error(stage, piece, error, of_input)
-            piece_x, piece_operand, piece_bias = stage.filters.gradients(
-                error, images, minibatch.operand, wanted
-            )
-            if of_x is None:
-                of_x = piece_x
-            else:
-                of_x[done : done + len(images)] = piece_x
-                done += len(images)
-            of_operand = _added(of_operand, piece_operand, weight.dtype)
-            if bias is not None:
-                if not wanted[2]:
-                    piece_bias = error.sum((0, 2, 3))
-                of_bias = _added(of_bias, piece_bias, bias.dtype)
+            gradients = _gradients(stage, minibatch, images, error, wanted)
+            if place is None or gradients[0] is None:
+                return gradients
+            return place.copy_(gradients[0]), *gradients[1:]
+
+        of_images, of_operands, of_biases = zip(
+            *threads.each(compute, pieces, errors, images, places), strict=True
+        )
+        if of_x is None:
+            of_x = of_images[0]
+        of_operand = _sum(of_operands, weight.dtype)
+        of_bias = None if bias is None else _sum(of_biases, bias.dtype)
         of_weight = stage.filters.of_weight(of_operand, weight)
         of_shortcut = gradient if ctx.needs_input_grad[5] else None
         return of_x, of_weight, of_bias, of_gamma, of_beta, of_shortcut, None
 
 
-def _added(total: torch.Tensor | None, part: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return the sum of the parts so far, in `dtype`."""
-    return part.to(dtype) if total is None else total.add_(part)
+def _gradients(
+    stage: Any, minibatch: _Minibatch, images: torch.Tensor, error: torch.Tensor, wanted: bool
+) -> Gradients:
+    """Return the gradients of images, if `wanted`, of the operand and of the bias, if any.
+
+    `error` is the gradient of the convolution's output.
+    """
+    # oneDNN computes the gradient of the bias at no cost. In float32 it has two digits less than a
+    # sum, so only the one in bfloat16 is taken.
+    biased = minibatch.bias is not None
+    by_onednn = biased and images.dtype == torch.bfloat16
+    of_images, of_operand, of_bias = stage.filters.gradients(
+        error, images, minibatch.operand, (wanted, True, by_onednn)
+    )
+    if biased and not by_onednn:
+        of_bias = error.sum((0, 2, 3))
+    return of_images, of_operand, of_bias
+
+
+def _sum(parts: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
+    """Add up parts one after another, in `dtype`."""
+    total = parts[0].to(dtype)
+    for part in parts[1:]:
+        total += part
+    return total
 
 
 def _norm_gradients(
@@ -171,11 +196,13 @@ def _norm_gradients(
     assert gamma is not None
     assert mean is not None
     assert inverse is not None
-    of_gamma, of_beta = torch.zeros_like(gamma), torch.zeros_like(gamma)
-    for piece, error in zip(pieces, errors, strict=True):
-        piece_gamma, piece_beta = gradient_sums(error, piece.pooled, mean, inverse)
-        of_gamma += piece_gamma
-        of_beta += piece_beta
+
+    def sums(piece: _Piece, error: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return gradient_sums(error, piece.pooled, mean, inverse)
+
+    of_gamma, of_beta = (
+        _sum(parts, gamma.dtype) for parts in zip(*threads.each(sums, pieces, errors), strict=True)
+    )
     total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
     scale = gamma * inverse
     slope = scale * inverse * total_gamma / count

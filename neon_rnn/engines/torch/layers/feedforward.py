@@ -159,7 +159,7 @@ class BatchNorm(Layer):
         count = self.count(x.numel() // x.shape[1])
         if x.device.type == 'cpu' or distributed.ranks() > 1:
             with torch.no_grad():
-                mean, variance = statistics([x], count)
+                mean, variance = statistics(x, count)
             self.update(mean, variance)
             return Normalise.apply(x, self.gamma, self.beta, mean, variance, self.eps, count)
         # cuDNN's running variance is the unbiased one, neon's the biased one: PyTorch gets neon's,

@@ -8,13 +8,14 @@ afterwards.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
 
 from neon_rnn.engines.torch import distributed
+from neon_rnn.engines.torch.ops import threads
 from neon_rnn.engines.torch.ops.layout import laid_out_as
 
 #: Sums of so many columns at a time are the fastest, on an AMD EPYC.
@@ -23,37 +24,51 @@ COLUMNS = 1024
 VANISHING = 1e-30
 
 
-def statistics(pieces: Iterable[torch.Tensor], count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compute mean and biased variance of each feature map over all pieces and ranks.
+class PartStatistics(NamedTuple):
+    """Mean and biased variance of parts of a map: (parts, C) each, and the values of each part."""
 
-    Parameters
-    ----------
-    pieces : iterable of torch.Tensor
-        (n, C, ...) each. Each is read once, when it comes.
-    count : int
-        Values of a feature map in all pieces, on all ranks.
+    mean: torch.Tensor
+    variance: torch.Tensor
+    size: int
 
-    Returns
-    -------
-    mean, variance : torch.Tensor
-        (C,), in the type of the pieces; float32 for bfloat16.
+
+def statistics(x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute mean and biased variance of each feature map of (n, C, ...) over all ranks.
+
+    As `join_statistics` of the whole.
     """
-    means, variances, weights = [], [], []
-    for piece in pieces:
-        maps = piece.shape[1]
-        columns = _columns(piece)
-        running = None
-        if columns.dtype == torch.bfloat16:
-            # Given running statistics in float32, PyTorch does not round those of bfloat16 to three
-            # digits. The momentum of 0 leaves the running statistics alone.
-            running = columns.new_zeros(columns.shape[1], dtype=torch.float32)
-        each_mean, each_variance = torch.batch_norm_update_stats(columns, running, running, 0.0)
-        means.append(each_mean.reshape(-1, maps))
-        variances.append(each_variance.reshape(-1, maps))
-        size = piece.numel() // each_mean.numel()
-        weights.append(torch.full_like(means[-1][:, :1], size / count))
+    return join_statistics([part_statistics(x)], count)
+
+
+def part_statistics(piece: torch.Tensor) -> PartStatistics:
+    """Compute mean and variance of each feature map of (n, C, ...), column by column.
+
+    They are of the type of the piece; float32 for bfloat16.
+    """
+    maps = piece.shape[1]
+    columns = _columns(piece)
+    running = None
+    if columns.dtype == torch.bfloat16:
+        # Given running statistics in float32, PyTorch does not round those of bfloat16 to three
+        # digits. The momentum of 0 leaves the running statistics alone.
+        running = columns.new_zeros(columns.shape[1], dtype=torch.float32)
+    mean, variance = torch.batch_norm_update_stats(columns, running, running, 0.0)
+    return PartStatistics(
+        mean.reshape(-1, maps), variance.reshape(-1, maps), piece.numel() // mean.numel()
+    )
+
+
+def join_statistics(
+    parts: Sequence[PartStatistics], count: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute mean and biased variance of each feature map over all parts and ranks, (C,) each.
+
+    `count` is the number of values of a feature map in all parts, on all ranks.
+    """
     # Chan, Golub and LeVeque (1979): mean and variance of the whole from those of its parts.
-    weight, each_mean, each_variance = torch.cat(weights), torch.cat(means), torch.cat(variances)
+    weight = torch.cat([torch.full_like(part.mean[:, :1], part.size / count) for part in parts])
+    each_mean = torch.cat([part.mean for part in parts])
+    each_variance = torch.cat([part.variance for part in parts])
     mean = distributed.sum_over_ranks((weight * each_mean).sum(0))
     return mean, distributed.sum_over_ranks(
         (weight * (each_variance + (each_mean - mean) ** 2)).sum(0)
@@ -145,20 +160,22 @@ def scale_and_join(
     A `shortcut` of the shape of the result is added; the result is `rectified` last.
     """
     whole = _space(parts)
-    start = 0
-    for part in parts:
-        place = whole[start : start + len(part)]
+    sizes = [len(part) for part in parts]
+    shortcuts = [None] * len(parts) if shortcut is None else shortcut.split(sizes)
+
+    def compute(part: torch.Tensor, place: torch.Tensor, shortcut: torch.Tensor | None) -> None:
         if place.dtype == scale.dtype:
             values = torch.addcmul(per_map(shift, part), part, per_map(scale, part), out=place)
         else:
             values = scale_and_shift(part, scale, shift)
         if shortcut is not None:
-            values += shortcut[start : start + len(part)]
+            values += shortcut
         if rectified:
             torch.clamp_min(values, 0, out=place)
         elif values is not place:
             place.copy_(values)
-        start += len(part)
+
+    threads.each(compute, parts, whole.split(sizes), shortcuts)
     return whole
 
 

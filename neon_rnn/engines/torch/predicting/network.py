@@ -13,8 +13,8 @@ from neon_rnn.engines.torch import backend
 from neon_rnn.engines.torch.fast.fusion import plan
 from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.model import Model
+from neon_rnn.engines.torch.ops import threads
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
-from neon_rnn.engines.torch.predicting import threads
 from neon_rnn.engines.torch.predicting.folding import Folding
 from neon_rnn.engines.torch.predicting.steps import every_step, run
 

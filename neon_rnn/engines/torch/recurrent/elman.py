@@ -151,7 +151,7 @@ class BiBNRNN(BiRNN):
         gamma, beta = self.gamma.detach(), self.beta.detach()
         if self.training:
             count = len(products) * distributed.ranks()
-            mean, variance = statistics([products.detach()], count)
+            mean, variance = statistics(products.detach(), count)
             update_running(self.gmean, mean, self.rho)
             update_running(self.gvar, variance, self.rho)
             normal = Normalise.apply(products, gamma, beta, mean, variance, self.eps, count)

@@ -1,20 +1,23 @@
 """Threads that each compute whole pieces of a minibatch, with one core each.
 
 An operation that is spread over all cores ends in a barrier, and waits there for the slowest one. A
-piece that a single thread computes from the pixels to the probabilities has no barrier. So a busy
-machine takes only the share of the speed that it takes of the cores.
+piece that a single thread computes, one operation after another, has no barrier before its end. So
+a busy machine takes only the share of the speed that it takes of the cores.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
 import torch
 
-Task = Callable[[], Any]
+from neon_rnn.engines.torch import waiting
+
+_Result = TypeVar('_Result')
 
 
 class Threads:
@@ -27,7 +30,7 @@ class Threads:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._pool = concurrent.futures.ThreadPoolExecutor(count, 'predicting', _use_one_core)
+        self._pool = concurrent.futures.ThreadPoolExecutor(count, 'piece', _use_one_core)
         threads = torch.get_num_threads()
         started = threading.Barrier(count)  # a thread that waits takes no second task
         self.run([started.wait] * count)
@@ -35,8 +38,10 @@ class Threads:
         # again.
         torch.set_num_threads(threads)
 
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Run tasks, any number at a time; wait for all, then raise the first error if any.
+    def run(self, tasks: Sequence[Callable[[], _Result]]) -> list[_Result]:
+        """Run tasks, any number at a time; wait for all, then return their results in order.
+
+        If any failed, the first error is raised instead.
 
         May be called from several threads at once. When Ctrl-C ends the wait, tasks that have begun
         are waited for and the others are dropped: a thread that still computes while the
@@ -45,26 +50,24 @@ class Threads:
         begun: list[threading.Event] = []
         dropped = threading.Event()
 
-        def begin(task: Task) -> None:
+        def begin(task: Callable[[], _Result]) -> _Result | None:
             ended = threading.Event()
             begun.append(ended)  # before the question, so that a task either is here or is dropped
             try:
-                if not dropped.is_set():
-                    task()
+                return None if dropped.is_set() else task()
             finally:
                 ended.set()
 
-        waiting: list[concurrent.futures.Future] = []
+        futures: list[concurrent.futures.Future] = []
         try:
-            waiting.extend(self._pool.submit(begin, task) for task in tasks)
-            concurrent.futures.wait(waiting)
+            futures.extend(self._pool.submit(begin, task) for task in tasks)
+            concurrent.futures.wait(futures)
         finally:
             # Not the futures: Ctrl-C may have come before the last one was in the list.
             dropped.set()
             for ended in list(begun):
                 ended.wait()
-        for future in waiting:
-            future.result()
+        return [future.result() for future in futures]
 
 
 def _use_one_core() -> None:
@@ -81,3 +84,25 @@ def shared(count: int) -> Threads:
     if _threads is None or _threads.count != count:
         _threads = Threads(count)
     return _threads
+
+
+def each(function: Callable[..., _Result], *arguments: Iterable) -> list[_Result]:
+    """Return ``list(map(function, *arguments))``, each call computed by a thread with one core.
+
+    All cores compute one call after another where these threads would not pay: if there is only
+    one, or if PyTorch's own threads, busily waiting, would keep them from the cores
+    (`waiting.BRIEFLY`).
+    """
+    calls = list(zip(*arguments, strict=True))
+    count = torch.get_num_threads()
+    if count == 1 or len(calls) == 1 or not waiting.BRIEFLY:
+        return [function(*call) for call in calls]
+
+    # Each thread has these settings of its own.
+    records, infers = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+
+    def compute(call: tuple) -> _Result:
+        with torch.inference_mode(infers), torch.set_grad_enabled(records):
+            return function(*call)
+
+    return shared(count).run([functools.partial(compute, call) for call in calls])
