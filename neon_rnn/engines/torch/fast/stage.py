@@ -3,7 +3,8 @@
 What follows is a batch norm, a rectifier before or behind it, max pooling, and the sum with the
 shortcut of a residual block. What a stage saves, compared with its layers one by one:
 
-- A minibatch goes through in pieces that stay in the cache from one operation to the next.
+- A minibatch goes through in pieces that stay in the cache from one operation to the next. One
+  thread computes a piece (`ops.threads`).
 - Bias and rectifier are part of oneDNN's convolution.
 - The pooling comes before the scale and shift of batch norm, which then works on a quarter of the
   numbers. For a positive gamma the two commute exactly. Where gamma is negative, the pooling takes
@@ -119,9 +120,9 @@ class Stage:
         largest = max(1, PIECE // (4 * features(self.convolution.out_shape)))
         if self.pooling is None or len(images) <= largest:
             return (images,)
-        threads = torch.get_num_threads()
-        rounds = -(-len(images) // (largest * threads))
-        return images.split(-(-len(images) // (rounds * threads)))
+        at_a_time = torch.get_num_threads()
+        rounds = -(-len(images) // (largest * at_a_time))
+        return images.split(-(-len(images) // (rounds * at_a_time)))
 
     def pool(
         self, convolved: torch.Tensor, sign: torch.Tensor | None
