@@ -67,6 +67,11 @@ def instructions():
     ]
 
 
+def arguments():
+    """The Dockerfile's build arguments -> their defaults."""
+    return dict(line[4:].split('=', 1) for line in instructions() if line.startswith('ARG '))
+
+
 def stub_nvidia_smi(folder):
     """Put an nvidia-smi into a folder: it answers NVIDIA_SMI or, as before 510, OLD_NVIDIA_SMI."""
     binary = Path(folder) / 'nvidia-smi'

@@ -14,9 +14,10 @@ import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
-from container_files import clean_environment, compose_binary, run
+from container_files import arguments, clean_environment, compose_binary, run
 
 PROGRAMS = {'dockerd': 'docker.io', 'docker': 'docker.io', 'debootstrap': 'debootstrap'}
 CERTIFICATES = Path('/etc/ssl/certs/ca-certificates.crt')
@@ -101,11 +102,14 @@ def make_ubuntu(folder, environment, name):
     Skips where Ubuntu's archive cannot be reached. Its keyring is not on a Debian machine, so that
     the signatures of the first packages are not checked.
     """
+    try:
+        urlopen(f'{UBUNTU_ARCHIVE}/dists/xenial/Release', timeout=60).close()
+    except OSError as error:
+        pytest.skip(f'UBUNTU 16.04 WAS NOT TESTED: {UBUNTU_ARCHIVE} gives no xenial ({error}).')
     tree = folder / 'ubuntu'
     options = ('--variant=minbase', '--no-check-gpg', '--include=ca-certificates')
     done = run('debootstrap', *options, 'xenial', tree, UBUNTU_ARCHIVE)
-    if done.returncode != 0:
-        pytest.skip(f'UBUNTU 16.04 WAS NOT TESTED: {UBUNTU_ARCHIVE} gives no xenial.')
+    assert done.returncode == 0, done.stdout[-2000:]
     sources = [
         f'deb {UBUNTU_ARCHIVE} {suite} main universe\n'
         for suite in ('xenial', 'xenial-updates', 'xenial-security')
@@ -135,21 +139,24 @@ def _import(tree, environment, name):
 
 
 @contextlib.contextmanager
-def neon_repository(named):
-    """Yield a URL that neon can be cloned from; serve it where a folder is named.
+def neon_repository():
+    """Yield a URL that neon can be cloned from: what NEON_REPOSITORY names, or the Dockerfile.
 
-    Skips where there is no neon.
+    A folder is served. Skips where nothing is named and the Dockerfile's cannot be reached.
     """
+    named = os.environ.get('NEON_REPOSITORY')
+    repository = named or arguments()['NEON_REPOSITORY']
     environment = {**os.environ, 'GIT_TERMINAL_PROMPT': '0'}
-    asked = ('timeout', '60', 'git', 'ls-remote', named, 'refs/tags/v2.6.0')
+    asked = ('timeout', '60', 'git', 'ls-remote', repository, 'refs/tags/v2.6.0')
     if run(*asked, env=environment).stdout == '':
+        assert named is None, f'NEON_REPOSITORY={named} gives no neon v2.6.0'
         pytest.skip(
-            f'THE IMAGE neon-cpu WAS NOT TESTED: {named} gives no neon; NEON_REPOSITORY names a '
-            'copy of its git repository, a URL or a folder.'
+            f'THE IMAGE neon-cpu WAS NOT TESTED: {repository} gives no neon; NEON_REPOSITORY names '
+            'a copy of it, a URL or a folder.'
         )
-    folder = Path(named)
+    folder = Path(repository)
     if not folder.is_dir():
-        yield named
+        yield repository
         return
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))

@@ -8,6 +8,7 @@ from container_files import (
     DOCKER,
     NEON_2_6_0,
     ROOT,
+    arguments,
     clean_environment,
     instructions,
     pins,
@@ -19,10 +20,6 @@ REQUIREMENTS = [
     'requirements.txt',
     *sorted(f'docker/{path.name}' for path in DOCKER.glob('requirements-*.txt')),
 ]
-
-
-def arguments():
-    return dict(line[4:].split('=', 1) for line in instructions() if line.startswith('ARG '))
 
 
 def test_every_argument_has_a_default():

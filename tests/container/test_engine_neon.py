@@ -4,12 +4,9 @@ Needs Ubuntu's packages, and neon's git repository: NEON_REPOSITORY names a copy
 """
 
 import json
-import os
-import re
 
 import private_engine
 import pytest
-from container_files import DOCKERFILE
 
 pytestmark = pytest.mark.slow
 
@@ -17,9 +14,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope='module')
 def log(project, tmp_path_factory):
     """What the build of the image ``neon_rnn:neon-cpu`` said."""
-    default = re.search(r'^ARG NEON_REPOSITORY=(.*)$', DOCKERFILE, re.MULTILINE).group(1)
-    named = os.environ.get('NEON_REPOSITORY', default)
-    with private_engine.neon_repository(named) as url:
+    with private_engine.neon_repository() as url:
         folder = tmp_path_factory.mktemp('ubuntu')
         private_engine.make_ubuntu(folder, project.environment, 'base:ubuntu')
         done = project.build(
