@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 
 # <malloc.h>
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 _LIMIT = 2**31 - 1
 
 
@@ -32,5 +32,8 @@ def keep_memory() -> str:
     done = [
         mallopt(M_TRIM_THRESHOLD, _LIMIT),
         mallopt(M_MMAP_THRESHOLD, 2**30) or mallopt(M_MMAP_THRESHOLD, 2**25),
+        # Threads that compute pieces would get heaps of their own, which glibc returns to the
+        # system whenever they are empty.
+        mallopt(M_ARENA_MAX, 1),
     ]
     return 'keeps freed memory' if all(done) else 'as the system has it'

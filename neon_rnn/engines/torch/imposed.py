@@ -19,6 +19,7 @@ from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.layers.feedforward import Activation
 from neon_rnn.engines.torch.layers.transforms import Rectlin
 from neon_rnn.engines.torch.model import Model
+from neon_rnn.engines.torch.ops import pooling
 
 #: Position of a layer -> flat indices of its values or windows, and the decision on each.
 Decisions = dict[int, tuple[numpy.ndarray, numpy.ndarray]]
@@ -118,12 +119,15 @@ class _ImposedStage(Stage):
         return convolved
 
     def pool(
-        self, convolved: torch.Tensor, sign: torch.Tensor | None
+        self, convolved: torch.Tensor, signs: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        pooled, chosen = super().pool(convolved, sign)
-        if chosen is not None:
+        pooled, places = super().pool(convolved, signs)
+        if places is not None:
+            windows, width = self.windows(), convolved.shape[3]
+            chosen = pooling.pixels(places, windows, width)
             self.board.choose(self.pooling_position, pooled, chosen, convolved)
-        return pooled, chosen
+            places = pooling.places(chosen, windows, width).to(places.dtype)
+        return pooled, places
 
 
 def impose(model: Model, board: Board, plain: bool = False) -> None:

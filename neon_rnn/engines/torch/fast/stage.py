@@ -31,9 +31,9 @@ from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.layers.containers import Step
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm, DataTransform
-from neon_rnn.engines.torch.ops import threads
+from neon_rnn.engines.torch.ops import pooling, threads
 from neon_rnn.engines.torch.ops.matmul import matrix_dtype
-from neon_rnn.engines.torch.ops.normalisation import join, scale_and_join
+from neon_rnn.engines.torch.ops.normalisation import NormGradient, join, scale_and_join
 
 #: Bytes of a convolution's output that are computed at a time. A piece and its gradient then fit
 #: into the cache.
@@ -111,13 +111,13 @@ class Stage:
         return self.filters.convolve(images, operand, bias, self.rectified_first)
 
     def pieces(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Split images so that the convolution of a piece takes at most `PIECE` bytes in float32.
+        """Split images so that the convolution of a piece takes at most `PIECE` bytes.
 
         All threads get equally many pieces, as far as there are images. A minibatch that takes no
         more bytes than that stays one piece. So does one without pooling, whose input is four times
         its output.
         """
-        largest = max(1, PIECE // (4 * features(self.convolution.out_shape)))
+        largest = max(1, PIECE // (images.element_size() * features(self.convolution.out_shape)))
         if self.pooling is None or len(images) <= largest:
             return (images,)
         at_a_time = torch.get_num_threads()
@@ -125,37 +125,35 @@ class Stage:
         return images.split(-(-len(images) // (rounds * at_a_time)))
 
     def pool(
-        self, convolved: torch.Tensor, sign: torch.Tensor | None
+        self, convolved: torch.Tensor, signs: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Return the largest value of each window and its position.
+        """Return the largest value of each window, and its place within the window.
 
-        Where `sign` is -1, it is the smallest value. Without pooling: the map itself and None.
+        Where `signs` is -1, it is the smallest value. Without pooling: the map itself and None.
         """
         if self.pooling is None:
             return convolved, None
-        pooled, positions = torch.ops.aten.max_pool2d_with_indices(
-            convolved if sign is None else convolved * sign, *self._window()
-        )
-        return pooled if sign is None else pooled * sign, positions
+        assert signs is not None
+        return pooling.largest(convolved, self.windows(), self.pooling.out_shape, signs)
 
-    def unpool(self, error: torch.Tensor, positions: torch.Tensor | None) -> torch.Tensor:
-        """Return the gradient of the pooling's input from that of its output."""
-        if positions is None:
-            return error
-        # PyTorch reads no more of the pooling's input than its shape.
-        shaped = torch.empty(
-            (len(error), *self.convolution.out_shape),
-            dtype=error.dtype,
-            memory_format=torch.channels_last,
-        )
-        return torch.ops.aten.max_pool2d_with_indices_backward(
-            error, shaped, *self._window(), [1, 1], False, positions
-        )
+    def unpool(
+        self,
+        error: torch.Tensor,
+        places: torch.Tensor,
+        convolved: torch.Tensor | None = None,
+        of_norm: NormGradient | None = None,
+    ) -> torch.Tensor:
+        """Return the gradient of the convolution's output from that of what follows the pooling.
 
-    def _window(self) -> tuple[list[int], list[int], list[int]]:
-        """Return size, strides and padding of the pooling."""
+        Optional arguments as those of `ops.pooling.gradient`.
+        """
+        shape, rectified = self.convolution.out_shape, self.rectified_first
+        return pooling.gradient(error, places, self.windows(), shape, convolved, of_norm, rectified)
+
+    def windows(self) -> pooling.Windows:
+        """Return the windows of the pooling."""
         assert self.pooling is not None
-        return list(self.pooling.window), list(self.pooling.strides), list(self.pooling.padding)
+        return pooling.Windows(self.pooling.window, self.pooling.strides, self.pooling.padding)
 
     def _infer(
         self,
@@ -164,12 +162,10 @@ class Stage:
         bias: torch.Tensor | None,
         shortcut: torch.Tensor | None,
     ) -> torch.Tensor:
-        sign = (
-            stage_training.signs(self.norm.gamma, x.dtype) if self.norm and self.pooling else None
-        )
+        signs = stage_training.signs(self) if self.pooling else None
 
         def pooled(images: torch.Tensor) -> torch.Tensor:
-            return self.pool(self.convolve(images, operand, bias), sign)[0]
+            return self.pool(self.convolve(images, operand, bias), signs)[0]
 
         parts = threads.each(pooled, self.pieces(x))
         if self.norm is None:

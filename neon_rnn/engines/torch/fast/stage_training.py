@@ -12,14 +12,14 @@ from neon_rnn.engines.torch.fast.filters import Gradients
 from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.ops import threads
 from neon_rnn.engines.torch.ops.normalisation import (
+    NormGradient,
     PartStatistics,
     gradient_sums,
     join,
     join_statistics,
+    norm_gradient,
     part_statistics,
-    per_map,
     scale_and_join,
-    scale_and_shift,
 )
 
 
@@ -44,7 +44,7 @@ class _Piece(NamedTuple):
 
     convolved: torch.Tensor | None  # None without batch norm
     pooled: torch.Tensor
-    positions: torch.Tensor | None  # of the largest values; None without pooling
+    places: torch.Tensor | None  # of the largest values; None without pooling
 
 
 def _save(ctx: Any, minibatch: _Minibatch, pieces: Sequence[_Piece]) -> None:
@@ -59,17 +59,6 @@ def _saved(ctx: Any) -> tuple[_Minibatch, list[_Piece]]:
     return minibatch, [
         _Piece(*piece) for piece in zip(*[tensors] * len(_Piece._fields), strict=True)
     ]
-
-
-class _NormGradient(NamedTuple):
-    """The gradient of batch norm's input a: scale * error - slope * a - offset, (C,) each.
-
-    `error` is the gradient of batch norm's output.
-    """
-
-    scale: torch.Tensor
-    slope: torch.Tensor
-    offset: torch.Tensor
 
 
 class Training(torch.autograd.Function):
@@ -88,15 +77,15 @@ class Training(torch.autograd.Function):
     ) -> torch.Tensor:
         ctx.stage = stage
         operand = stage.filters.operand(weight, x.dtype)
-        sign = signs(gamma, x.dtype) if gamma is not None and stage.pooling else None
+        sign = signs(stage) if stage.pooling else None
 
         def compute(images: torch.Tensor) -> tuple[_Piece, PartStatistics | None]:
             # Each piece is pooled, then read by `part_statistics`, while it is in the cache.
             convolved = stage.convolve(images, operand, bias)
-            pooled, positions = stage.pool(convolved, sign)
+            pooled, places = stage.pool(convolved, sign)
             if stage.norm is None:
-                return _Piece(None, pooled, positions), None
-            return _Piece(convolved, pooled, positions), part_statistics(convolved)
+                return _Piece(None, pooled, places), None
+            return _Piece(convolved, pooled, places), part_statistics(convolved)
 
         pieces, parts = zip(*threads.each(compute, stage.pieces(x)), strict=True)
         if stage.norm is None:
@@ -187,7 +176,7 @@ def _sum(parts: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
 
 def _norm_gradients(
     minibatch: _Minibatch, pieces: Sequence[_Piece], errors: Sequence[torch.Tensor], count: int
-) -> tuple[torch.Tensor, torch.Tensor, _NormGradient]:
+) -> tuple[torch.Tensor, torch.Tensor, NormGradient]:
     """Compute the gradients of batch norm: of gamma, of beta, of its input.
 
     The sums run over the pooled map: elsewhere the error of batch norm is 0.
@@ -207,42 +196,27 @@ def _norm_gradients(
     scale = gamma * inverse
     slope = scale * inverse * total_gamma / count
     offset = scale * total_beta / count - slope * mean
-    return of_gamma, of_beta, _NormGradient(scale, slope, offset)
+    return of_gamma, of_beta, NormGradient(scale, slope, offset)
 
 
 def _convolved_error(
-    stage: Any, piece: _Piece, error: torch.Tensor, of_input: _NormGradient | None
+    stage: Any, piece: _Piece, error: torch.Tensor, of_input: NormGradient | None
 ) -> torch.Tensor:
     """Propagate the error of one piece back to the convolution's output, in the type of both."""
     if of_input is None:
         # Only the values that the pooling chose have an error; they are those of its output.
         if stage.rectified_first:
             error = torch.ops.aten.threshold_backward(error, piece.pooled, 0)
-        return stage.unpool(error, piece.positions)
-    convolved = piece.convolved
-    assert convolved is not None
-    scale, slope, offset = of_input
-    if error.dtype != scale.dtype:
-        # In bfloat16 throughout: copies in float32 cost more than the arithmetic.
-        of_convolved = scale_and_shift(convolved, -slope, -offset)
-        of_convolved.add_(stage.unpool(scale_and_shift(error, scale), piece.positions))
-    elif piece.positions is None:
-        of_convolved = scale_and_shift(error, scale, -offset)
-        of_convolved.addcmul_(convolved, per_map(slope, error), value=-1)
-    else:
-        of_convolved = stage.unpool(scale_and_shift(error, scale), piece.positions)
-        of_convolved.sub_(per_map(offset, error))
-        of_convolved.addcmul_(convolved, per_map(slope, error), value=-1)
-    if not stage.rectified_first:
-        return of_convolved
-    return torch.ops.aten.threshold_backward.grad_input(
-        of_convolved, convolved, 0, grad_input=of_convolved
-    )
+        return error if piece.places is None else stage.unpool(error, piece.places)
+    assert piece.convolved is not None
+    if piece.places is None:
+        return norm_gradient(error, piece.convolved, of_input, stage.rectified_first)
+    return stage.unpool(error, piece.places, piece.convolved, of_input)
 
 
-def signs(gamma: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
-    """Return 1 or, where gamma is negative, -1 for each feature map; None if none is negative."""
-    negative = gamma.detach() < 0
-    if not bool(negative.any()):
-        return None
-    return torch.where(negative, -1.0, 1.0).to(dtype)[None, :, None, None]
+def signs(stage: Any) -> torch.Tensor:
+    """Return 1 or, where gamma is negative, -1 for each feature map: (C,)."""
+    if stage.norm is None:
+        return torch.ones(stage.convolution.maps, dtype=stage.convolution.weight.dtype)
+    gamma = stage.norm.gamma.detach()
+    return torch.where(gamma < 0, -1, 1).to(gamma.dtype)

@@ -15,7 +15,8 @@ import torch
 from torch.nn import functional
 
 from neon_rnn.engines.torch import distributed
-from neon_rnn.engines.torch.ops import threads
+from neon_rnn.engines.torch.ops import loops, threads
+from neon_rnn.engines.torch.ops.arrays import array, new_maps, spread
 from neon_rnn.engines.torch.ops.layout import laid_out_as
 
 #: Sums of so many columns at a time are the fastest, on an AMD EPYC.
@@ -162,21 +163,47 @@ def scale_and_join(
     whole = _space(parts)
     sizes = [len(part) for part in parts]
     shortcuts = [None] * len(parts) if shortcut is None else shortcut.split(sizes)
+    scale_array, shift_array = scale.detach().numpy(), shift.detach().numpy()
 
     def compute(part: torch.Tensor, place: torch.Tensor, shortcut: torch.Tensor | None) -> None:
-        if place.dtype == scale.dtype:
-            values = torch.addcmul(per_map(shift, part), part, per_map(scale, part), out=place)
-        else:
-            values = scale_and_shift(part, scale, shift)
-        if shortcut is not None:
-            values += shortcut
-        if rectified:
-            torch.clamp_min(values, 0, out=place)
-        elif values is not place:
-            place.copy_(values)
+        spread(
+            lambda *arrays: loops.scale_and_shift(*arrays, scale_array, shift_array, rectified),
+            array(part),
+            array(place),
+            None if shortcut is None else array(shortcut),
+        )
 
     threads.each(compute, parts, whole.split(sizes), shortcuts)
     return whole
+
+
+class NormGradient(NamedTuple):
+    """The gradient of batch norm's input a: scale * error - slope * a - offset, (C,) each.
+
+    `error` is the gradient of batch norm's output.
+    """
+
+    scale: torch.Tensor
+    slope: torch.Tensor
+    offset: torch.Tensor
+
+
+def norm_gradient(
+    error: torch.Tensor, maps: torch.Tensor, of_norm: NormGradient, rectified: bool = False
+) -> torch.Tensor:
+    """Return the gradient of batch norm's input `maps`; both (n, C, H, W), channels last.
+
+    If `rectified`, maps come from a rectifier and the gradient of its input is returned.
+    """
+    result = new_maps(maps, maps.shape[1:])
+    factors = [factor.numpy() for factor in of_norm]
+    spread(
+        lambda *arrays: loops.norm_gradient(*arrays, *factors, rectified),
+        array(error),
+        array(maps),
+        array(result),
+    )
+    return result
 
 
 def join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
@@ -187,12 +214,8 @@ def join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
 def _space(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return an empty channels-last tensor for the images of all parts."""
     first = parts[0]
-    return torch.empty(
-        (sum(map(len, parts)), *first.shape[1:]),
-        dtype=first.dtype,
-        device=first.device,
-        memory_format=torch.channels_last,
-    )
+    size = (sum(map(len, parts)), *first.shape[1:])
+    return torch.empty(size, dtype=first.dtype, memory_format=torch.channels_last)
 
 
 class Normalise(torch.autograd.Function):
@@ -213,6 +236,8 @@ class Normalise(torch.autograd.Function):
         ctx.save_for_backward(x, gamma, mean, inverse)
         ctx.count = count
         scale = gamma * inverse
+        if _lies_as_loops_read(x):
+            return scale_and_join([x], scale, beta - mean * scale)
         return scale_and_shift(x, scale, beta - mean * scale)
 
     @staticmethod
@@ -225,6 +250,16 @@ class Normalise(torch.autograd.Function):
         scale = gamma * inverse
         slope = scale * inverse * total_gamma / ctx.count
         offset = scale * total_beta / ctx.count
+        if _lies_as_loops_read(x):
+            of_norm = NormGradient(scale, slope, offset - slope * mean)
+            return norm_gradient(gradient, x, of_norm), of_gamma, of_beta, None, None, None, None
         of_x = torch.addcmul(per_map(-offset, x), gradient.to(dtype), per_map(scale, x))
         of_x.addcmul_(x.to(dtype) - per_map(mean, x), per_map(slope, x), value=-1)
         return of_x.to(x.dtype), of_gamma, of_beta, None, None, None, None
+
+
+def _lies_as_loops_read(x: torch.Tensor) -> bool:
+    """Tell whether a tensor is channels-last maps on the CPU, as `ops.loops` reads them."""
+    if x.device.type != 'cpu' or x.dim() != 4:
+        return False
+    return x.is_contiguous(memory_format=torch.channels_last)

@@ -106,3 +106,8 @@ def each(function: Callable[..., _Result], *arguments: Iterable) -> list[_Result
             return function(*call)
 
     return shared(count).run([functools.partial(compute, call) for call in calls])
+
+
+def at_once(calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    """Make calls that do not use PyTorch's own threads, each in a thread; return their results."""
+    return shared(torch.get_num_threads()).run(calls)

@@ -1,0 +1,247 @@
+"""Loops over maps that Numba compiles: one pass where PyTorch's operations take several.
+
+On a processor with fast products, passes over memory take most of a training step. A loop here is a
+Python function on NumPy arrays. Numba compiles it at its first call with each type, which takes
+some seconds, and keeps the machine code on disk, in ``__pycache__``. A compiled loop does not hold
+Python's lock, so threads run it side by side (`ops.arrays.spread`).
+
+Maps are arrays (n, H, W, C). NumPy has no bfloat16: such a map is an array of the bits, uint16.
+Factors of feature maps are (C,), in float32 for bfloat16.
+
+All loops and what they call are in this file: Numba compiles again when the file has changed, but
+does not look at others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+_INT32 = ir.IntType(32)
+#: Part of the loop that calls it, not a function of its own. (Numba's type hints do not know that.)
+_inlined: Any = intrinsic
+
+
+def _loop(function: Callable) -> Any:
+    """Compile a function on arrays and numbers."""
+    options: dict[str, Any] = {'nogil': True, 'error_model': 'numpy'}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # there is no folder that Numba may write to
+        return numba.njit(**options)(function)
+
+
+@_inlined
+def _widen(typing: Any, number: Any) -> Any:
+    """Turn the bits of a bfloat16 into a float32; other numbers stay as they are."""
+    if number != types.uint16:
+        return number(number), lambda context, builder, signature, arguments: arguments[0]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.zext(arguments[0], _INT32)
+        return builder.bitcast(builder.shl(bits, _INT32(16)), ir.FloatType())
+
+    return types.float32(number), generate
+
+
+@_inlined
+def _narrow(typing: Any, number: Any, line: Any) -> Any:
+    """Turn a number into what a line holds: for bfloat16, the bits of the nearest one.
+
+    Of two that are equally near, the even one. What is not a number stays so: processors make only
+    those whose lower bits are 0.
+    """
+    if line.dtype != types.uint16:
+        same = line.dtype(line.dtype, line)
+        return same, lambda context, builder, signature, arguments: arguments[0]
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        bits = builder.bitcast(arguments[0], _INT32)
+        odd = builder.and_(builder.lshr(bits, _INT32(16)), _INT32(1))
+        rounded = builder.add(builder.add(bits, _INT32(0x7FFF)), odd)
+        return builder.trunc(builder.lshr(rounded, _INT32(16)), ir.IntType(16))
+
+    return types.uint16(types.float32, line), generate
+
+
+@_loop
+def _repeated(values: Any, length: int) -> Any:
+    """Repeat factors of feature maps for a line of pixels, so that one loop runs along it."""
+    repeated = numpy.empty(length, values.dtype)
+    for start in range(0, length, len(values)):
+        repeated[start : start + len(values)] = values
+    return repeated
+
+
+@_loop
+def scale_and_shift(
+    maps: Any, result: Any, shortcut: Any, scale: Any, shift: Any, rectified: bool
+) -> None:
+    """Compute maps * scale + shift + shortcut, then the rectifier if `rectified`.
+
+    `shortcut` is None or shaped as the maps.
+    """
+    images, height, width, channels = maps.shape
+    row = width * channels
+    scales, shifts = _repeated(scale, row), _repeated(shift, row)
+    floor = numpy.float32(0 if rectified else -numpy.inf)
+    lines, targets = maps.reshape(-1, row), result.reshape(-1, row)
+    if shortcut is None:
+        for h in range(images * height):
+            line, target = lines[h], targets[h]
+            for i in range(row):
+                total = _widen(line[i]) * scales[i] + shifts[i]
+                kept = floor if total < floor else total
+                target[i] = _narrow(kept, target)
+    else:
+        others = shortcut.reshape(-1, row)
+        for h in range(images * height):
+            line, target, other = lines[h], targets[h], others[h]
+            for i in range(row):
+                total = _widen(line[i]) * scales[i] + shifts[i] + _widen(other[i])
+                kept = floor if total < floor else total
+                target[i] = _narrow(kept, target)
+
+
+@_loop
+def norm_gradient(
+    error: Any, maps: Any, result: Any, scale: Any, slope: Any, offset: Any, rectified: bool
+) -> None:
+    """Compute scale * error - slope * maps - offset; 0 where maps are not positive, if `rectified`.
+
+    That is the gradient of batch norm's input, `maps`, from that of its output, `error`.
+    """
+    images, height, width, channels = maps.shape
+    row = width * channels
+    scales, slopes, offsets = _repeated(scale, row), _repeated(slope, row), _repeated(offset, row)
+    floor = numpy.float32(0 if rectified else -numpy.inf)
+    errors, lines, targets = error.reshape(-1, row), maps.reshape(-1, row), result.reshape(-1, row)
+    for h in range(images * height):
+        of_output, line, target = errors[h], lines[h], targets[h]
+        for i in range(row):
+            value = _widen(line[i])
+            total = _widen(of_output[i]) * scales[i] - offsets[i] - slopes[i] * value
+            kept = numpy.float32(0) if value <= floor else total
+            target[i] = _narrow(kept, target)
+
+
+@_loop
+def largest(
+    maps: Any, pooled: Any, places: Any, sign: Any, size: Any, strides: Any, padding: Any
+) -> None:
+    """Compute the largest value of each window, and the place within the window that has it.
+
+    Windows have `size`, move by `strides` and begin `padding` outside the map: (rows, columns)
+    each. Their places are counted row by row; of equal values the first one counts. `sign` is -1
+    for feature maps of which the smallest value is wanted, else 1.
+    """
+    images, height, width, channels = maps.shape
+    _, rows, columns, _ = pooled.shape
+    row, edge = width * channels, padding[1] * channels
+    lines = maps.reshape(images, height, row)
+    signs = _repeated(sign, row)
+    # First of each column of a row of windows, with padding at both ends, then of the windows.
+    of_columns = numpy.full(row + 2 * edge, -numpy.inf, sign.dtype)
+    places_of_columns = numpy.zeros(row + 2 * edge, numpy.int32)
+    inside, places_inside = of_columns[edge : edge + row], places_of_columns[edge : edge + row]
+    best, best_place = numpy.empty(channels, sign.dtype), numpy.empty(channels, numpy.int32)
+    for image in range(images):
+        for y in range(rows):
+            top = y * strides[0] - padding[0]
+            start = max(top, 0)
+            for h in range(start, min(top + size[0], height)):
+                line, here = lines[image, h], numpy.int32((h - top) * size[1])
+                for i in range(row):
+                    value, other, there = _widen(line[i]) * signs[i], inside[i], places_inside[i]
+                    # What is not a number counts as the largest.
+                    takes = (h == start) | (value > other) | (value != value)
+                    inside[i] = value if takes else other
+                    places_inside[i] = here if takes else there
+            for x in range(columns):
+                for w in range(size[1]):
+                    begin = (x * strides[1] + w) * channels
+                    column = of_columns[begin : begin + channels]
+                    place = places_of_columns[begin : begin + channels]
+                    for c in range(channels):
+                        value, other, there = column[c], best[c], best_place[c]
+                        here = numpy.int32(place[c] + numpy.int32(w))
+                        takes = (value > other) | ((value == other) & (here < there))
+                        takes = (w == 0) | takes | (value != value)
+                        best[c] = value if takes else other
+                        best_place[c] = here if takes else there
+                of_window, place_of_window = pooled[image, y, x], places[image, y, x]
+                for c in range(channels):
+                    of_window[c] = _narrow(best[c] * sign[c], of_window)
+                    place_of_window[c] = best_place[c]
+
+
+@_loop
+def largest_gradient(
+    error: Any,
+    places: Any,
+    result: Any,
+    maps: Any,
+    scale: Any,
+    slope: Any,
+    offset: Any,
+    size: Any,
+    strides: Any,
+    padding: Any,
+    rectified: bool,
+) -> None:
+    """Compute the gradient of the maps of `largest` from that of its values, `error`.
+
+    Each error, times `scale`, goes to the place that was the largest. `maps` is None, or the
+    largest values went through a batch norm behind the pooling. Then the rest is as in
+    `norm_gradient`.
+    """
+    images, height, width, channels = result.shape
+    _, rows, columns, _ = error.shape
+    row, pooled_row, edge = width * channels, columns * channels, padding[1] * channels
+    errors, targets = error.reshape(images, rows, pooled_row), result.reshape(images, height, row)
+    scales = _repeated(scale, pooled_row)
+    scaled = numpy.empty(pooled_row, scale.dtype)
+    sums = numpy.empty(row + 2 * edge, scale.dtype)
+    inside = sums[edge : edge + row]
+    if maps is not None:
+        lines = maps.reshape(images, height, row)
+        slopes, offsets = _repeated(slope, row), _repeated(offset, row)
+        floor = numpy.float32(0 if rectified else -numpy.inf)
+    for image in range(images):
+        for h in range(height):
+            sums[:] = 0
+            below = h + padding[0]  # the rows of windows that reach this row of the map follow
+            for y in range(max((below - size[0]) // strides[0] + 1, 0), rows):
+                if y * strides[0] > below:
+                    break
+                of_pooled = errors[image, y]
+                for i in range(pooled_row):
+                    scaled[i] = _widen(of_pooled[i]) * scales[i]
+                first_place = (below - y * strides[0]) * size[1]
+                for x in range(columns):
+                    of_window = scaled[x * channels : (x + 1) * channels]
+                    place = places[image, y, x]
+                    for w in range(size[1]):
+                        begin = (x * strides[1] + w) * channels
+                        pixel, here = sums[begin : begin + channels], numpy.int32(first_place + w)
+                        for c in range(channels):
+                            value, before = of_window[c], pixel[c]
+                            taken = numpy.int32(place[c]) == here
+                            pixel[c] = before + value if taken else before
+            target = targets[image, h]
+            if maps is None:
+                for i in range(row):
+                    target[i] = _narrow(inside[i], target)
+            else:
+                line = lines[image, h]
+                for i in range(row):
+                    value = _widen(line[i])
+                    total = inside[i] - offsets[i] - slopes[i] * value
+                    kept = numpy.float32(0) if value <= floor else total
+                    target[i] = _narrow(kept, target)
