@@ -12,6 +12,7 @@ from numba.core import caching
 from neon_rnn.engines.torch.ops import arrays, loops, pooling
 from neon_rnn.engines.torch.ops.normalisation import (
     NormGradient,
+    gradient_sums,
     norm_gradient,
     scale_and_join,
 )
@@ -116,6 +117,48 @@ def test_the_gradient_of_batch_norm(shape, dtype, rectified):
     if rectified:
         expected = torch.where(x > 0, expected, 0.0)
     torch.testing.assert_close(norm_gradient(error, x, of_norm, rectified), expected.to(dtype))
+
+
+@pytest.mark.usefixtures('thread_count')
+@pytest.mark.parametrize('dtype', TYPES)
+@pytest.mark.parametrize(
+    ('shape', 'rectified'),
+    [((9, 6, 12, 5), False), ((9, 6, 12, 5), True), ((3, 1, 4, 4), True), ((70, 7, 1, 1), True)]
+    + [((50, 4), False)],  # features; a rectifier behind them is a layer of its own
+)
+def test_the_gradients_of_gamma_and_beta(shape, dtype, rectified):
+    x, error, output = (
+        maps(*shape, 1, 1, dtype=dtype, seed=seed)[..., 0, 0]
+        if len(shape) == 2
+        else maps(*shape, dtype=dtype, seed=seed)
+        for seed in (0, 2, 3)
+    )
+    mean, inverse, _ = factors(shape[1], wide(dtype))
+    double, ones = x.double(), [1] * (len(shape) - 2)
+    let_through = torch.where(output > 0, error, 0) if rectified else error
+    normal = (double - mean.view(-1, *ones)) * inverse.view(-1, *ones)
+    others = [0, *range(2, len(shape))]
+    found = gradient_sums(error, x, mean, inverse, output if rectified else None)
+    expected = ((let_through.double() * normal).sum(others), let_through.double().sum(others))
+    for sums, wanted in zip(found[:2], expected, strict=True):
+        assert sums.dtype == wide(dtype)
+        torch.testing.assert_close(sums, wanted.to(wide(dtype)), rtol=1e-5, atol=1e-4)
+    assert torch.equal(found[2], let_through)
+    assert rectified or found[2] is error
+
+
+@pytest.mark.parametrize('shape', [(64, 3, 64, 64), (4096, 2, 2, 2), (2**17, 2)])
+def test_long_sums_in_float32_keep_their_digits(shape):
+    generator = torch.Generator().manual_seed(0)
+    x, error = (torch.rand(shape, generator=generator) for _ in range(2))
+    if len(shape) == 4:
+        x, error = (each.contiguous(memory_format=torch.channels_last) for each in (x, error))
+    of_gamma, of_beta, _ = gradient_sums(error, x, torch.zeros(shape[1]), torch.ones(shape[1]))
+    others = [0, *range(2, len(shape))]
+    torch.testing.assert_close(
+        of_gamma.double(), (error.double() * x.double()).sum(others), rtol=2e-7, atol=0
+    )
+    torch.testing.assert_close(of_beta.double(), error.double().sum(others), rtol=2e-7, atol=0)
 
 
 @pytest.mark.usefixtures('thread_count')

@@ -114,14 +114,14 @@ class Training(torch.autograd.Function):
         stage = ctx.stage
         minibatch, pieces = _saved(ctx)
         x, weight, bias = minibatch.x, minibatch.weight, minibatch.bias
-        if minibatch.output is not None:
-            gradient = torch.ops.aten.threshold_backward(gradient, minibatch.output, 0)
         gradient = gradient.contiguous(memory_format=torch.channels_last)
         sizes = [len(piece.pooled) for piece in pieces]
         errors, images = gradient.split(sizes), x.split(sizes)
         of_gamma = of_beta = of_input = None
         if minibatch.gamma is not None:
-            of_gamma, of_beta, of_input = _norm_gradients(minibatch, pieces, errors, ctx.count)
+            of_gamma, of_beta, of_input, errors = _norm_gradients(
+                minibatch, pieces, errors, ctx.count
+            )
         wanted = ctx.needs_input_grad[0]
         of_x = torch.empty_like(x) if wanted and len(pieces) > 1 else None
         places = [None] * len(pieces) if of_x is None else of_x.split(sizes)
@@ -143,7 +143,7 @@ class Training(torch.autograd.Function):
         of_operand = _sum(of_operands, weight.dtype)
         of_bias = None if bias is None else _sum(of_biases, bias.dtype)
         of_weight = stage.filters.of_weight(of_operand, weight)
-        of_shortcut = gradient if ctx.needs_input_grad[5] else None
+        of_shortcut = join(errors) if ctx.needs_input_grad[5] else None
         return of_x, of_weight, of_bias, of_gamma, of_beta, of_shortcut, None
 
 
@@ -176,27 +176,34 @@ def _sum(parts: Sequence[torch.Tensor], dtype: torch.dtype) -> torch.Tensor:
 
 def _norm_gradients(
     minibatch: _Minibatch, pieces: Sequence[_Piece], errors: Sequence[torch.Tensor], count: int
-) -> tuple[torch.Tensor, torch.Tensor, NormGradient]:
-    """Compute the gradients of batch norm: of gamma, of beta, of its input.
+) -> tuple[torch.Tensor, torch.Tensor, NormGradient, Sequence[torch.Tensor]]:
+    """Compute the gradients of batch norm: of gamma, of beta, of its input, of its output.
 
-    The sums run over the pooled map: elsewhere the error of batch norm is 0.
+    The sums run over the pooled map: elsewhere the error of batch norm is 0. `errors` are those of
+    a last rectifier's output, if there is one.
     """
     gamma, mean, inverse = minibatch.gamma, minibatch.mean, minibatch.inverse
     assert gamma is not None
     assert mean is not None
     assert inverse is not None
+    sizes = [len(error) for error in errors]
+    outputs = minibatch.output
+    rectified = [None] * len(sizes) if outputs is None else outputs.split(sizes)
 
-    def sums(piece: _Piece, error: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return gradient_sums(error, piece.pooled, mean, inverse)
+    def sums(
+        piece: _Piece, error: torch.Tensor, output: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return gradient_sums(error, piece.pooled, mean, inverse, output)
 
-    of_gamma, of_beta = (
-        _sum(parts, gamma.dtype) for parts in zip(*threads.each(sums, pieces, errors), strict=True)
+    of_gammas, of_betas, of_outputs = zip(
+        *threads.each(sums, pieces, errors, rectified), strict=True
     )
+    of_gamma, of_beta = (_sum(parts, gamma.dtype) for parts in (of_gammas, of_betas))
     total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
     scale = gamma * inverse
     slope = scale * inverse * total_gamma / count
     offset = scale * total_beta / count - slope * mean
-    return of_gamma, of_beta, NormGradient(scale, slope, offset)
+    return of_gamma, of_beta, NormGradient(scale, slope, offset), of_outputs
 
 
 def _convolved_error(

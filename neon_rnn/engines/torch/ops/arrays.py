@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import TypeVar
 
 import numpy
 import torch
 
 from neon_rnn.engines.torch.ops import threads
+
+_Result = TypeVar('_Result')
 
 #: Fewer bytes than this are not worth a second thread.
 SMALL = 2**18
@@ -17,9 +20,10 @@ SMALL = 2**18
 def array(maps: torch.Tensor) -> numpy.ndarray:
     """View channels-last maps (n, C, H, W) as an array (n, H, W, C); bfloat16 as uint16.
 
-    Maps in another memory format are copied.
+    Features (n, C) are maps of one pixel. Maps in another memory format are copied.
     """
-    rows = maps.detach().permute(0, 2, 3, 1).contiguous()
+    maps = maps.detach()
+    rows = (maps[:, :, None, None] if maps.dim() == 2 else maps).permute(0, 2, 3, 1).contiguous()
     return (rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy()
 
 
@@ -31,20 +35,20 @@ def new_maps(
     return torch.empty(size, dtype=dtype or like.dtype, memory_format=torch.channels_last)
 
 
-def spread(function: Callable[..., None], *arrays: numpy.ndarray | None) -> None:
+def spread(function: Callable[..., _Result], *arrays: numpy.ndarray | None) -> list[_Result]:
     """Call a function with parts of arrays, cut along their first axis, one part in each thread.
 
-    All arrays have the same length; None stays None. In a thread that computes with one core
-    (`threads.each`), and for few bytes, the function is called once with the whole arrays.
+    Returns what the calls return, in the order of the parts. All arrays have the same length; None
+    stays None. In a thread that computes with one core (`threads.each`), and for few bytes, the
+    function is called once with the whole arrays.
     """
     first = next(each for each in arrays if each is not None)
     count = min(torch.get_num_threads(), len(first))
     if count == 1 or first.nbytes < SMALL:
-        function(*arrays)
-        return
+        return [function(*arrays)]
     cuts = [len(first) * part // count for part in range(count + 1)]
     parts = [
         [None if each is None else each[start:end] for each in arrays]
         for start, end in zip(cuts, cuts[1:], strict=False)
     ]
-    threads.at_once([functools.partial(function, *part) for part in parts])
+    return threads.at_once([functools.partial(function, *part) for part in parts])

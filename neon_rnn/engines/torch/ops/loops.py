@@ -131,6 +131,51 @@ def norm_gradient(
             target[i] = _narrow(kept, target)
 
 
+#: Lines of pixels whose numbers are added up in float32, before the sums go on in float64.
+_LINES = 32
+
+
+@_loop
+def norm_sums(error: Any, maps: Any, output: Any, masked: Any, mean: Any, inverse: Any) -> Any:
+    """Return the sums of error * (maps - mean) * inverse and of error: (2, C).
+
+    They are the gradients of gamma and beta.
+    `maps` is the input of the batch norm, `error` the gradient of its output. If a rectifier
+    follows, `error` is that of the rectifier's `output`; the one of its input is stored in
+    `masked`. Otherwise both are None.
+    """
+    images, height, width, channels = maps.shape
+    row = width * channels
+    means, inverses = _repeated(mean, row), _repeated(inverse, row)
+    errors, lines = error.reshape(-1, row), maps.reshape(-1, row)
+    if output is not None:
+        outputs, targets = output.reshape(-1, row), masked.reshape(-1, row)
+    of_gamma, of_beta = numpy.zeros(row, mean.dtype), numpy.zeros(row, mean.dtype)
+    totals = numpy.zeros((2, channels))
+    for h in range(images * height):
+        of_output, line = errors[h], lines[h]
+        if output is None:
+            for i in range(row):
+                value = _widen(of_output[i])
+                of_beta[i] += value
+                of_gamma[i] += value * ((_widen(line[i]) - means[i]) * inverses[i])
+        else:
+            rectified, target = outputs[h], targets[h]
+            for i in range(row):
+                kept = numpy.float32(0) if _widen(rectified[i]) <= 0 else _widen(of_output[i])
+                target[i] = _narrow(kept, target)
+                of_beta[i] += kept
+                of_gamma[i] += kept * ((_widen(line[i]) - means[i]) * inverses[i])
+        if (h + 1) % _LINES == 0 or h + 1 == images * height:
+            for x in range(width):
+                for c in range(channels):
+                    totals[0, c] += of_gamma[x * channels + c]
+                    totals[1, c] += of_beta[x * channels + c]
+            of_gamma[:] = 0
+            of_beta[:] = 0
+    return totals
+
+
 @_loop
 def largest(
     maps: Any, pooled: Any, places: Any, sign: Any, size: Any, strides: Any, padding: Any

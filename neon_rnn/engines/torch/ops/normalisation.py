@@ -93,35 +93,47 @@ def _columns(piece: torch.Tensor) -> torch.Tensor:
 
 
 def gradient_sums(
-    error: torch.Tensor, x: torch.Tensor, mean: torch.Tensor, inverse: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+    error: torch.Tensor,
+    x: torch.Tensor,
+    mean: torch.Tensor,
+    inverse: torch.Tensor,
+    output: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Compute the gradients of gamma and beta: the sums of error * (x - mean) * inverse and error.
 
     Parameters
     ----------
     error, x : torch.Tensor
-        (n, C, ...) each, of the same type and memory format.
+        (n, C, ...) each, of the same type and memory format: the gradient of batch norm's output,
+        and its input.
     mean, inverse : torch.Tensor
         (C,), in float32 for bfloat16.
+    output : torch.Tensor, optional
+        The output of a rectifier behind the batch norm; `error` is its gradient.
+
+    Returns
+    -------
+    tuple of torch.Tensor
+        The sums, (C,) each, and the gradient of batch norm's output: `error`, or what the rectifier
+        lets through of it.
     """
-    errors, columns = _columns(error), _columns(x)
-    times = columns.shape[1] // len(mean)
-    mean, inverse = mean.repeat(times), inverse.repeat(times)
-    # PyTorch's kernel reads each number once. Its gradient of x is not the one that is wanted, but
-    # that of a minibatch of these numbers alone.
-    _, of_gamma, of_beta = torch.ops.aten.native_batch_norm_backward(
-        errors,
-        columns,
-        torch.ones_like(mean),
-        None,
-        None,
-        mean,
-        inverse,
-        True,
-        0.0,
-        [False, True, True],
+    if x.device.type != 'cpu' or x.dim() not in (2, 4):
+        assert output is None
+        wide = error.to(mean.dtype)
+        normal = (x.to(mean.dtype) - per_map(mean, x)) * per_map(inverse, x)
+        others = [dimension for dimension in range(x.dim()) if dimension != 1]
+        return (wide * normal).sum(others), wide.sum(others), error
+    let_through = error if output is None else new_maps(error, error.shape[1:])
+    mean_array, inverse_array = mean.numpy(), inverse.numpy()
+    parts = spread(
+        lambda *arrays: loops.norm_sums(*arrays, mean_array, inverse_array),
+        array(error),
+        array(x),
+        None if output is None else array(output),
+        None if output is None else array(let_through),
     )
-    return of_gamma.view(times, -1).sum(0), of_beta.view(times, -1).sum(0)
+    of_gamma, of_beta = torch.from_numpy(sum(parts[1:], parts[0])).to(mean.dtype)
+    return of_gamma, of_beta, let_through
 
 
 @torch.no_grad()
@@ -245,7 +257,7 @@ class Normalise(torch.autograd.Function):
         x, gamma, mean, inverse = ctx.saved_tensors
         dtype = gamma.dtype
         gradient = laid_out_as(x, gradient)
-        of_gamma, of_beta = gradient_sums(gradient, x, mean, inverse)
+        of_gamma, of_beta, _ = gradient_sums(gradient, x, mean, inverse)
         total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
         scale = gamma * inverse
         slope = scale * inverse * total_gamma / ctx.count
