@@ -61,15 +61,19 @@ _MISSING = {
     'neon': 'Intel neon 2.6 is not installed in this Python. It lives in the container: '
     "'./run.sh COMMAND --engine neon ...' runs it there (docs/container.md). "
     "'--engine torch' does the same arithmetic here.",
-    'torch': "PyTorch is not installed in this Python. './run.sh' installs it into .venv.",
+    'torch': 'PyTorch is not installed in this Python, or Numba is not, which compiles loops of '
+    "the engine. './run.sh' installs both into .venv.",
 }
+#: What has to be installed for an engine.
+_LIBRARIES = {'neon': ('neon',), 'torch': ('torch', 'numba')}
 #: The engine that was loaded last.
 _current = None
 
 
 def installed(name):
-    """Tell whether an engine's library is installed, without importing it."""
-    return importlib.util.find_spec(name) is not None
+    """Tell whether an engine's libraries are installed, without importing them."""
+    libraries = _LIBRARIES.get(name, (name,))
+    return all(importlib.util.find_spec(library) is not None for library in libraries)
 
 
 def available():
@@ -105,7 +109,7 @@ def load(name):
     Raises
     ------
     UsageError
-        There is no such engine, or its library is not installed.
+        There is no such engine, or a library of it is not installed.
     """
     global _current
     if name not in ENGINES:

@@ -75,6 +75,16 @@ def test_without_any_engine_the_error_says_how_to_get_one(monkeypatch):
         engines.load('neon')
 
 
+@pytest.mark.parametrize('missing', ['torch', 'numba'])
+def test_the_torch_engine_needs_both_of_its_libraries(monkeypatch, missing):
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name: None if name == missing else object()
+    )
+    assert not engines.installed('torch')
+    with pytest.raises(UsageError, match='or Numba is not'):
+        engines.load('torch')
+
+
 def test_an_unknown_engine_is_an_error():
     with pytest.raises(UsageError, match="no engine 'tensorflow'; the engines are neon and torch"):
         engines.load('tensorflow')

@@ -15,6 +15,7 @@ from neon_rnn.engines.torch.ops.normalisation import (
     gradient_sums,
     norm_gradient,
     scale_and_join,
+    statistics,
 )
 
 TYPES = [torch.float32, torch.float64, torch.bfloat16]
@@ -145,6 +146,45 @@ def test_the_gradients_of_gamma_and_beta(shape, dtype, rectified):
         torch.testing.assert_close(sums, wanted.to(wide(dtype)), rtol=1e-5, atol=1e-4)
     assert torch.equal(found[2], let_through)
     assert rectified or found[2] is error
+
+
+@pytest.mark.usefixtures('thread_count')
+@pytest.mark.parametrize('dtype', TYPES)
+@pytest.mark.parametrize('shape', [(9, 6, 12, 5), (3, 1, 4, 4), (70, 7, 1, 1), (50, 4)])
+def test_the_mean_and_the_variance_of_a_minibatch(shape, dtype):
+    x = maps(*shape, *[1] * (4 - len(shape)), dtype=dtype).reshape(shape) + 1000
+    if len(shape) == 4:
+        x = x.contiguous(memory_format=torch.channels_last)
+    mean, variance = statistics(x, x.numel() // shape[1])
+    others = [0, *range(2, len(shape))]
+    expected = torch.var_mean(x.double(), dim=others, correction=0)[::-1]
+    for found, wanted in zip((mean, variance), expected, strict=True):
+        assert found.dtype == wide(dtype)
+        torch.testing.assert_close(found.double(), wanted, rtol=1e-6, atol=0)
+
+
+def test_maps_of_one_value_have_no_variance():
+    x = torch.full((8, 3, 5, 7), 0.1).contiguous(memory_format=torch.channels_last)
+    mean, variance = statistics(x, 8 * 5 * 7)
+    assert torch.equal(mean, x[0, :, 0, 0])
+    assert torch.equal(variance, torch.zeros(3))
+
+
+@pytest.mark.usefixtures('thread_count')
+@pytest.mark.parametrize('stored', TYPES)
+def test_pixels_are_scaled_shifted_and_joined_by_ones(stored):
+    dtype = wide(stored)
+    images = torch.from_numpy(np.random.RandomState(0).randint(0, 256, (5, 3, 6, 7))).to(dtype)
+    scale, shift, _ = factors(3, dtype)
+    found = torch.empty(5, 4, 6, 7, dtype=stored).contiguous(memory_format=torch.channels_last)
+    arrays.spread(
+        lambda *parts: loops.pixels(*parts, scale.numpy(), shift.numpy()),
+        images.numpy(),
+        arrays.array(found),
+    )
+    expected = (images * for_maps(scale) + for_maps(shift)).to(stored)
+    torch.testing.assert_close(found[:, :3], expected)
+    assert torch.equal(found[:, 3], torch.ones_like(found[:, 3]))
 
 
 @pytest.mark.parametrize('shape', [(64, 3, 64, 64), (4096, 2, 2, 2), (2**17, 2)])

@@ -14,6 +14,8 @@ from torch.autograd.function import once_differentiable
 
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm, DataTransform
 from neon_rnn.engines.torch.layers.transforms import Normalizer
+from neon_rnn.engines.torch.ops import loops
+from neon_rnn.engines.torch.ops.arrays import array, new_maps, spread
 from neon_rnn.engines.torch.ops.matmul import matrix_dtype, product, weight_gradient
 from neon_rnn.engines.torch.ops.normalisation import per_map, statistics
 
@@ -41,14 +43,22 @@ class NormalisedPixels:
         self.divisor, self.norm = transform.transform.divisor, norm
 
     def __call__(self, x: torch.Tensor, weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return pixels (batch, C, H, W) and weight (K, C, R, S), both with C + 1 channels."""
+        """Return pixels (batch, C, H, W) and weight (K, C, R, S), both with C + 1 channels.
+
+        The pixels are of the type of products (`matrix_dtype`), channels last.
+        """
         scale, shift = normalisation(self.norm, self.divisor, x)
-        batch, channels, height, width = x.shape
-        normal = x.new_ones(batch, height, width, channels + 1)
-        torch.addcmul(shift, x.permute(0, 2, 3, 1), scale, out=normal[..., :channels])
+        channels, height, width = x.shape[1:]
+        normal = new_maps(x, (channels + 1, height, width), matrix_dtype(x))
+        factors = scale.numpy(), shift.numpy()
+        spread(
+            lambda images, result: loops.pixels(images, result, *factors),
+            x.contiguous().numpy(),
+            array(normal),
+        )
         gamma, beta = self.norm.gamma[:, None, None], self.norm.beta[:, None, None]
         widened = torch.cat([weight * gamma, (weight * beta).sum(1, keepdim=True)], dim=1)
-        return normal.permute(0, 3, 1, 2), widened
+        return normal, widened
 
 
 def normalisation(

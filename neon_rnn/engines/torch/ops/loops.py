@@ -131,8 +131,55 @@ def norm_gradient(
             target[i] = _narrow(kept, target)
 
 
+@_loop
+def pixels(images: Any, result: Any, scale: Any, shift: Any) -> None:
+    """Compute images * scale + shift and a map of ones: (n, C, H, W) -> (n, H, W, C + 1)."""
+    count, channels, height, width = images.shape
+    one = numpy.float32(1)
+    for n in range(count):
+        for h in range(height):
+            target = result[n, h].reshape(-1)
+            for c in range(channels):
+                line = images[n, c, h]
+                for x in range(width):
+                    value = line[x] * scale[c] + shift[c]
+                    target[x * (channels + 1) + c] = _narrow(value, target)
+            for x in range(width):
+                target[x * (channels + 1) + channels] = _narrow(one, target)
+
+
 #: Lines of pixels whose numbers are added up in float32, before the sums go on in float64.
 _LINES = 32
+
+
+@_loop
+def sums(maps: Any, shift: Any) -> Any:
+    """Return the sums of maps - shift and of its squares: (2, C)."""
+    images, height, width, channels = maps.shape
+    row = width * channels
+    shifts, lines = _repeated(shift, row), maps.reshape(-1, row)
+    of_values, of_squares = numpy.zeros(row, shift.dtype), numpy.zeros(row, shift.dtype)
+    totals = numpy.zeros((2, channels))
+    for h in range(images * height):
+        line = lines[h]
+        for i in range(row):
+            value = _widen(line[i]) - shifts[i]
+            of_values[i] += value
+            of_squares[i] += value * value
+        if (h + 1) % _LINES == 0 or h + 1 == images * height:
+            _move(of_values, totals[0])
+            _move(of_squares, totals[1])
+    return totals
+
+
+@_loop
+def _move(of_line: Any, total: Any) -> None:
+    """Add the sums of a line of pixels to those of the feature maps, and set them to 0."""
+    channels = len(total)
+    for start in range(0, len(of_line), channels):
+        for c in range(channels):
+            total[c] += of_line[start + c]
+    of_line[:] = 0
 
 
 @_loop
@@ -167,12 +214,8 @@ def norm_sums(error: Any, maps: Any, output: Any, masked: Any, mean: Any, invers
                 of_beta[i] += kept
                 of_gamma[i] += kept * ((_widen(line[i]) - means[i]) * inverses[i])
         if (h + 1) % _LINES == 0 or h + 1 == images * height:
-            for x in range(width):
-                for c in range(channels):
-                    totals[0, c] += of_gamma[x * channels + c]
-                    totals[1, c] += of_beta[x * channels + c]
-            of_gamma[:] = 0
-            of_beta[:] = 0
+            _move(of_gamma, totals[0])
+            _move(of_beta, totals[1])
     return totals
 
 

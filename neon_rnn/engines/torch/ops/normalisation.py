@@ -1,13 +1,12 @@
 """The arithmetic of batch norm: statistics of a minibatch on all ranks, forward and backward pass.
 
 PyTorch's own kernel for channels-last maps on the CPU adds up thousands of float32 numbers one by
-one, which costs two of the seven digits. Here the sums are of many short columns, joined
-afterwards.
+one, which costs two of the seven digits. The loops here (`ops.loops`) add up a few lines of pixels
+in float32, and those sums in float64.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,8 +18,6 @@ from neon_rnn.engines.torch.ops import loops, threads
 from neon_rnn.engines.torch.ops.arrays import array, new_maps, spread
 from neon_rnn.engines.torch.ops.layout import laid_out_as
 
-#: Sums of so many columns at a time are the fastest, on an AMD EPYC.
-COLUMNS = 1024
 #: Beside a variance of 1 it is nothing; PyTorch 2.11 refuses 0.
 VANISHING = 1e-30
 
@@ -42,12 +39,16 @@ def statistics(x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]
 
 
 def part_statistics(piece: torch.Tensor) -> PartStatistics:
-    """Compute mean and variance of each feature map of (n, C, ...), column by column.
+    """Compute mean and variance of each feature map of (n, C, ...) in parts that can be joined.
 
     They are of the type of the piece; float32 for bfloat16.
     """
+    if piece.device.type == 'cpu' and (piece.dim() == 2 or _lies_as_loops_read(piece)):
+        return _sums_of_channels_last(piece)
     maps = piece.shape[1]
-    columns = _columns(piece)
+    columns = piece
+    if piece.dim() == 4 and piece.is_contiguous():
+        columns = piece.flatten(0, 1)[None]  # each map of each image by itself
     running = None
     if columns.dtype == torch.bfloat16:
         # Given running statistics in float32, PyTorch does not round those of bfloat16 to three
@@ -57,6 +58,22 @@ def part_statistics(piece: torch.Tensor) -> PartStatistics:
     return PartStatistics(
         mean.reshape(-1, maps), variance.reshape(-1, maps), piece.numel() // mean.numel()
     )
+
+
+def _sums_of_channels_last(piece: torch.Tensor) -> PartStatistics:
+    """Compute the statistics as one part, in one pass over memory.
+
+    Means of v and of v^2 lose digits where the mean is large beside the deviation. Those of
+    v - v_0, with a value v_0 of the same map, do not.
+    """
+    values = array(piece)
+    dtype = torch.float32 if piece.dtype == torch.bfloat16 else piece.dtype
+    one = piece.detach()[0].reshape(piece.shape[1], -1)[:, 0].to(dtype)
+    shift, size = one.numpy(), piece.numel() // len(one)
+    parts = spread(lambda part: loops.sums(part, shift), values)
+    mean, of_squares = torch.from_numpy(sum(parts[1:], parts[0])) / size
+    variance = (of_squares - mean**2).clamp_min(0)
+    return PartStatistics((one + mean).to(dtype)[None], variance.to(dtype)[None], size)
 
 
 def join_statistics(
@@ -74,22 +91,6 @@ def join_statistics(
     return mean, distributed.sum_over_ranks(
         (weight * (each_variance + (each_mean - mean) ** 2)).sum(0)
     )
-
-
-def _columns(piece: torch.Tensor) -> torch.Tensor:
-    """View a map as short columns, in which the feature maps follow each other again and again.
-
-    (n, C, H, W) becomes (1, n * C, H, W); with channels last, (n * H * W / k, k * C, 1, 1), where
-    k C is at most `COLUMNS`. Other shapes stay.
-    """
-    if piece.dim() == 4 and piece.is_contiguous():
-        return piece.flatten(0, 1)[None]
-    if piece.dim() == 4 and piece.is_contiguous(memory_format=torch.channels_last):
-        together = math.gcd(piece.shape[3], 2**20)  # the largest power of 2 that divides the width
-        while together > 1 and together * piece.shape[1] > COLUMNS:
-            together //= 2
-        return piece.permute(0, 2, 3, 1).reshape(-1, together * piece.shape[1], 1, 1)
-    return piece
 
 
 def gradient_sums(
