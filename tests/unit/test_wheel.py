@@ -58,7 +58,10 @@ def neon_rnn(site, tmp_path_factory):
     """Return a function that runs a command of the installed package in an empty folder."""
     here = tmp_path_factory.mktemp('working directory')
     environment = {name: text for name, text in os.environ.items() if name != 'NEON_RNN_HOME'}
-    environment.update(PYTHONPATH=str(site), PYTHONDONTWRITEBYTECODE='1', OMP_NUM_THREADS='1')
+    environment.update(PYTHONPATH=str(site), OMP_NUM_THREADS='1')
+    # Python's bytecode and Numba's machine code would go to __pycache__ beside the modules.
+    machine_code = str(tmp_path_factory.mktemp('machine code'))
+    environment.update(PYTHONDONTWRITEBYTECODE='1', NUMBA_CACHE_DIR=machine_code)
 
     def call(*words):
         return run([sys.executable, '-m', 'neon_rnn', *words], cwd=here, env=environment)
