@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from neon_rnn.engines.torch import distributed
 from neon_rnn.engines.torch.fast.filters import Gradients
 from neon_rnn.engines.torch.layers.base import features
 from neon_rnn.engines.torch.ops import threads
@@ -18,6 +17,7 @@ from neon_rnn.engines.torch.ops.normalisation import (
     join,
     join_statistics,
     norm_gradient,
+    of_norm_input,
     part_statistics,
     scale_and_join,
 )
@@ -199,11 +199,8 @@ def _norm_gradients(
         *threads.each(sums, pieces, errors, rectified), strict=True
     )
     of_gamma, of_beta = (_sum(parts, gamma.dtype) for parts in (of_gammas, of_betas))
-    total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
-    scale = gamma * inverse
-    slope = scale * inverse * total_gamma / count
-    offset = scale * total_beta / count - slope * mean
-    return of_gamma, of_beta, NormGradient(scale, slope, offset), of_outputs
+    of_input = of_norm_input(gamma, mean, inverse, (of_gamma, of_beta), count)
+    return of_gamma, of_beta, of_input, of_outputs
 
 
 def _convolved_error(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import numpy
@@ -27,12 +27,9 @@ def array(maps: torch.Tensor) -> numpy.ndarray:
     return (rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy()
 
 
-def new_maps(
-    like: torch.Tensor, shape: tuple[int, ...], dtype: torch.dtype | None = None
-) -> torch.Tensor:
-    """Return empty channels-last maps (n, *shape) for as many images as `like` has."""
-    size = (len(like), *shape)
-    return torch.empty(size, dtype=dtype or like.dtype, memory_format=torch.channels_last)
+def new_maps(count: int, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """Return uninitialised channels-last maps (count, *shape) on the CPU."""
+    return torch.empty((count, *shape), dtype=dtype, memory_format=torch.channels_last)
 
 
 def spread(function: Callable[..., _Result], *arrays: numpy.ndarray | None) -> list[_Result]:

@@ -23,6 +23,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+#: Lines of pixels whose numbers are added up in float32, before the sums go on in float64.
+_LINES = 32
 _INT32 = ir.IntType(32)
 #: Part of the loop that calls it, not a function of its own. (Numba's type hints do not know that.)
 _inlined: Any = intrinsic
@@ -80,6 +82,16 @@ def _repeated(values: Any, length: int) -> Any:
 
 
 @_loop
+def _move(of_line: Any, total: Any) -> None:
+    """Add the sums of a line of pixels to those of the feature maps, and set them to 0."""
+    channels = len(total)
+    for start in range(0, len(of_line), channels):
+        for c in range(channels):
+            total[c] += of_line[start + c]
+    of_line[:] = 0
+
+
+@_loop
 def scale_and_shift(
     maps: Any, result: Any, shortcut: Any, scale: Any, shift: Any, rectified: bool
 ) -> None:
@@ -92,21 +104,18 @@ def scale_and_shift(
     scales, shifts = _repeated(scale, row), _repeated(shift, row)
     floor = numpy.float32(0 if rectified else -numpy.inf)
     lines, targets = maps.reshape(-1, row), result.reshape(-1, row)
-    if shortcut is None:
-        for h in range(images * height):
-            line, target = lines[h], targets[h]
-            for i in range(row):
-                total = _widen(line[i]) * scales[i] + shifts[i]
-                kept = floor if total < floor else total
-                target[i] = _narrow(kept, target)
-    else:
+    if shortcut is not None:
         others = shortcut.reshape(-1, row)
-        for h in range(images * height):
-            line, target, other = lines[h], targets[h], others[h]
-            for i in range(row):
-                total = _widen(line[i]) * scales[i] + shifts[i] + _widen(other[i])
-                kept = floor if total < floor else total
-                target[i] = _narrow(kept, target)
+    for h in range(images * height):
+        line, target = lines[h], targets[h]
+        if shortcut is not None:
+            other = others[h]
+        for i in range(row):
+            total = _widen(line[i]) * scales[i] + shifts[i]
+            if shortcut is not None:
+                total += _widen(other[i])
+            kept = floor if total < floor else total
+            target[i] = _narrow(kept, target)
 
 
 @_loop
@@ -148,10 +157,6 @@ def pixels(images: Any, result: Any, scale: Any, shift: Any) -> None:
                 target[x * (channels + 1) + channels] = _narrow(one, target)
 
 
-#: Lines of pixels whose numbers are added up in float32, before the sums go on in float64.
-_LINES = 32
-
-
 @_loop
 def sums(maps: Any, shift: Any) -> Any:
     """Return the sums of maps - shift and of its squares: (2, C)."""
@@ -173,23 +178,12 @@ def sums(maps: Any, shift: Any) -> Any:
 
 
 @_loop
-def _move(of_line: Any, total: Any) -> None:
-    """Add the sums of a line of pixels to those of the feature maps, and set them to 0."""
-    channels = len(total)
-    for start in range(0, len(of_line), channels):
-        for c in range(channels):
-            total[c] += of_line[start + c]
-    of_line[:] = 0
-
-
-@_loop
 def norm_sums(error: Any, maps: Any, output: Any, masked: Any, mean: Any, inverse: Any) -> Any:
     """Return the sums of error * (maps - mean) * inverse and of error: (2, C).
 
-    They are the gradients of gamma and beta.
-    `maps` is the input of the batch norm, `error` the gradient of its output. If a rectifier
-    follows, `error` is that of the rectifier's `output`; the one of its input is stored in
-    `masked`. Otherwise both are None.
+    They are the gradients of gamma and beta. `maps` is the input of the batch norm, `error` the
+    gradient of its output. If a rectifier follows, `error` is that of the rectifier's `output`; the
+    one of its input is stored in `masked`. Otherwise both are None.
     """
     images, height, width, channels = maps.shape
     row = width * channels
@@ -201,18 +195,15 @@ def norm_sums(error: Any, maps: Any, output: Any, masked: Any, mean: Any, invers
     totals = numpy.zeros((2, channels))
     for h in range(images * height):
         of_output, line = errors[h], lines[h]
-        if output is None:
-            for i in range(row):
-                value = _widen(of_output[i])
-                of_beta[i] += value
-                of_gamma[i] += value * ((_widen(line[i]) - means[i]) * inverses[i])
-        else:
+        if output is not None:
             rectified, target = outputs[h], targets[h]
-            for i in range(row):
-                kept = numpy.float32(0) if _widen(rectified[i]) <= 0 else _widen(of_output[i])
-                target[i] = _narrow(kept, target)
-                of_beta[i] += kept
-                of_gamma[i] += kept * ((_widen(line[i]) - means[i]) * inverses[i])
+        for i in range(row):
+            value = _widen(of_output[i])
+            if output is not None:
+                value = numpy.float32(0) if _widen(rectified[i]) <= 0 else value
+                target[i] = _narrow(value, target)
+            of_beta[i] += value
+            of_gamma[i] += value * ((_widen(line[i]) - means[i]) * inverses[i])
         if (h + 1) % _LINES == 0 or h + 1 == images * height:
             _move(of_gamma, totals[0])
             _move(of_beta, totals[1])

@@ -68,7 +68,8 @@ def _sums_of_channels_last(piece: torch.Tensor) -> PartStatistics:
     """
     values = array(piece)
     dtype = torch.float32 if piece.dtype == torch.bfloat16 else piece.dtype
-    one = piece.detach()[0].reshape(piece.shape[1], -1)[:, 0].to(dtype)
+    one = piece.detach()[0]
+    one = (one if piece.dim() == 2 else one[:, 0, 0]).to(dtype)
     shift, size = one.numpy(), piece.numel() // len(one)
     parts = spread(lambda part: loops.sums(part, shift), values)
     mean, of_squares = torch.from_numpy(sum(parts[1:], parts[0])) / size
@@ -124,7 +125,7 @@ def gradient_sums(
         normal = (x.to(mean.dtype) - per_map(mean, x)) * per_map(inverse, x)
         others = [dimension for dimension in range(x.dim()) if dimension != 1]
         return (wide * normal).sum(others), wide.sum(others), error
-    let_through = error if output is None else new_maps(error, error.shape[1:])
+    let_through = error if output is None else new_maps(len(error), error.shape[1:], error.dtype)
     mean_array, inverse_array = mean.numpy(), inverse.numpy()
     parts = spread(
         lambda *arrays: loops.norm_sums(*arrays, mean_array, inverse_array),
@@ -201,6 +202,24 @@ class NormGradient(NamedTuple):
     offset: torch.Tensor
 
 
+def of_norm_input(
+    gamma: torch.Tensor,
+    mean: torch.Tensor,
+    inverse: torch.Tensor,
+    sums: tuple[torch.Tensor, torch.Tensor],
+    count: int,
+) -> NormGradient:
+    """Return the gradient of batch norm's input from those of gamma and beta on this rank, `sums`.
+
+    `count` is the number of values of a feature map, on all ranks; other arguments as those of
+    `gradient_sums`.
+    """
+    total_gamma, total_beta = distributed.sum_over_ranks(torch.stack(sums))
+    scale = gamma * inverse
+    slope = scale * inverse * total_gamma / count
+    return NormGradient(scale, slope, scale * total_beta / count - slope * mean)
+
+
 def norm_gradient(
     error: torch.Tensor, maps: torch.Tensor, of_norm: NormGradient, rectified: bool = False
 ) -> torch.Tensor:
@@ -208,7 +227,7 @@ def norm_gradient(
 
     If `rectified`, maps come from a rectifier and the gradient of its input is returned.
     """
-    result = new_maps(maps, maps.shape[1:])
+    result = new_maps(len(maps), maps.shape[1:], maps.dtype)
     factors = [factor.numpy() for factor in of_norm]
     spread(
         lambda *arrays: loops.norm_gradient(*arrays, *factors, rectified),
@@ -226,9 +245,7 @@ def join(parts: Sequence[torch.Tensor]) -> torch.Tensor:
 
 def _space(parts: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return an empty channels-last tensor for the images of all parts."""
-    first = parts[0]
-    size = (sum(map(len, parts)), *first.shape[1:])
-    return torch.empty(size, dtype=first.dtype, memory_format=torch.channels_last)
+    return new_maps(sum(map(len, parts)), parts[0].shape[1:], parts[0].dtype)
 
 
 class Normalise(torch.autograd.Function):
@@ -259,16 +276,14 @@ class Normalise(torch.autograd.Function):
         dtype = gamma.dtype
         gradient = laid_out_as(x, gradient)
         of_gamma, of_beta, _ = gradient_sums(gradient, x, mean, inverse)
-        total_beta, total_gamma = distributed.sum_over_ranks(torch.stack([of_beta, of_gamma]))
-        scale = gamma * inverse
-        slope = scale * inverse * total_gamma / ctx.count
-        offset = scale * total_beta / ctx.count
+        of_norm = of_norm_input(gamma, mean, inverse, (of_gamma, of_beta), ctx.count)
         if _lies_as_loops_read(x):
-            of_norm = NormGradient(scale, slope, offset - slope * mean)
-            return norm_gradient(gradient, x, of_norm), of_gamma, of_beta, None, None, None, None
-        of_x = torch.addcmul(per_map(-offset, x), gradient.to(dtype), per_map(scale, x))
-        of_x.addcmul_(x.to(dtype) - per_map(mean, x), per_map(slope, x), value=-1)
-        return of_x.to(x.dtype), of_gamma, of_beta, None, None, None, None
+            of_x = norm_gradient(gradient, x, of_norm)
+        else:
+            scale, slope, offset = (per_map(factor, x) for factor in of_norm)
+            of_x = torch.addcmul(-offset, gradient.to(dtype), scale)
+            of_x = of_x.addcmul_(x.to(dtype), slope, value=-1).to(x.dtype)
+        return of_x, of_gamma, of_beta, None, None, None, None
 
 
 def _lies_as_loops_read(x: torch.Tensor) -> bool:

@@ -48,8 +48,9 @@ def largest(
         too; of equal values the first one counts.
     """
     rows, columns = windows.size
-    pooled = new_maps(maps, shape)
-    places = new_maps(maps, shape, torch.uint8 if rows * columns <= 256 else torch.int32)
+    pooled = new_maps(len(maps), shape, maps.dtype)
+    counted_by = torch.uint8 if rows * columns <= 256 else torch.int32
+    places = new_maps(len(maps), shape, counted_by)
     sign = signs.numpy()
     spread(
         lambda *arrays: loops.largest(*arrays, sign, *windows),
@@ -86,7 +87,7 @@ def gradient(
     rectified : bool
         `maps` come from a rectifier, and the gradient of its input is wanted.
     """
-    result = new_maps(error, shape)
+    result = new_maps(len(error), shape, error.dtype)
     dtype = torch.float64 if error.dtype == torch.float64 else torch.float32
     factors = [factor.numpy() for factor in of_norm or [torch.ones(shape[0], dtype=dtype)] * 3]
 

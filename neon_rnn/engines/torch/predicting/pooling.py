@@ -100,11 +100,6 @@ class PooledStage:
                 self.sign = torch.where(scale < 0, -1.0, 1.0).to(dtype)[None, :, None, None]
         self.pooling = MaxPooling(layer, rectified=self.sign is None)
 
-    def new(self, batch: int, dtype: torch.dtype) -> torch.Tensor:
-        """Return uninitialised maps for the result, channels last."""
-        channels, height, width = self.shape
-        return torch.empty(batch, height, width, channels, dtype=dtype).permute(0, 3, 1, 2)
-
     def __call__(self, x: torch.Tensor, out: torch.Tensor) -> None:
         """Compute the pooled maps of `x` into `out`."""
         self.pooling(x if self.sign is None else x * self.sign, out)

@@ -15,6 +15,7 @@ import torch
 
 from neon_rnn.engines.torch.layers.convolution import Convolution
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm
+from neon_rnn.engines.torch.ops.arrays import new_maps
 from neon_rnn.engines.torch.ops.normalisation import scale_and_shift
 from neon_rnn.engines.torch.predicting.pooling import PooledStage
 
@@ -161,7 +162,7 @@ class ConvolutionStep:
             )
         if self.pooling is None:
             return self._convolved(x)
-        whole = self.pooling.new(len(x), x.dtype)
+        whole = new_maps(len(x), self.pooling.shape, x.dtype)
         for part, place in zip(x.split(self.together), whole.split(self.together), strict=True):
             self.pooling(self._convolved(part), place)
         return whole
