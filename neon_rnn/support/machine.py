@@ -110,6 +110,15 @@ def cpu_model(path='/proc/cpuinfo'):
     return platform.processor() or platform.machine() or 'unknown'
 
 
+def made_by_intel(path='/proc/cpuinfo'):
+    """Tell whether Intel made the processor; False where the system does not name the maker."""
+    for line in _lines(path):
+        key, _, value = line.partition(':')
+        if key.strip() == 'vendor_id':
+            return value.strip() == 'GenuineIntel'
+    return 'GenuineIntel' in platform.processor()
+
+
 def cores(limit='/sys/fs/cgroup/cpu.max'):
     """Return how many cores this process may use.
 

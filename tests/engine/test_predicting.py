@@ -7,9 +7,10 @@ import torch
 from neon_rnn import engines, models
 from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.layers.convolution import Pooling
+from neon_rnn.engines.torch.ops import matmul
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
-from neon_rnn.engines.torch.predicting import network
-from neon_rnn.engines.torch.predicting.pooling import MaxPooling
+from neon_rnn.engines.torch.predicting import network, sweeps
+from neon_rnn.engines.torch.predicting.pooling import PooledStage
 from neon_rnn.engines.torch.predicting.steps import ConvolutionStep
 
 pytestmark = pytest.mark.skipif(
@@ -82,6 +83,22 @@ def test_folded_layers_compute_what_the_layers_compute(name, side, options):
     assert np.ptp(wanted[:, 0]) > 1e-4, 'the pictures are not told apart'
 
 
+@pytest.mark.parametrize('count', [1, 5, 40])
+@pytest.mark.parametrize('fast', [True, False])
+@pytest.mark.parametrize(('precision', 'near'), [('float32', 1e-4), ('bf16', 0.03)])
+def test_sweeps_by_mkl_and_by_onednn(monkeypatch, precision, near, fast, count):
+    """Few rows and many, weights that stay in the cache and others, whoever made the processor."""
+    if not multiplies_by_onednn(torch.bfloat16):
+        pytest.skip('this processor has no bfloat16')
+    monkeypatch.setattr(sweeps, 'MKL_IS_FAST', fast)
+    monkeypatch.setattr(matmul, 'MKL_IS_FAST', fast)
+    nn, model = build('rnn', 64)
+    inputs = pictures(count, 64)
+    wanted = one_by_one(nn, model, inputs)
+    nn, model = build('rnn', 64, precision=precision)
+    np.testing.assert_allclose(nn.predict(model, inputs), wanted, atol=near)
+
+
 @pytest.mark.parametrize('name', ['rnn', 'resnet-18', 'fcnn-2', 'efficientnet-lite0'])
 def test_bf16_is_as_near_as_bf16_gets(name):
     if not multiplies_by_onednn(torch.bfloat16):
@@ -151,20 +168,27 @@ def test_changed_weights_are_folded_anew(change):
 
 @pytest.mark.parametrize(
     ('window', 'strides', 'padding', 'side'),
-    [(3, 2, 1, 8), (2, 2, 0, 6), (3, 2, 0, 9), (3, 1, 1, 5), (3, 2, 1, 7)],
+    [(3, 2, 1, 8), (2, 2, 0, 6), (3, 2, 0, 9), (3, 1, 1, 5), (3, 2, 1, 7), ((2, 3), 1, 0, 5)],
 )
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize('rectified', [True, False])
-def test_pooling_without_positions_is_max_pooling(window, strides, padding, side, dtype, rectified):
+@pytest.mark.parametrize('scales', [None, [2.0, 0.5, 1.0, 3.0], [2.0, -0.5, 1.0, -3.0]])
+def test_pooling_and_the_batch_norm_before_it(window, strides, padding, side, dtype, scales):
     layer = Pooling(window, strides=strides, padding=padding)
     shape = layer.configure((4, side, side))
-    x = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(0)).to(dtype)
-    x = (x.relu() if rectified else x).contiguous(memory_format=torch.channels_last)
-    out = torch.zeros(2, *shape, dtype=dtype).contiguous(memory_format=torch.channels_last)
-    pooling = MaxPooling(layer, rectified)
-    assert torch.equal(pooling(x), layer(x))
+    x = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(0)).relu()
+    x = x.to(dtype).contiguous(memory_format=torch.channels_last)
+    out = torch.full((2, *shape), torch.nan, dtype=dtype)
+    out = out.contiguous(memory_format=torch.channels_last)
+    scale = shift = None
+    expected = layer(x.float())
+    if scales is not None:
+        scale, shift = torch.tensor(scales), torch.tensor([0.25, -1.0, 0.0, 2.0])
+        normed = x.float() * scale[:, None, None] + shift[:, None, None]
+        expected = layer(normed) / scale.abs()[:, None, None]
+    pooling = PooledStage(layer, scale, shift)
     pooling(x, out)
-    assert torch.equal(out, layer(x))
+    assert (pooling.factor is None) == (scales is None)
+    torch.testing.assert_close(out, expected.to(dtype), rtol=0.004 if scales else 0, atol=1e-6)
 
 
 @pytest.mark.parametrize('lowest', [0.5, 1e-30])

@@ -79,6 +79,30 @@ def test_versions_come_from_the_installed_distributions():
     assert machine.installed_version('no-such-distribution') is None
 
 
+@pytest.mark.parametrize(
+    ('text', 'intel'),
+    [
+        ('processor\t: 0\nvendor_id\t: GenuineIntel\nmodel name\t: Xeon\n', True),
+        ('processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: like GenuineIntel\n', False),
+    ],
+)
+def test_who_made_the_processor(tmp_path, text, intel):
+    path = tmp_path / 'cpuinfo'
+    path.write_text(text)
+    assert machine.made_by_intel(str(path)) is intel
+
+
+@pytest.mark.parametrize(
+    ('processor', 'intel'),
+    [('Intel64 Family 6 Model 143 Stepping 8, GenuineIntel', True), ('arm', False), ('', False)],
+)
+def test_who_made_the_processor_where_linux_does_not_say_it(
+    tmp_path, monkeypatch, processor, intel
+):
+    monkeypatch.setattr(platform, 'processor', lambda: processor)
+    assert machine.made_by_intel(str(tmp_path / 'missing')) is intel
+
+
 def test_cpu_model_as_linux_writes_it(tmp_path):
     path = tmp_path / 'cpuinfo'
     path.write_text(

@@ -41,13 +41,15 @@ def _loop(function: Callable) -> Any:
 
 @_inlined
 def _widen(typing: Any, number: Any) -> Any:
-    """Turn the bits of a bfloat16 into a float32; other numbers stay as they are."""
-    if number != types.uint16:
+    """Turn the bits of a bfloat16 or a float32 into a float32; other numbers stay as they are."""
+    if number not in (types.uint16, types.int16, types.int32):
         return number(number), lambda context, builder, signature, arguments: arguments[0]
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        bits = builder.zext(arguments[0], _INT32)
-        return builder.bitcast(builder.shl(bits, _INT32(16)), ir.FloatType())
+        bits = arguments[0]
+        if number.bitwidth == 16:
+            bits = builder.shl(builder.zext(bits, _INT32), _INT32(16))
+        return builder.bitcast(bits, ir.FloatType())
 
     return types.float32(number), generate
 
@@ -258,6 +260,55 @@ def largest(
                 for c in range(channels):
                     of_window[c] = _narrow(best[c] * sign[c], of_window)
                     place_of_window[c] = best_place[c]
+
+
+@_loop
+def largest_of_rectified(
+    bits: Any, pooled: Any, flip: Any, sign: Any, shift: Any, size: Any, strides: Any, padding: Any
+) -> None:
+    """Compute sign * number + shift of the largest number of each window, without places.
+
+    `bits` are those of numbers that are not negative (and not -0.0), as signed integers, which have
+    the same order and are compared in less time. Where `sign` is -1, the smallest number is taken:
+    there `flip` is the largest integer, which turns the order round, else 0. It is None if no sign
+    is -1. Windows as for `largest`.
+    """
+    images, height, width, channels = bits.shape
+    _, rows, columns, _ = pooled.shape
+    row, edge = width * channels, padding[1] * channels
+    lines = bits.reshape(images, height, row)
+    # No number is below 0, so the padding changes nothing.
+    of_columns = numpy.zeros(row + 2 * edge, bits.dtype)
+    inside, flipped = of_columns[edge : edge + row], numpy.empty(row, bits.dtype)
+    best = numpy.empty(channels, bits.dtype)
+    if flip is not None:
+        flips = _repeated(flip, row)
+    for image in range(images):
+        for y in range(rows):
+            top = y * strides[0] - padding[0]
+            inside[:] = 0
+            for h in range(max(top, 0), min(top + size[0], height)):
+                line = lines[image, h]
+                if flip is not None:
+                    for i in range(row):
+                        flipped[i] = line[i] ^ flips[i]
+                    line = flipped
+                for i in range(row):
+                    value, other = line[i], inside[i]
+                    inside[i] = value if value > other else other
+            for x in range(columns):
+                best[:] = 0
+                for w in range(size[1]):
+                    begin = (x * strides[1] + w) * channels
+                    column = of_columns[begin : begin + channels]
+                    for c in range(channels):
+                        value, other = column[c], best[c]
+                        best[c] = value if value > other else other
+                of_window = pooled[image, y, x]
+                for c in range(channels):
+                    if flip is not None:
+                        best[c] = best[c] ^ flip[c]
+                    of_window[c] = _narrow(_widen(best[c]) * sign[c] + shift[c], of_window)
 
 
 @_loop

@@ -19,7 +19,7 @@ from neon_rnn.engines.torch.layers.feedforward import (
     is_rectifier,
 )
 from neon_rnn.engines.torch.layers.transforms import Normalizer, Softmax
-from neon_rnn.engines.torch.predicting.pooling import MaxPooling, PooledStage
+from neon_rnn.engines.torch.predicting.pooling import PooledStage
 from neon_rnn.engines.torch.predicting.steps import (
     CENTRE,
     Affine,
@@ -105,8 +105,6 @@ class Folding:
                 if isinstance(pathway, Sequential)
             ]
             return SumStep(pathways, self._next_is_rectifier())
-        if isinstance(layer, Pooling) and layer.op == 'max':
-            return MaxPooling(layer)
         if isinstance(layer, Activation) and isinstance(layer.transform, Softmax):
             return Probabilities()
         return layer
@@ -144,7 +142,7 @@ class Folding:
         if not self.layers or not _is_max_pooling(self.layers[0]):
             return None
         scale, shift = affine or (None, None)
-        stage = PooledStage(self.layers.pop(0), scale, shift, self.dtype)
+        stage = PooledStage(self.layers.pop(0), scale, shift)
         if stage.factor is not None:
             self._meet(Affine(stage.factor, torch.zeros_like(stage.factor)))
         return stage

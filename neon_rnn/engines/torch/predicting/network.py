@@ -18,7 +18,7 @@ from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
 from neon_rnn.engines.torch.predicting.folding import Folding
 from neon_rnn.engines.torch.predicting.steps import every_step, run
 
-#: Bytes of the largest map of a piece, in float32, and the most images of a piece.
+#: Bytes of the largest map of a piece, and the most images of a piece.
 PIECE, MOST = 32 * 2**20, 64
 
 
@@ -35,7 +35,7 @@ class Predictor:
     def __init__(self, model: Model, dtype: torch.dtype) -> None:
         self.shape, self.dtype = model.input_shape, dtype
         shapes = [getattr(module, 'out_shape', ()) for module in model.layers.modules()]
-        largest = 4 * max(math.prod(shape) for shape in [self.shape, *shapes])
+        largest = dtype.itemsize * max(math.prod(shape) for shape in [self.shape, *shapes])
         self.piece = max(1, min(MOST, PIECE // largest))
         with torch.inference_mode(), torch.autocast('cpu', enabled=False):
             self.steps = Folding(list(model.layers), dtype, self.piece, pixels=True).steps

@@ -11,11 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+import numpy
 import torch
 
 from neon_rnn.engines.torch.layers.convolution import Convolution
 from neon_rnn.engines.torch.layers.feedforward import BatchNorm
-from neon_rnn.engines.torch.ops.arrays import new_maps
+from neon_rnn.engines.torch.ops import loops
+from neon_rnn.engines.torch.ops.arrays import array, new_maps
 from neon_rnn.engines.torch.ops.normalisation import scale_and_shift
 from neon_rnn.engines.torch.predicting.pooling import PooledStage
 
@@ -24,7 +26,7 @@ Step = Callable[..., torch.Tensor]
 #: Subtracted from pixels before the first product: bfloat16 holds the differences exactly, and the
 #: products do not cancel.
 CENTRE = 128
-#: Bytes of the largest map that is computed at a time, in float32: more do not stay in the cache.
+#: Bytes of the largest map that is computed at a time: more do not stay in the cache.
 CACHED = 4 * 2**20
 
 
@@ -83,11 +85,13 @@ class PixelPlanes(NamedTuple):
 
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = pixels.shape
-        planes = torch.ones(batch, height, width, channels + 1, dtype=self.dtype)
-        centred = pixels.to(self.dtype).sub_(CENTRE)
-        for channel in range(channels):  # one by one: a copy with short rows takes twice as long
-            planes[..., channel] = centred[:, channel]
-        return planes.permute(0, 3, 1, 2)
+        planes = new_maps(batch, (channels + 1, height, width), self.dtype)
+        scale, shift = (
+            numpy.ones(channels, numpy.float32),
+            numpy.full(channels, -CENTRE, numpy.float32),
+        )
+        loops.pixels(pixels.numpy(), array(planes), scale, shift)
+        return planes
 
 
 def widened(weight: torch.Tensor, affine: Affine | None) -> torch.Tensor:
@@ -135,7 +139,7 @@ class ConvolutionStep:
         self.bias = None if bias is None else bias.to(dtype)
         self.pooling = pooling
         maps, height, width = layer.out_shape
-        self.together = max(1, CACHED // (4 * maps * height * width))
+        self.together = max(1, CACHED // (dtype.itemsize * maps * height * width))
         shape = [min(images, self.together), weight.shape[1], *layer.in_shape[1:]]
         weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
         self.weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(

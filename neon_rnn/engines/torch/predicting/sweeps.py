@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import torch
 
 from neon_rnn.engines.torch.layers.transforms import Tanh
+from neon_rnn.engines.torch.ops.matmul import MKL_IS_FAST
 from neon_rnn.engines.torch.ops.tanh import tanh
 from neon_rnn.engines.torch.predicting.steps import Affine
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 
-#: oneDNN computes one direction after the other where the recurrent weights of both directions have
-#: so many numbers, or, in float32, where a step has so many: they do not stay in the cache then.
-#: Otherwise one batched product computes both directions at once.
+#: Without a fast MKL, oneDNN computes one direction after the other where the recurrent weights of
+#: both directions have so many numbers, or, in float32, where a step has so many: they do not stay
+#: in the cache then. Otherwise one batched product computes both directions at once.
 LARGE_STEP, LARGE_WEIGHTS = 8192, 2**18
+#: With a fast MKL, steps in bfloat16 of at most so many numbers are computed in float32: for few
+#: rows oneDNN takes longer to begin a product than MKL to compute it.
+SMALL_STEP = 2**14
 
 
 def can_sweep(layer: SpatialRNN) -> bool:
@@ -73,11 +78,16 @@ class _Network:
             self.activation = torch.sigmoid
         self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(dtype), self.steps * rows)
         self.bias = bias.to(dtype)
-        recurrent = recurrent.to(dtype)
-        self.transposed = recurrent.transpose(1, 2).contiguous()
-        self.packed = [
-            torch.ops.mkldnn._reorder_linear_weight(each.contiguous(), rows) for each in recurrent
-        ]
+        self.packed: list[torch.Tensor] = []
+        self.precise: torch.Tensor | None = None
+        if not MKL_IS_FAST:
+            self.packed = [
+                torch.ops.mkldnn._reorder_linear_weight(each.to(dtype).contiguous(), rows)
+                for each in recurrent
+            ]
+        elif dtype == torch.bfloat16:
+            self.precise = recurrent.transpose(1, 2).float().contiguous()
+        self.transposed = recurrent.transpose(1, 2).to(dtype).contiguous()
         self.large = recurrent.numel() > LARGE_WEIGHTS
 
     def __call__(self, x: torch.Tensor, in_time: torch.Tensor) -> torch.Tensor:
@@ -87,26 +97,29 @@ class _Network:
         if self.first is not None:
             h[0].add_(self.first)
         self.activation(h[0], out=h[0])
-        if self.large or (self.first is not None and h[0, 0].numel() >= LARGE_STEP):
+        if self.precise is not None and h[0].numel() <= SMALL_STEP:
+            precise = h.float()
+            self._at_once(precise, self.precise)
+            h.copy_(precise)
+        elif self.packed and (
+            self.large or (self.first is not None and h[0, 0].numel() >= LARGE_STEP)
+        ):
             self._by_direction(h)
         else:
-            self._at_once(h)
+            self._at_once(h, self.transposed)
         return states
 
     def _by_direction(self, h: torch.Tensor) -> None:
         """Turn input products (steps, D, rows, units) into states, in place, by oneDNN."""
         product = torch.ops.mkldnn._linear_pointwise.binary
-        in_turn = h.flatten(0, 1).unbind()
-        for place, now in enumerate(in_turn[self.directions :]):
-            weight = self.packed[place % self.directions]
-            self.activation(product(in_turn[place], now, weight, None, 'add'), out=now)
+        for direction, weight in enumerate(self.packed):
+            for before, now in itertools.pairwise(h[:, direction].unbind()):
+                self.activation(product(before, now, weight, None, 'add'), out=now)
 
-    def _at_once(self, h: torch.Tensor) -> None:
-        """The same, with one product for both directions."""
-        before, *others = h.unbind()
-        for now in others:
-            self.activation(now.baddbmm_(before, self.transposed), out=now)
-            before = now
+    def _at_once(self, h: torch.Tensor, weights: torch.Tensor) -> None:
+        """The same, with one product for both directions, of weights (D, units, units)."""
+        for before, now in itertools.pairwise(h.unbind()):
+            self.activation(now.baddbmm_(before, weights), out=now)
 
 
 class SweepStep:
