@@ -86,11 +86,8 @@ class PixelPlanes(NamedTuple):
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = pixels.shape
         planes = new_maps(batch, (channels + 1, height, width), self.dtype)
-        scale, shift = (
-            numpy.ones(channels, numpy.float32),
-            numpy.full(channels, -CENTRE, numpy.float32),
-        )
-        loops.pixels(pixels.numpy(), array(planes), scale, shift)
+        scale = numpy.ones(channels, numpy.float32)
+        loops.pixels(pixels.numpy(), array(planes), scale, -CENTRE * scale)
         return planes
 
 
