@@ -73,7 +73,7 @@ def accuracy_and_time(choice: Choice, wide: bool = True) -> Figure:
             _dot(accuracy, figures.accuracy, row, kind)
         if figures.accuracy is not None and seconds:
             _dot(time, seconds, row, kind)
-    for axes, title in ((accuracy, 'test accuracy, %'), (time, 'training time')):
+    for axes, title in ((accuracy, 'test accuracy, %'), (time, 'time for the published epochs')):
         axes.set_ylim(len(names) - 0.5, -0.5)
         axes.set_yticks(range(len(names)), labels if axes is accuracy or not wide else [])
         axes.tick_params(length=0, axis='both')

@@ -207,7 +207,10 @@ def _place(value: float) -> str:
 
 def _dots(choice: Choice) -> list[Markup]:
     """Return the dot plot in two sizes; the style sheet shows the one that fits."""
-    text = 'Accuracy and training time, published and ours; the table above has the same numbers.'
+    text = (
+        'Accuracy and training time, published and ours; the table above has the same numbers. '
+        'Where fewer epochs were trained, the time is projected to the published number.'
+    )
     with drawing.style():
         figures = [dots.accuracy_and_time(choice, wide) for wide in (True, False)]
         names = 'dots-wide', 'dots-narrow'
