@@ -9,7 +9,7 @@ from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.ops import matmul
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
-from neon_rnn.engines.torch.predicting import network, sweeps
+from neon_rnn.engines.torch.predicting import network
 from neon_rnn.engines.torch.predicting.pooling import PooledStage
 from neon_rnn.engines.torch.predicting.steps import ConvolutionStep
 
@@ -90,7 +90,6 @@ def test_sweeps_by_mkl_and_by_onednn(monkeypatch, precision, near, fast, count):
     """Few rows and many, weights that stay in the cache and others, whoever made the processor."""
     if not multiplies_by_onednn(torch.bfloat16):
         pytest.skip('this processor has no bfloat16')
-    monkeypatch.setattr(sweeps, 'MKL_IS_FAST', fast)
     monkeypatch.setattr(matmul, 'MKL_IS_FAST', fast)
     nn, model = build('rnn', 64)
     inputs = pictures(count, 64)
@@ -185,7 +184,7 @@ def test_pooling_and_the_batch_norm_before_it(window, strides, padding, side, dt
         scale, shift = torch.tensor(scales), torch.tensor([0.25, -1.0, 0.0, 2.0])
         normed = x.float() * scale[:, None, None] + shift[:, None, None]
         expected = layer(normed) / scale.abs()[:, None, None]
-    pooling = PooledStage(layer, scale, shift)
+    pooling = PooledStage(layer, scale, shift, dtype)
     pooling(x, out)
     assert (pooling.factor is None) == (scales is None)
     torch.testing.assert_close(out, expected.to(dtype), rtol=0.004 if scales else 0, atol=1e-6)

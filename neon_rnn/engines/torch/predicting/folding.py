@@ -142,7 +142,7 @@ class Folding:
         if not self.layers or not _is_max_pooling(self.layers[0]):
             return None
         scale, shift = affine or (None, None)
-        stage = PooledStage(self.layers.pop(0), scale, shift)
+        stage = PooledStage(self.layers.pop(0), scale, shift, self.dtype)
         if stage.factor is not None:
             self._meet(Affine(stage.factor, torch.zeros_like(stage.factor)))
         return stage

@@ -24,6 +24,8 @@ class PooledStage:
     layer : Pooling
     scale, shift : torch.Tensor or None
         (C,); no scale is zero.
+    dtype : torch.dtype
+        Of the maps: float32 or bfloat16.
 
     Attributes
     ----------
@@ -32,21 +34,28 @@ class PooledStage:
     """
 
     def __init__(
-        self, layer: Pooling, scale: torch.Tensor | None, shift: torch.Tensor | None
+        self,
+        layer: Pooling,
+        scale: torch.Tensor | None,
+        shift: torch.Tensor | None,
+        dtype: torch.dtype,
     ) -> None:
         self.shape = layer.out_shape
         self.windows = Windows(layer.window, layer.strides, layer.padding)
-        self.factor = None
-        self.sign, self.shift = torch.ones(self.shape[0]), torch.zeros(self.shape[0])
+        self.factor = self.flip = None
+        sign, added = torch.ones(self.shape[0]), torch.zeros(self.shape[0])
         if scale is not None and shift is not None:
             self.factor = scale.abs()
-            self.sign, self.shift = scale.sign().float(), (shift / self.factor).float()
-        self.negative = bool((self.sign < 0).any())
+            sign, added = scale.sign().float(), (shift / self.factor).float()
+        self.sign, self.shift = sign.numpy(), added.numpy()
+        self.bits = numpy.dtype(f'int{8 * dtype.itemsize}')
+        if (self.sign < 0).any():
+            largest = numpy.iinfo(self.bits).max
+            self.flip = numpy.where(self.sign < 0, largest, 0).astype(self.bits)
 
     def __call__(self, x: torch.Tensor, out: torch.Tensor) -> None:
         """Compute the pooled maps of `x`, (n, C, H, W) channels last, into `out`."""
-        maps, sign = array(x), self.sign.numpy()
-        bits = maps.view(f'int{8 * maps.itemsize}')
-        largest = numpy.iinfo(bits.dtype).max
-        flip = numpy.where(sign < 0, largest, 0).astype(bits.dtype) if self.negative else None
-        loops.largest_of_rectified(bits, array(out), flip, sign, self.shift.numpy(), *self.windows)
+        bits = array(x).view(self.bits)
+        loops.largest_of_rectified(
+            bits, array(out), self.flip, self.sign, self.shift, *self.windows
+        )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 
 from neon_rnn.engines.torch.layers.transforms import Tanh
-from neon_rnn.engines.torch.ops.matmul import MKL_IS_FAST
+from neon_rnn.engines.torch.ops import matmul
 from neon_rnn.engines.torch.ops.tanh import tanh
 from neon_rnn.engines.torch.predicting.steps import Affine
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer
@@ -80,7 +80,7 @@ class _Network:
         self.bias = bias.to(dtype)
         self.packed: list[torch.Tensor] = []
         self.precise: torch.Tensor | None = None
-        if not MKL_IS_FAST:
+        if not matmul.MKL_IS_FAST:
             self.packed = [
                 torch.ops.mkldnn._reorder_linear_weight(each.to(dtype).contiguous(), rows)
                 for each in recurrent
