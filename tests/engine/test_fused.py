@@ -15,6 +15,7 @@ from neon_rnn import engines, models
 from neon_rnn.engines.torch.fast import stage
 from neon_rnn.engines.torch.fast.pixels import PixelLinear
 from neon_rnn.engines.torch.fast.stage import Residual, Stage
+from neon_rnn.engines.torch.ops import matmul
 from neon_rnn.support import paths
 
 
@@ -71,8 +72,10 @@ def test_float32_costs_stay_with_float64():
     np.testing.assert_allclose(costs, exact, rtol=1e-5)
 
 
-def test_one_float32_step_is_as_exact_as_that_of_plain_layers():
-    """oneDNN's products and the joined statistics lose nothing: all weights, against float64."""
+@pytest.mark.parametrize('by_mkl', [True, False])
+def test_one_float32_step_is_as_exact_as_that_of_plain_layers(monkeypatch, by_mkl):
+    """Products and the joined statistics lose nothing: all weights, against float64."""
+    monkeypatch.setattr(matmul, 'MKL_IS_FAST', by_mkl)
     (_, exact, _), (_, ours, _), (_, plain, _) = (
         train(precision, way, steps=1)
         for precision, way in (('float64', True), ('float32', False), ('float32', True))
@@ -384,49 +387,3 @@ def test_statistics_in_float32_keep_their_digits(nn32, stored, layout):
     assert (mean.dtype, variance.dtype) == (torch.float32, torch.float32)
     torch.testing.assert_close(mean.double(), exact_mean, rtol=3e-7, atol=0)
     torch.testing.assert_close(variance.double(), exact_variance, rtol=2e-6, atol=0)
-
-
-@pytest.mark.parametrize('shape', [(7, 5), (3, 4, 5)])
-def test_products_through_onednn(nn32, shape):
-    """Forward and backward, with weights of any strides."""
-    from neon_rnn.engines.torch.ops.matmul import linear, product
-
-    rng = np.random.RandomState(0)
-    x, weight, bias = (torch.from_numpy(rng.normal(size=size)) for size in (shape, (6, 5), (6,)))
-    results = []
-    for dtype in (torch.float32, torch.float64):
-        arguments = [tensor.to(dtype).requires_grad_() for tensor in (x, weight, bias)]
-        y = linear(*arguments)
-        (y * y).sum().backward()
-        results.append([y.detach().double(), *(argument.grad.double() for argument in arguments)])
-    for ours, exact in zip(*results, strict=True):
-        torch.testing.assert_close(ours, exact, rtol=1e-5, atol=1e-5)
-    wide = torch.from_numpy(rng.normal(size=(6, 11))).float()
-    flat = x.float().reshape(-1, 5)
-    for gaps in (wide[:, :5], wide[:, ::2][:, :5], wide.t()[:5].t()):
-        torch.testing.assert_close(product(flat, gaps), flat @ gaps.t(), rtol=1e-5, atol=1e-5)
-        add = torch.ones(len(flat), 6)
-        torch.testing.assert_close(
-            product(flat, gaps, add=add), flat @ gaps.t() + 1, rtol=1e-5, atol=1e-5
-        )
-
-
-@pytest.mark.parametrize('rows', [40, 600])
-@pytest.mark.parametrize(('dtype', 'tolerance'), [(torch.float32, 2e-5), (torch.bfloat16, 1e-2)])
-def test_weight_gradients_of_rows_with_gaps(nn32, dtype, tolerance, rows):
-    """The two directions of a sweep lie one behind the other in every row."""
-    from neon_rnn.engines.torch.ops.matmul import weight_gradient
-
-    delta, x = (
-        torch.from_numpy(np.random.RandomState(6).normal(size=(rows, 2, size))).to(dtype)
-        for size in (8, 16)
-    )
-    for ours, exact in (
-        (weight_gradient(delta[8:, 1], x[:-8, 1]), delta[8:, 1].double().t() @ x[:-8, 1].double()),
-        (
-            weight_gradient(delta[:, 0].contiguous(), x[:, 0]),
-            delta[:, 0].double().t() @ x[:, 0].double(),
-        ),
-    ):
-        assert ours.dtype == dtype
-        torch.testing.assert_close(ours.double(), exact, rtol=tolerance, atol=tolerance)

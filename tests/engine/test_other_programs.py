@@ -24,6 +24,7 @@ def test_the_clocks_are_those_of_its_own_cores_and_of_programs_that_are_not_nice
     monkeypatch.setattr(other_programs.os, 'sysconf', lambda _: 100)
     reading = other_programs.read(str(path))
     assert reading.used == pytest.approx((100 + 30 + 6 + 200 + 40 + 6) / 100)
+    assert reading.cores == 2
 
 
 @pytest.mark.parametrize('content', [None, 'cpu0 1 2 3', 'cpu0 a b c d e f g h'])
@@ -38,22 +39,27 @@ def test_without_such_clocks_all_cores_count(monkeypatch, tmp_path, content):
 
 
 @pytest.mark.parametrize(
-    ('cores', 'others', 'free'),
+    ('allowed', 'cores', 'others', 'free'),
     [
-        (2, 0, 2),
-        (2, 0.4, 2),
-        (2, 0.6, 1),
-        (2, 1, 1),
-        (2, 2, 1),
-        (16, 4.1, 12),
-        (1, 3, 1),
-        (4, -1, 4),
+        (2, 2, 0, 2),
+        (2, 2, 0.4, 2),
+        (2, 2, 0.6, 1),
+        (2, 2, 1, 1),
+        (2, 2, 2, 1),
+        (16, 16, 4.1, 12),
+        (1, 1, 3, 1),
+        (4, 4, -1, 4),
+        # A quota: two cores' time of sixteen, which others need less or more of.
+        (16, 2, 13.9, 2),
+        (16, 2, 15.1, 1),
     ],
 )
-def test_threads_for_the_cores_that_are_free(monkeypatch, cores, others, free):
+def test_threads_for_the_cores_that_are_free(monkeypatch, allowed, cores, others, free):
     """In two seconds in which this process computed for one."""
-    monkeypatch.setattr(other_programs, '_FIRST', Reading(-10.0, 100.0, 5.0))
-    monkeypatch.setattr(other_programs, 'read', lambda: Reading(-8.0, 100.0 + 1 + 2 * others, 6.0))
+    before = Reading(-10.0, 100.0, 5.0, allowed)
+    now = Reading(-8.0, 100.0 + 1 + 2 * others, 6.0, allowed)
+    monkeypatch.setattr(other_programs, '_FIRST', before)
+    monkeypatch.setattr(other_programs, 'read', lambda: now)
     assert other_programs.free_cores(cores) == free
 
 

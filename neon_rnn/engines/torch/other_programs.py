@@ -22,6 +22,7 @@ class Reading(NamedTuple):
     time: float
     used: float  # by all programs that are not niced, and what a hypervisor took
     own: float  # by this process
+    cores: int  # that these clocks are of
 
 
 def read(path: str = '/proc/stat') -> Reading | None:
@@ -39,16 +40,16 @@ def read(path: str = '/proc/stat') -> Reading | None:
         ]
     except (AttributeError, OSError, ValueError, IndexError):
         return None
-    return Reading(time.monotonic(), sum(ticks) / tick, time.process_time())
+    return Reading(time.monotonic(), sum(ticks) / tick, time.process_time(), len(ticks))
 
 
 _FIRST = read()
 
 
 def free_cores(cores: int) -> int:
-    """Return how many of `cores`, those that this process may use, are free: at least one.
+    """Return how many cores are free: at least one, at most the `cores` of a quota.
 
-    All of them where that cannot be told.
+    That is `cores` where it cannot be told.
     """
     if cores == 1 or _FIRST is None:
         return cores
@@ -59,4 +60,4 @@ def free_cores(cores: int) -> int:
     seconds = now.time - _FIRST.time
     others = (now.used - _FIRST.used - (now.own - _FIRST.own)) / seconds
     # The nearest whole number: the clocks are some percent off.
-    return min(cores, max(1, int(cores - others + 0.5)))
+    return min(cores, max(1, int(now.cores - others + 0.5)))

@@ -1,8 +1,9 @@
-"""Matrix products and convolutions on the CPU through oneDNN.
+"""Matrix products and convolutions on the CPU, by the faster of MKL and oneDNN.
 
 PyTorch computes float32 products with MKL, which on processors that Intel did not make stays with
-AVX2. oneDNN uses the widest vectors that the processor has. It was twice as fast on an AMD EPYC
-with AVX-512 (docs/fast.md). bfloat16 products PyTorch already computes with oneDNN.
+AVX2. There oneDNN computes them: it uses the widest vectors that the processor has, and was twice
+as fast on an AMD EPYC with AVX-512 (docs/fast.md). On Intel's processors MKL is the faster one.
+bfloat16 products PyTorch already computes with oneDNN, as the engine does all convolutions.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def _onednn_types() -> tuple[torch.dtype, ...]:
 
 
 _ONEDNN_TYPES = _onednn_types()
-#: MKL uses the widest vectors of the processor. Its products of few rows and its functions of
-#: float32, which PyTorch calls, take less time then than those of oneDNN.
+#: MKL uses the widest vectors of the processor. Its products and functions of float32, which
+#: PyTorch calls, take less time then than those of oneDNN.
 MKL_IS_FAST = torch.backends.mkl.is_available() and machine.made_by_intel()
 #: From so many rows on, `product` loses time with the transposed copy of its first operand.
 MANY_ROWS = 512
@@ -48,6 +49,10 @@ def multiplies_by_onednn(dtype: torch.dtype) -> bool:
 
 def _by_onednn(x: torch.Tensor) -> bool:
     return x.device.type == 'cpu' and x.dtype in _ONEDNN_TYPES and not recording()
+
+
+def _product_by_onednn(x: torch.Tensor) -> bool:
+    return _by_onednn(x) and not (MKL_IS_FAST and x.dtype == torch.float32)
 
 
 def matrix_dtype(x: torch.Tensor) -> torch.dtype:
@@ -73,20 +78,20 @@ def product(
     bias : torch.Tensor, optional
         (m,); not together with `add`.
     add : torch.Tensor, optional
-        (n, m).
+        (n, m); may have gaps between its rows.
 
     Returns
     -------
     torch.Tensor
         (n, m).
     """
-    if _by_onednn(x):
+    if _product_by_onednn(x):
         if not weight.t().is_contiguous():
             # For rows with gaps oneDNN has only its reference code, hundreds of times slower.
             weight = weight.contiguous()
         if add is None:
             return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
-        return torch.ops.mkldnn._linear_pointwise.binary(x, add, weight, bias, 'add')
+        return torch.ops.mkldnn._linear_pointwise.binary(x, add.contiguous(), weight, bias, 'add')
     if add is None:
         return functional.linear(x, weight, bias)
     return torch.addmm(add, x, weight.t())
@@ -97,9 +102,9 @@ def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
     Both may have gaps between their rows.
     """
-    if delta.dtype == torch.bfloat16:
+    if delta.dtype == torch.bfloat16 or not _product_by_onednn(x):
         return torch.mm(delta.t(), x)  # needs no copy of rows with gaps
-    if _by_onednn(x) and len(x) >= MANY_ROWS:
+    if len(x) >= MANY_ROWS:
         # It is the gradient of filters of one pixel, where the rows are the pixels of one image.
         # Many small images would take longer.
         error, image = (

@@ -45,7 +45,7 @@ class _ElmanSweep(torch.autograd.Function):
         for direction, weight in enumerate(recurrent):
             state = None
             for step in visits(len(x), direction):
-                total = x[step, :, direction].contiguous()
+                total = x[step, :, direction]
                 if state is not None:
                     total = product(state, weight, add=total)
                 state = activation(total)
@@ -64,7 +64,7 @@ class _ElmanSweep(torch.autograd.Function):
             backwards = visits(steps, direction)[::-1]
             later: torch.Tensor | None = None
             for step in backwards:
-                error = gradient[step, :, direction].contiguous()
+                error = gradient[step, :, direction]
                 if later is not None:
                     error = product(later, weight.t(), add=error)
                 later = ctx.activation.backward(error, h[step, :, direction])

@@ -127,7 +127,7 @@ def _sweep(
     memories: list[Any] = [None] * len(products)
     before = None
     for step in visits(len(products), direction):
-        before = cell.step(products[step, :, direction].contiguous(), recurrent, before)
+        before = cell.step(products[step, :, direction], recurrent, before)
         memories[step] = before
     return memories
 
@@ -172,7 +172,7 @@ class _GatedSweep(torch.autograd.Function):
             for place in range(steps - 1, -1, -1):
                 step = order[place]
                 delta, later = cell.step_back(
-                    gradient[step, :, direction].contiguous(),
+                    gradient[step, :, direction],
                     later,
                     weight,
                     memories[step],

@@ -38,10 +38,8 @@ class GRU(GatedLayer):
             gates = self.gate_activation(products[:, :split])
             candidate = self.activation(products[:, split:])
             return GruMemory(gates[:, self.units :] * candidate, gates, candidate, None)
-        of_gates, of_candidate = products[:, :split], products[:, split:].contiguous()
-        gates = self.gate_activation(
-            product(before.h, recurrent[:split], add=of_gates.contiguous())
-        )
+        of_gates, of_candidate = products[:, :split], products[:, split:]
+        gates = self.gate_activation(product(before.h, recurrent[:split], add=of_gates))
         reset, update = gates.chunk(2, dim=1)
         kept = reset * before.h
         candidate = self.activation(product(kept, recurrent[split:], add=of_candidate))
