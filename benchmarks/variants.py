@@ -97,12 +97,11 @@ class Worker:
             return json.loads(line)
         errors = self._end()
         status = self.process.returncode
-        ended = (
-            'killed, probably for want of memory'
-            if status == -signal.SIGKILL
-            else f'ended with status {status}'
-        )
-        raise NeonRnnError('{}: {}'.format(self.variant.label, errors[-1] if errors else ended))
+        if status == -signal.SIGKILL:  # it could not say why
+            reason = 'killed, probably for want of memory'
+        else:
+            reason = errors[-1] if errors else f'ended with status {status}'
+        raise NeonRnnError(f'{self.variant.label}: {reason}')
 
     def _end(self) -> list[str]:
         """Wait for the end; return the lines of its standard error, in the first call only."""

@@ -341,6 +341,8 @@ def test_on_amd_mkl_is_measured_with_its_default_kernels_too(
 
 def test_a_variant_that_the_kernel_kills_is_said_to_want_memory(eager):
     worker = Worker(Variant('eager', 'the port', eager.spec))
+    worker.errors.write(b'a warning that has nothing to do with it\n')
+    worker.errors.flush()
     worker.process.kill()
     worker.process.wait()
     with pytest.raises(NeonRnnError, match='the port: killed, probably for want of memory'):

@@ -30,8 +30,8 @@ from neon_rnn.engines.torch.ops.matmul import (
 
 Gradients = tuple[torch.Tensor | None, torch.Tensor, torch.Tensor | None]
 
-#: Up to so many windows of a map are copied out.
-FEW_WINDOWS = 4
+#: Up to so many windows of a map are copied out. Products of more save less than the copies cost.
+FEW_WINDOWS = 16
 
 
 def filters_of(layer: Convolution) -> Filters:
