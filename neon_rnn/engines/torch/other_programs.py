@@ -47,7 +47,7 @@ _FIRST = read()
 
 
 def free_cores(cores: int) -> int:
-    """Return how many cores are free: at least one, at most the `cores` of a quota.
+    """Return how many cores are free: at least one, at most `cores`, which this process may use.
 
     That is `cores` where it cannot be told.
     """

@@ -57,7 +57,7 @@ class GatedLayer(RecurrentLayer):
         Parameters
         ----------
         products : torch.Tensor
-            (batch, gates * units): W x + b.
+            (batch, gates * units): W x + b; there may be gaps between its rows.
         recurrent : torch.Tensor
             (gates * units, units).
         before : memory or None
@@ -78,7 +78,7 @@ class GatedLayer(RecurrentLayer):
         Parameters
         ----------
         error : torch.Tensor
-            (batch, units): the gradient of the step's output.
+            (batch, units): the gradient of the step's output; there may be gaps between its rows.
         later : tuple of torch.Tensor or None
             The second result for the step after this one; None at the last step.
         recurrent : torch.Tensor
