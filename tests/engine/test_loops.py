@@ -178,7 +178,7 @@ def test_pixels_are_scaled_shifted_and_joined_by_ones(stored):
     scale, shift, _ = factors(3, dtype)
     found = torch.empty(5, 4, 6, 7, dtype=stored).contiguous(memory_format=torch.channels_last)
     arrays.spread(
-        lambda *parts: loops.pixels(*parts, scale.numpy(), shift.numpy()),
+        lambda *parts: loops.pixels(*parts, tuple(scale.numpy()), tuple(shift.numpy())),
         images.numpy(),
         arrays.array(found),
     )

@@ -6,12 +6,15 @@ import torch
 
 from neon_rnn import engines, models
 from neon_rnn.engines.torch.layers.containers import Sequential
-from neon_rnn.engines.torch.layers.convolution import Pooling
+from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
+from neon_rnn.engines.torch.layers.feedforward import BatchNorm
+from neon_rnn.engines.torch.layers.initializers import Constant, Kaiming
 from neon_rnn.engines.torch.ops import matmul
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
 from neon_rnn.engines.torch.predicting import network
+from neon_rnn.engines.torch.predicting.folding import Folding
 from neon_rnn.engines.torch.predicting.pooling import PooledStage
-from neon_rnn.engines.torch.predicting.steps import ConvolutionStep
+from neon_rnn.engines.torch.predicting.steps import ConvolutionStep, LinearStep, MeanPooling, run
 
 pytestmark = pytest.mark.skipif(
     not multiplies_by_onednn(torch.float32), reason='this PyTorch has no oneDNN'
@@ -188,6 +191,38 @@ def test_pooling_and_the_batch_norm_before_it(window, strides, padding, side, dt
     pooling(x, out)
     assert (pooling.factor is None) == (scales is None)
     torch.testing.assert_close(out, expected.to(dtype), rtol=0.004 if scales else 0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('size', 'strides', 'padding', 'folded'),
+    [(1, 1, 0, True), (1, 1, 1, True), (1, 2, 0, False), (3, 1, 1, False)],
+)
+@pytest.mark.parametrize('bias', [None, Constant(0.3)])
+@pytest.mark.parametrize('normed', [True, False])
+def test_the_mean_of_a_convolution_of_single_pixels(size, strides, padding, folded, bias, normed):
+    """It is a product with the mean of the maps; zeros around them make it smaller."""
+    engines.load('torch').start('cpu', 2, 0)
+    norm = BatchNorm()
+    convolution = Convolution((size, size, 3), strides, padding, 1, Kaiming(), bias)
+    layers = [*([norm] if normed else []), convolution, Pooling('all', op='avg')]
+    shape, random = (4, 5, 6), np.random.RandomState(0)
+    for layer in layers:
+        shape = layer.configure(shape)
+        layer.make_parameters(random)
+        layer.eval()
+    if normed:
+        for values in (norm.gamma, norm.beta, norm.gmean):
+            values.data = torch.from_numpy(random.normal(0, 1, values.shape).astype('float32'))
+    x = torch.from_numpy(random.normal(1, 1, (2, 4, 5, 6)).astype('float32'))
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        steps = Folding(layers, torch.float32, 2).steps
+        wanted = x
+        for layer in layers:
+            wanted = layer(wanted)
+        torch.testing.assert_close(run(steps, x).flatten(1), wanted.flatten(1))
+    assert [type(step) for step in steps] == [MeanPooling, LinearStep] or not folded
+    assert any(isinstance(step, ConvolutionStep) for step in steps) != folded
 
 
 @pytest.mark.parametrize('lowest', [0.5, 1e-30])

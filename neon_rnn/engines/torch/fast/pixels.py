@@ -50,7 +50,7 @@ class NormalisedPixels:
         scale, shift = normalisation(self.norm, self.divisor, x)
         channels, height, width = x.shape[1:]
         normal = new_maps(len(x), (channels + 1, height, width), matrix_dtype(x))
-        factors = scale.numpy(), shift.numpy()
+        factors = tuple(scale.numpy()), tuple(shift.numpy())
         spread(
             lambda images, result: loops.pixels(images, result, *factors),
             x.contiguous().numpy(),

@@ -144,19 +144,22 @@ def norm_gradient(
 
 @_loop
 def pixels(images: Any, result: Any, scale: Any, shift: Any) -> None:
-    """Compute images * scale + shift and a map of ones: (n, C, H, W) -> (n, H, W, C + 1)."""
-    count, channels, height, width = images.shape
-    one = numpy.float32(1)
+    """Compute images * scale + shift and a map of ones: (n, C, H, W) -> (n, H, W, C + 1).
+
+    `scale` and `shift` are tuples of C numbers: their length is part of their type, so the compiler
+    knows C and computes several pixels at once.
+    """
+    count, _, height, width = images.shape
+    channels, one = len(scale), numpy.float32(1)
     for n in range(count):
         for h in range(height):
             target = result[n, h].reshape(-1)
-            for c in range(channels):
-                line = images[n, c, h]
-                for x in range(width):
-                    value = line[x] * scale[c] + shift[c]
-                    target[x * (channels + 1) + c] = _narrow(value, target)
             for x in range(width):
-                target[x * (channels + 1) + channels] = _narrow(one, target)
+                begin = x * (channels + 1)
+                for c in range(channels):
+                    value = images[n, c, h, x] * scale[c] + shift[c]
+                    target[begin + c] = _narrow(value, target)
+                target[begin + channels] = _narrow(one, target)
 
 
 @_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ class Folding:
             step = SweepStep(layer, self._taken(), self.dtype, self.images)
             self.steps.append(step)
             self.affine = step.behind
-        elif isinstance(layer, Pooling) and layer.fshape == 'all' and layer.op == 'avg':
+        elif _is_mean(layer):
             self._float()
             self.steps.append(MeanPooling())  # the mean of a scaled map is the scaled mean
         else:
@@ -110,6 +111,9 @@ class Folding:
         return layer
 
     def _convolution(self, layer: Convolution) -> None:
+        if not self.pixels and _reads_single_pixels(layer) and self._next_is_mean():
+            self._mean_of_convolution(layer)
+            return
         weight: torch.Tensor = layer.weight
         bias: torch.Tensor | None = layer.bias
         if self.pixels:
@@ -130,6 +134,19 @@ class Folding:
         self.steps.append(
             ConvolutionStep(layer, weight, bias, self.dtype, self.images, rectified, pooling)
         )
+
+    def _mean_of_convolution(self, layer: Convolution) -> None:
+        """Add a convolution of single pixels and the mean of its maps: a product with the mean of
+        the maps before it. The zeros of a padding make all means smaller.
+        """
+        self.steps.append(MeanPooling())
+        weight: torch.Tensor = layer.weight.flatten(1).double()
+        bias: torch.Tensor | None = layer.bias
+        weight = weight * (math.prod(layer.in_shape[1:]) / math.prod(layer.out_shape[1:]))
+        affine = self._taken()
+        if affine is not None:
+            weight, bias = weight * affine.scale, _sum(bias, weight @ affine.shift)
+        self.steps.append(LinearStep(weight, bias, torch.float32, self.images))
 
     def _pooled(self) -> PooledStage | None:
         """Take batch norm and max pooling, or only the latter, behind a rectifier."""
@@ -190,6 +207,13 @@ class Folding:
     def _next_is(self, kind: type[Layer]) -> bool:
         return bool(self.layers) and type(self.layers[0]) is kind
 
+    def _next_is_mean(self) -> bool:
+        """Take the mean of whole maps that comes next; tell whether there was one."""
+        if not self.layers or not _is_mean(self.layers[0]):
+            return False
+        self.layers.pop(0)
+        return True
+
     def _next_is_rectifier(self) -> bool:
         """Take the rectifier that comes next; tell whether there was one."""
         if not self.layers or not is_rectifier(self.layers[0]):
@@ -204,3 +228,13 @@ def _sum(bias: torch.Tensor | None, more: torch.Tensor) -> torch.Tensor:
 
 def _is_max_pooling(layer: Layer) -> bool:
     return type(layer) is Pooling and layer.op == 'max'
+
+
+def _is_mean(layer: Layer) -> bool:
+    """Tell whether a layer computes the mean of each whole map."""
+    return isinstance(layer, Pooling) and layer.fshape == 'all' and layer.op == 'avg'
+
+
+def _reads_single_pixels(layer: Convolution) -> bool:
+    """Tell whether each output is that of one pixel, and each pixel has one."""
+    return layer.rows == layer.columns == 1 and tuple(layer.strides) == (1, 1)

@@ -86,8 +86,9 @@ class PixelPlanes(NamedTuple):
     def __call__(self, pixels: torch.Tensor) -> torch.Tensor:
         batch, channels, height, width = pixels.shape
         planes = new_maps(batch, (channels + 1, height, width), self.dtype)
-        scale = numpy.ones(channels, numpy.float32)
-        loops.pixels(pixels.numpy(), array(planes), scale, -CENTRE * scale)
+        scale = (numpy.float32(1),) * channels
+        shift = (numpy.float32(-CENTRE),) * channels
+        loops.pixels(pixels.numpy(), array(planes), scale, shift)
         return planes
 
 
@@ -114,7 +115,7 @@ class ConvolutionStep:
     dtype : torch.dtype
         To compute in.
     images : int
-        Images at a time, for which the weight is put in order.
+        Images at a time, for which the weight is put in order; and once more for a single one.
     rectified : bool
     pooling : PooledStage, optional
         What follows.
@@ -137,10 +138,17 @@ class ConvolutionStep:
         self.pooling = pooling
         maps, height, width = layer.out_shape
         self.together = max(1, CACHED // (dtype.itemsize * maps * height * width))
-        shape = [min(images, self.together), weight.shape[1], *layer.in_shape[1:]]
-        weight = weight.to(dtype).contiguous(memory_format=torch.channels_last)
-        self.weight = torch.ops.aten.mkldnn_reorder_conv2d_weight(
-            weight.to_mkldnn(), self.padding, self.strides, self.dilation, 1, shape
+        weight = weight.to(dtype).contiguous(memory_format=torch.channels_last).to_mkldnn()
+        self.weight, self.weight_for_one = (
+            torch.ops.aten.mkldnn_reorder_conv2d_weight(
+                weight,
+                self.padding,
+                self.strides,
+                self.dilation,
+                1,
+                [count, weight.shape[1], *layer.in_shape[1:]],
+            )
+            for count in (min(images, self.together), 1)
         )
 
     def __call__(self, x: torch.Tensor, add: torch.Tensor | None = None) -> torch.Tensor:
@@ -149,7 +157,7 @@ class ConvolutionStep:
             return torch.ops.mkldnn._convolution_pointwise.binary(
                 x,
                 add,
-                self.weight,
+                self._weight(x),
                 self.bias,
                 self.padding,
                 self.strides,
@@ -168,10 +176,14 @@ class ConvolutionStep:
             self.pooling(self._convolved(part), place)
         return whole
 
+    def _weight(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the weight in the order for so many images."""
+        return self.weight_for_one if len(x) == 1 else self.weight
+
     def _convolved(self, x: torch.Tensor) -> torch.Tensor:
         return torch.ops.mkldnn._convolution_pointwise(
             x,
-            self.weight,
+            self._weight(x),
             self.bias,
             self.padding,
             self.strides,
