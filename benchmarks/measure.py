@@ -13,12 +13,16 @@ from tqdm import tqdm
 
 from benchmarks import reference
 from benchmarks.variants import Variant, Worker
+from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError
 
 #: A variant that needs longer than this for a minibatch is measured once, without a warm-up.
 SLOW = 20.0
 #: The longest turn, in seconds. In its turn a variant begins minibatches until this time is over.
 LONGEST_TURN = 4.0
+#: If variants hold more than this share of the machine's memory together, they rest between turns:
+#: they give free memory back to the system.
+FULL = 0.7
 
 
 def take_turns(
@@ -41,11 +45,13 @@ def take_turns(
     dict
         Key of the variant -> ``label``, ``about``, ``peak_memory_gib``, and each request -> the
         list of its answers, one for each minibatch, with the number of its ``turn``; ``check``:
-        its differences from the reference. A variant that failed, or whose differences are too
-        large, has ``label`` and ``error``.
+        its differences from the reference; ``rests``: whether it gave free memory back between
+        turns. A variant that failed, or whose differences are too large, has ``label`` and
+        ``error``.
     """
     results: dict[str, dict[str, Any]] = {}
     workers: dict[str, Worker] = {}
+    held = 0.0
     try:
         for variant in tqdm(variants, desc='starting', unit='variant', leave=False, disable=None):
             results[variant.key] = {'label': variant.label}
@@ -54,14 +60,19 @@ def take_turns(
                 results[variant.key]['about'] = worker.about
                 if 'reference' in variant.spec:
                     results[variant.key]['check'] = checked(worker)
+                held += worker.ask('rest')['held_gib']
             except NeonRnnError as error:
                 results[variant.key]['error'] = str(error)
                 if variant.key in workers:
                     workers.pop(variant.key).kill()
         able = {variant.key: variant.requests for variant in variants}
+        memory = machine.memory_gib()
+        rests = memory is not None and held > FULL * memory
+        for key in workers:
+            results[key]['rests'] = rests
         for request in requests:
             asked = {key: worker for key, worker in workers.items() if request in able[key]}
-            ask_in_turns(results, asked, request, seconds)
+            ask_in_turns(results, asked, request, seconds, rests)
             workers = {
                 key: worker
                 for key, worker in workers.items()
@@ -102,6 +113,7 @@ def ask_in_turns(
     workers: dict[str, Worker],
     request: str,
     seconds: float,
+    rests: bool = False,
 ) -> None:
     """Put one request to all workers in turn, until each has had its time.
 
@@ -113,6 +125,8 @@ def ask_in_turns(
         Key of the variant -> worker; a worker that fails is removed.
     request : str
     seconds : float
+    rests : bool
+        They rest after each turn. Its first minibatch fetches the memory back and does not count.
     """
     longest = min(seconds / 4, LONGEST_TURN)
     spent = dict.fromkeys(workers, 0.0)
@@ -130,7 +144,11 @@ def ask_in_turns(
                 break
             for key in waiting:
                 try:
-                    answers, took = _turn(workers[key], request, longest, 2 if turn == 0 else 1)
+                    least = 2 if turn == 0 or rests else 1
+                    answers, took = _turn(workers[key], request, longest, least)
+                    if rests:
+                        workers[key].ask('rest')
+                        answers = answers[1:] or answers
                 except NeonRnnError as error:
                     results[key]['error'] = str(error)
                     workers.pop(key).kill()

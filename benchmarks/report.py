@@ -132,6 +132,11 @@ def _speeds(report: dict[str, Any], part: str) -> str:
             ]
         )
     table = _table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
+    if any(figures.get('rests') for figures in report['variants'].values()):
+        table += (
+            '\nTogether they need more memory than there is. So they gave theirs back after each '
+            'turn, and the first minibatch of a turn does not count.\n'
+        )
     left_out = ''.join(
         '- {label}: not measured, {reason}\n'.format(**each)
         for each in report.get('skipped', {}).values()

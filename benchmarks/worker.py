@@ -2,11 +2,13 @@
 
 ``python -m benchmarks.worker '{"kind": "engine", ...}'`` writes one line of JSON when it is ready.
 Then it answers each line that it reads with one line: ``check``, ``train``, ``predict``,
-``predict 32``, ``files 32``, ``layers``, ``quit``. ``check`` compares its results with the
-reference (`benchmarks.reference`).
+``predict 32``, ``files 32``, ``layers``, ``rest``, ``quit``. ``check`` compares its results with
+the reference (`benchmarks.reference`), ``rest`` gives free memory back to the system.
 It also runs on CPython 3.5, in the Python that has Intel neon.
 """
 
+import ctypes
+import gc
 import importlib
 import itertools
 import json
@@ -36,14 +38,25 @@ def main(argv):
         request = line.split()
         if request == ['quit']:
             break
+        if request == ['rest']:
+            answer(**rest())
+            continue
         answer(**getattr(variant, request[0])(*map(int, request[1:])))
-    answer(peak_memory_gib=peak_memory())
+    answer(peak_memory_gib=memory('VmHWM'))
 
 
-def peak_memory():
-    """Return the most memory that this process has held, in GiB."""
+def memory(entry):
+    """Return an entry of this process's status, in GiB: VmRSS is what it holds, VmHWM the most."""
     with open('/proc/self/status') as file:
-        return next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 2.0**20
+        return next(int(line.split()[1]) for line in file if line.startswith(entry)) / 2.0**20
+
+
+def rest():
+    """Give free memory back to the system, whatever the allocator's settings; answer with both."""
+    held = memory('VmRSS')
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    return {'held_gib': held, 'kept_gib': memory('VmRSS')}
 
 
 def images(spec):

@@ -98,9 +98,12 @@ def test_a_ratio_compares_the_same_turns():
 
 class FakeWorker:
     def __init__(self, clock, seconds):
-        self.clock, self.seconds, self.asked = clock, seconds, 0
+        self.clock, self.seconds, self.asked, self.rested = clock, seconds, 0, []
 
     def ask(self, request):
+        if request == 'rest':
+            self.rested.append(self.asked)
+            return {}
         assert request == 'train'
         self.asked += 1
         self.clock[0] += self.seconds
@@ -129,6 +132,47 @@ def test_turns_take_equal_time(monkeypatch):
     ]  # too slow for a warm-up
     # two slow minibatches warm up, then three take their turns
     assert workers['slow'].asked == 5
+
+
+def test_variants_that_rest_begin_each_turn_with_a_minibatch_that_does_not_count(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(measure.time, 'monotonic', lambda: clock[0])
+    workers = {
+        'fast': FakeWorker(clock, 0.5),
+        'slow': FakeWorker(clock, 3.0),
+        'slowest': FakeWorker(clock, 25.0),
+    }
+    results = {key: {} for key in workers}
+    measure.ask_in_turns(results, workers, 'train', 8.0, rests=True)
+    assert [answer['turn'] for answer in results['fast']['train']] == [
+        turn for turn in (1, 2, 3, 4) for _ in range(3)
+    ]
+    assert workers['fast'].rested == [4, 8, 12, 16, 20]
+    assert [answer['turn'] for answer in results['slow']['train']] == [1, 2]
+    assert workers['slow'].rested == [2, 4, 6]
+    # Too slow for a minibatch that does not count.
+    assert [answer['turn'] for answer in results['slowest']['train']] == [0]
+    assert workers['slowest'].rested == [1]
+
+
+@pytest.mark.parametrize(('memory', 'rests'), [(None, False), (0.01, True), (10**6, False)])
+def test_variants_rest_if_they_fill_the_memory(eager, monkeypatch, memory, rests):
+    monkeypatch.setattr(machine, 'memory_gib', lambda: memory)
+    results = measure.take_turns([Variant('one', 'one', eager.spec)], ['train'], 0.05)
+    assert results['one']['rests'] == rests
+    assert len(results['one']['train']) >= 1
+
+
+def test_a_worker_that_rests_gives_free_memory_back(eager):
+    """Its allocator keeps what is free otherwise."""
+    worker = Worker(Variant('eager', 'the port', dict(eager.spec, keep_memory=True)))
+    try:
+        worker.ask('train')
+        found = worker.ask('rest')
+        assert found['kept_gib'] < found['held_gib']
+        assert worker.ask('train')['seconds'] > 0
+    finally:
+        worker.kill()
 
 
 def test_a_variant_that_fails_is_in_the_results_and_stops_nobody(eager):
@@ -183,6 +227,10 @@ def test_the_report_shows_speed_ratio_roofline_and_failure():
     assert '| torch engine, float32 | 2.50 |' in text
     assert 'Intel neon, mkl: no' in text
     assert report.plot(figures()).count('10.0') >= 1
+    assert 'gave theirs back' not in text
+    rested = figures()
+    rested['variants']['torch-float32']['rests'] = True
+    assert 'gave theirs back after each turn' in report.markdown(rested)
 
 
 def test_other_work_is_made_and_ends():
