@@ -4,8 +4,12 @@ import sys
 
 from neon_rnn.cli import call
 
-#: First word -> module: the import of photographs; prediction beside other runtimes.
-OTHERS = {'importing': 'benchmarks.importing', 'predict': 'benchmarks.predicting'}
+#: First word -> module: the import of photographs; prediction beside other runtimes; every row.
+OTHERS = {
+    'importing': 'benchmarks.importing',
+    'predict': 'benchmarks.predicting',
+    'rows': 'benchmarks.rows',
+}
 
 
 def main(argv: list[str]) -> int:

@@ -60,7 +60,7 @@ def markdown(report: dict[str, Any]) -> str:
         sections += [
             '## Reading minibatches\n',
             '{} images/s from HDF5 in a new order (in training it runs beside '
-            'the computing).\n'.format(_rate(report['loading'])),
+            'the computing).\n'.format(speed_text(report['loading'])),
         ]
     for part, name in (('batches', 'batch'), ('sides', 'side')):
         if part in report:
@@ -77,12 +77,14 @@ def _settings(plan: dict[str, Any]) -> dict[str, Any]:
     return {key: plan[key] for key in ('backend', 'batch', 'side')}
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of Markdown, all columns but the first aligned to the right."""
     lines = [header, ['---'] + ['---:'] * (len(header) - 1), *rows]
     return ''.join('| {} |\n'.format(' | '.join(line)) for line in lines)
 
 
-def _rate(figures: dict[str, Any]) -> str:
+def speed_text(figures: dict[str, Any]) -> str:
+    """Return images/s, as `measure.spread` has them, for a table."""
     text = (
         '{median:.1f} ({low:.1f} to {high:.1f})'
         if figures['count'] > 1
@@ -125,15 +127,15 @@ def _speeds(report: dict[str, Any], part: str) -> str:
         rows.append(
             [
                 figures['label'],
-                _rate(speed) + failed,
+                speed_text(speed) + failed,
                 '{:.0f}'.format(gflops),
                 '{:.0f}%'.format(100 * share) if share else '',
                 '{:.1f}'.format(figures['peak_memory_gib']) if 'peak_memory_gib' in figures else '',
             ]
         )
-    table = _table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
+    speeds = table(['', 'images/s', 'GFLOP/s', 'of the roofline', 'peak memory, GiB'], rows)
     if any(figures.get('rests') for figures in report['variants'].values()):
-        table += (
+        speeds += (
             '\nTogether they need more memory than there is. So they gave theirs back after each '
             'turn, and the first minibatch of a turn does not count.\n'
         )
@@ -141,7 +143,7 @@ def _speeds(report: dict[str, Any], part: str) -> str:
         '- {label}: not measured, {reason}\n'.format(**each)
         for each in report.get('skipped', {}).values()
     )
-    return table + ('\n' + left_out if left_out else '')
+    return speeds + ('\n' + left_out if left_out else '')
 
 
 def _checks(report: dict[str, Any]) -> str:
@@ -162,7 +164,7 @@ def _checks(report: dict[str, Any]) -> str:
         'Every variant got the same weights and the same images, and was timed only if it computed '
         'what the torch engine computes in float32: the largest difference of a probability, that '
         'of the cost, and that of all parameters after one training step, relative to the step.\n\n'
-    ) + _table(['', *names], rows)
+    ) + table(['', *names], rows)
 
 
 def roofline_share(report: dict[str, Any], part: str, precision: str, speed: float) -> float | None:
@@ -211,7 +213,7 @@ def _ratios(report: dict[str, Any]) -> str:
         for ours in OURS
         if ours in variants
     ]
-    return _table(['', *('than ' + report['variants'][key]['label'] for key in references)], rows)
+    return table(['', *('than ' + report['variants'][key]['label'] for key in references)], rows)
 
 
 def _layers(layers: dict[str, Any]) -> Iterator[str]:
@@ -221,7 +223,7 @@ def _layers(layers: dict[str, Any]) -> Iterator[str]:
             continue
         total = sum((row['forward'] or 0) + (row['backward'] or 0) for row in rows)
         yield '{}, one minibatch:\n'.format(key)
-        yield _table(
+        yield table(
             ['layers', 'forward, ms', 'backward, ms', 'share'],
             (
                 [
@@ -245,14 +247,14 @@ def _scaling(entries: list[dict[str, Any]], name: str) -> str:
     rows = []
     for entry in entries:
         cells = [
-            _rate(measure.rate(figures['train'], entry['batch']))
+            speed_text(measure.rate(figures['train'], entry['batch']))
             if 'train' in figures
             else figures.get('error', 'not measured')
             for figures in entry['variants'].values()
         ]
         rows.append([str(entry[name]), *cells])
     labels = [entries[0]['variants'][key]['label'] for key in keys]
-    return _table(
+    return table(
         [
             'batch size'
             if name == 'batch'

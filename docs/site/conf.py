@@ -31,6 +31,7 @@ contents = {
     'Machines': [
         'docs/container',
         'docs/performance',
+        'docs/rows',
         'docs/fast',
         'docs/scaling',
         'docs/gpu-on-cpu',

@@ -1,0 +1,276 @@
+"""Tabulate the training speed of every row from benchmarks that are kept: docs/rows.md.
+
+    ./run.sh bench rows                                  write the page anew
+    ./run.sh bench rows --add results/bench/bench.json --machine xeon-amx
+
+A folder of `FOLDER` belongs to one machine. It has a benchmark in each JSON file, and the machine's
+name in ``name.txt``. Of each network the page has the latest benchmark, and the ratios of all
+earlier ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import measure, report
+from neon_rnn import models, published
+from neon_rnn.support import files
+from neon_rnn.support.errors import NeonRnnError, UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = 'docs/measurements/rows'
+PAGE = 'docs/rows.md'
+#: The two peers whose better one the engine is compared with: start of their keys -> heading.
+PEERS = {'channels-last': 'channels last', 'compiled': '`torch.compile`'}
+PRECISIONS = ('float32', 'bf16')
+#: So many times the better peer is the goal.
+GOAL = 1.3
+HEADER = f"""# Speed of every row
+How fast each network trains, beside a plain PyTorch port with channels-last maps and beside
+`torch.compile` (max-autotune) of it, both with the engine's allocator settings.
+[Speed](performance.md) tells how `./run.sh bench` measures. `./run.sh bench rows` writes this page
+from the files that it links to; a test compares.
+
+Minibatches have 128 images. Images/s are medians, with the 10th and 90th percentile in brackets.
+"Times" are how many times as fast the engine is as that peer, the median over turns. The goal is
+{GOAL} times the better of both: then its figure is bold. The share of the roofline is that of the
+limits measured in the same run.
+"""
+
+
+class Measured(NamedTuple):
+    """A benchmark that is kept.
+
+    Attributes
+    ----------
+    path : str
+        Its file, relative to the page.
+    figures : dict
+        As `suite.run` returns them.
+    """
+
+    path: str
+    figures: dict[str, Any]
+
+    @property
+    def network(self) -> tuple[str, str, int]:
+        """Return model, cell ('' for the usual one) and side."""
+        plan = self.figures['plan']
+        return plan['model'], plan['options'].get('rnn', ''), plan['side']
+
+    @property
+    def when(self) -> str:
+        """Return date and time, UTC, and the commit."""
+        commit = (self.figures['git'].get('commit') or 'unknown')[:7]
+        return f'{self.figures["when"][:16].replace("T", " ")}, {commit}'
+
+    def ratios(self, precision: str) -> dict[str, float]:
+        """Return how many times as fast the engine is as each of `PEERS` that was measured."""
+        trained = self._trained()
+        ours = trained.get(f'torch-{precision}')
+        if ours is None:
+            return {}
+        keys = {peer: f'{peer}-{precision}' for peer in PEERS}
+        return {
+            peer: measure.ratio(ours, trained[key]) for peer, key in keys.items() if key in trained
+        }
+
+    def rate(self, key: str) -> dict[str, Any] | None:
+        """Return the images/s of a variant, as `measure.spread`; None if it was not measured."""
+        trained = self._trained()
+        return measure.rate(trained[key], self.figures['plan']['batch']) if key in trained else None
+
+    def _trained(self) -> dict[str, list[dict[str, Any]]]:
+        variants = self.figures['variants']
+        return {key: found['train'] for key, found in variants.items() if 'train' in found}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``bench rows``."""
+    parser.add_argument('--add', metavar='FILE', help='a bench.json to keep; needs --machine')
+    parser.add_argument(
+        '--machine', metavar='NAME', help=f'the folder of its machine in {FOLDER}, such as xeon-amx'
+    )
+    parser.add_argument(
+        '--out',
+        default=str(ROOT / PAGE),
+        metavar='FILE',
+        help='the page to write (default: %(default)s)',
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Keep a benchmark, if one is given, and write the page.
+
+    Raises
+    ------
+    UsageError
+        Only one of ``--add`` and ``--machine`` is given, or there is no such machine.
+    NeonRnnError
+        A file is no benchmark of this program.
+    """
+    if bool(arguments.add) != bool(arguments.machine):
+        raise UsageError('--add and --machine go together: a benchmark, and whose it is.')
+    if arguments.add:
+        print(f'kept as {keep(arguments.add, arguments.machine)}')
+    files.write_text(arguments.out, page())
+    print(f'written to {arguments.out}')
+
+
+def keep(path: str, machine: str) -> Path:
+    """Copy a benchmark to the others of a machine, under a name that tells what it measured."""
+    folder = ROOT / FOLDER / machine
+    if not (folder / 'name.txt').is_file():
+        raise UsageError(f'--machine {machine}: there is no {folder} with a name.txt.')
+    measured = read(Path(path), folder)
+    words = [str(word) for word in measured.network if word]
+    words.append(re.sub('[-:T]', '', measured.figures['when'])[:12])
+    target = folder / ('-'.join(words) + '.json')
+    files.write_text(target, json.dumps(measured.figures, sort_keys=True) + '\n')
+    return target
+
+
+def read(path: Path, start: Path) -> Measured:
+    """Read a benchmark of training.
+
+    Parameters
+    ----------
+    path : Path
+    start : Path
+        The folder that its path is to be relative to.
+
+    Raises
+    ------
+    NeonRnnError
+        The file is something else.
+    """
+    try:
+        figures = json.loads(path.read_text('utf-8'))
+        known = figures['schema'] == 1 and 'train' in figures['parts'] and figures['variants']
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NeonRnnError(f'{path}: is no benchmark of training ({error}).') from None
+    if not known:
+        raise NeonRnnError(f'{path}: is no benchmark of training.')
+    return Measured(os.path.relpath(path, start), figures)
+
+
+def page() -> str:
+    """Return the page of all machines that are kept."""
+    start = (ROOT / PAGE).parent
+    sections = [HEADER]
+    for name in sorted((ROOT / FOLDER).glob('*/name.txt')):
+        measured = [read(path, start) for path in sorted(name.parent.glob('*.json'))]
+        sections += [f'\n## {name.read_text("utf-8").strip()}\n', *section(measured)]
+    return ''.join(sections)
+
+
+def section(measured: Sequence[Measured]) -> Iterator[str]:
+    """Iterate over the parts of the section of a machine."""
+    order = list(models.ROWS + models.EXTRAS)
+    ranked = sorted(measured, key=lambda each: each.figures['when'], reverse=True)
+    ranked.sort(key=lambda each: (order.index(each.network[0]), *each.network[1:]))
+    latest: dict[tuple[str, str, int], Measured] = {}
+    for each in ranked:
+        latest.setdefault(each.network, each)
+    earlier = [each for each in ranked if latest[each.network] is not each]
+    yield limits(measured)
+    for precision in PRECISIONS:
+        compared = [each for each in latest.values() if each.ratios(precision)]
+        reached = sum(min(each.ratios(precision).values()) >= GOAL for each in compared)
+        yield f'\n{precision}; {reached} of {len(compared)} reach the goal:\n\n'
+        yield speeds(compared, precision)
+    if earlier:
+        yield '\nEarlier, times the better peer:\n\n' + report.table(
+            ['', *PRECISIONS, 'when, commit'],
+            [
+                [
+                    label(each),
+                    *(better(each.ratios(precision)) for precision in PRECISIONS),
+                    f'[{each.when}]({each.path})',
+                ]
+                for each in earlier
+            ],
+        )
+
+
+def limits(measured: Sequence[Measured]) -> str:
+    """Say how fast the machine was in these benchmarks."""
+    peaks = [each.figures['peaks'] for each in measured]
+    ranges = {
+        name: '{:.0f} to {:.0f}'.format(
+            *(limit(each[name] / 1e9 for each in peaks) for limit in (min, max))
+        )
+        for name in ('float32', 'bf16', 'memory')
+    }
+    machine = measured[0].figures['machine']
+    return (
+        '{cpu}, {cores} cores, {memory_gib} GiB. Its limits, the best turn of each run: products '
+        '{float32} GFLOP/s in float32, {bf16} in bfloat16; memory {memory} GB/s.\n'
+    ).format(**{**machine, **ranges})
+
+
+def speeds(measured: Sequence[Measured], precision: str) -> str:
+    """Tabulate the latest benchmarks in one precision."""
+    header = ['', 'engine, images/s', 'of the roofline', 'GiB']
+    for heading in PEERS.values():
+        header += [heading, 'GiB', 'times']
+    return report.table(
+        [*header, 'when, commit'],
+        [_speeds_of(each, precision) for each in measured],
+    )
+
+
+def _speeds_of(measured: Measured, precision: str) -> list[str]:
+    ours = f'torch-{precision}'
+    speed, ratios = measured.rate(ours), measured.ratios(precision)
+    assert speed is not None  # it has ratios
+    share = report.roofline_share(measured.figures, 'train', precision, speed['median'])
+    cells = [
+        label(measured),
+        report.speed_text(speed),
+        '{:.0f}%'.format(100 * share) if share else '',
+        _memory(measured, ours),
+    ]
+    reached = min(ratios.values()) >= GOAL
+    for peer in PEERS:
+        key = f'{peer}-{precision}'
+        theirs = measured.rate(key)
+        if theirs is None:
+            cells += ['not run', '', '']
+            continue
+        times = f'{ratios[peer]:.2f}'
+        cells += [
+            '{:.1f}'.format(theirs['median']),
+            _memory(measured, key),
+            f'**{times}**' if reached and ratios[peer] == min(ratios.values()) else times,
+        ]
+    disturbed = ', disturbed' if measured.figures.get('load', {}).get('disturbed') else ''
+    return [*cells, f'[{measured.when}]({measured.path}){disturbed}']
+
+
+def _memory(measured: Measured, key: str) -> str:
+    found = measured.figures['variants'][key].get('peak_memory_gib')
+    return '' if found is None else f'{found:.1f}'
+
+
+def label(measured: Measured) -> str:
+    """Return the name of a network in the table, such as ``RNN, bilstm`` or ``TL-1, 64 x 64``."""
+    model, cell, side = measured.network
+    known = published.rows().get(model)
+    name = known.row if known else model
+    usual = known.input_side if known else 128
+    return ', '.join([name, *([cell] if cell else []), *([f'{side} x {side}'] * (side != usual))])
+
+
+def better(ratios: dict[str, float]) -> str:
+    """Say how many times as fast the engine is as the better peer; in bold if that is the goal."""
+    if not ratios:
+        return 'not run'
+    least = min(ratios.values())
+    return f'**{least:.2f}**' if least >= GOAL else f'{least:.2f}'
