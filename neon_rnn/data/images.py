@@ -12,7 +12,6 @@ No file is trusted. The steps, in this order:
 
 import collections
 import os
-import warnings
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -20,6 +19,7 @@ from PIL import Image, ImageFile
 from neon_rnn.data import orientation
 from neon_rnn.data.bounded_file import BoundedFile, TooMuchEffort
 from neon_rnn.support.errors import NeonRnnError, UsageError
+from neon_rnn.support.quiet import Quiet
 
 #: An image of more pixels is not decoded. No camera of the data sets has as many; RGB takes 192 MB.
 MAX_PIXELS = 64000000
@@ -38,6 +38,9 @@ TOO_LARGE = 'more than {} million pixels'.format(MAX_PIXELS // 1000000)
 TOO_SMALL = 'smaller than {} pixels'.format(MIN_SIDE)
 TOO_COSTLY = 'takes too long to decode'
 UNREADABLE = 'file cannot be read'
+
+#: Pillow warns of odd metadata and of sizes above its own limit; both are checked here.
+_QUIET = Quiet()
 
 
 class ImageError(NeonRnnError):
@@ -172,9 +175,7 @@ def decode_sized(data, preprocessing, read_jpeg=None, resize=None):
     ImageError
         The image cannot be used.
     """
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata and of sizes above its own limit; both are checked here.
-        warnings.simplefilter('ignore')
+    with _QUIET:
         file = BoundedFile(data)
         image = _opened(file)
         size = image.size

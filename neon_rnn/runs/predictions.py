@@ -1,9 +1,14 @@
-"""Classify files of pictures: a thread reads and decodes them while the network computes."""
+"""Classify files of pictures: threads read and decode them while the network computes."""
+
+import contextlib
+import functools
+import itertools
 
 import numpy as np
 
 from neon_rnn.data import images
-from neon_rnn.support.prefetch import prefetch
+from neon_rnn.support import machine
+from neon_rnn.support.prefetch import map_ahead
 
 
 def classify(paths, classifier, batch_size):
@@ -12,9 +17,9 @@ def classify(paths, classifier, batch_size):
     Parameters
     ----------
     paths : iterable of str
-        Gone through in a thread of its own, up to three minibatches ahead.
     classifier : Classifier
     batch_size : int
+        Files are decoded up to three minibatches ahead, by a thread for each core.
 
     Yields
     ------
@@ -22,32 +27,26 @@ def classify(paths, classifier, batch_size):
         A result for each picture of a minibatch, in the order of `paths`: ``image`` with ``error``,
         or with ``class``, ``probability`` and ``probabilities``.
     """
-    for loaded in prefetch(_minibatches(paths, classifier.preprocessing, batch_size)):
-        usable = [pixels for _, pixels, _ in loaded if pixels is not None]
-        probabilities = iter(classifier.predict(np.stack(usable)) if usable else ())
-        yield [
-            {'image': path, 'error': problem}
-            if pixels is None
-            else _result(path, classifier.class_names, next(probabilities))
-            for path, pixels, problem in loaded
-        ]
+    decode = functools.partial(_load, classifier.preprocessing)
+    ahead = map_ahead(decode, paths, 3 * batch_size, machine.cores())
+    with contextlib.closing(ahead):
+        for loaded in iter(lambda: list(itertools.islice(ahead, batch_size)), []):
+            usable = [pixels for _, pixels, _ in loaded if pixels is not None]
+            probabilities = iter(classifier.predict(np.stack(usable)) if usable else ())
+            yield [
+                {'image': path, 'error': problem}
+                if pixels is None
+                else _result(path, classifier.class_names, next(probabilities))
+                for path, pixels, problem in loaded
+            ]
 
 
-def _minibatches(paths, preprocessing, size):
-    """Yield lists of (path, flat uint8 pixels or None, the problem of the file or None)."""
-    loaded = []
-    for path in paths:
-        pixels = problem = None
-        try:
-            pixels = images.load(path, preprocessing).reshape(-1)
-        except images.ImageError as error:
-            problem = str(error)
-        loaded.append((path, pixels, problem))
-        if len(loaded) == size:
-            yield loaded
-            loaded = []
-    if loaded:
-        yield loaded
+def _load(preprocessing, path):
+    """Return (path, flat uint8 pixels or None, the problem of the file or None)."""
+    try:
+        return path, images.load(path, preprocessing).reshape(-1), None
+    except images.ImageError as error:
+        return path, None, str(error)
 
 
 def _result(path, names, probabilities):

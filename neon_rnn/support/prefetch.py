@@ -1,5 +1,8 @@
-"""Reading ahead in a thread, so that the next minibatch is ready when it is asked for."""
+"""Reading ahead in threads, so that the next minibatch is ready when it is asked for."""
 
+import collections
+import concurrent.futures
+import itertools
 import queue
 import threading
 
@@ -65,3 +68,44 @@ def prefetch(iterable, depth=2):
     finally:
         stopped.set()
         thread.join()
+
+
+def map_ahead(function, items, ahead, threads):
+    """Iterate over ``map(function, items)``, computed by threads up to `ahead` items ahead.
+
+    An exception of `function` is raised here, in its place. When the consumer leaves, calls that
+    have begun are waited for, and the others are dropped.
+
+    Parameters
+    ----------
+    function : callable
+        Called in several threads at once.
+    items : iterable
+        Gone through in the thread of the consumer.
+    ahead : int
+        Results held besides the one in use; limits the memory.
+    threads : int
+
+    Yields
+    ------
+    The results, in the order of the items.
+    """
+    if ahead < 1:
+        raise ValueError('ahead is {}; at least 1 item has to be read ahead'.format(ahead))
+    items = iter(items)
+    pool = concurrent.futures.ThreadPoolExecutor(threads)
+    waiting = collections.deque()  # type: collections.deque
+
+    def submit(count):
+        waiting.extend(pool.submit(function, item) for item in itertools.islice(items, count))
+
+    try:
+        submit(ahead)
+        while waiting:
+            result = waiting.popleft().result()
+            submit(1)
+            yield result
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from neon_rnn.support.prefetch import prefetch
+from neon_rnn.support.prefetch import map_ahead, prefetch
 
 
 def threads():
@@ -97,3 +97,57 @@ def test_leaving_early_stops_the_thread_and_closes_the_source():
 def test_depth_is_checked():
     with pytest.raises(ValueError, match='depth is 0'):
         next(prefetch([1], depth=0))
+
+
+def test_a_function_is_mapped_in_order_by_several_threads_at_once():
+    """The first call ends only when the second one has: that needs two threads."""
+    begun = [threading.Event() for _ in range(9)]
+
+    def call(number):
+        begun[number].set()
+        if number == 0:
+            assert begun[1].wait(5)
+        return -number
+
+    before = threading.active_count()
+    assert list(map_ahead(call, range(9), ahead=4, threads=2)) == [-number for number in range(9)]
+    assert list(map_ahead(call, [], ahead=1, threads=1)) == []
+    assert threading.active_count() == before
+
+
+def test_it_is_mapped_no_further_than_asked():
+    called = []
+    ahead = map_ahead(called.append, range(100), ahead=3, threads=2)
+    assert next(ahead) is None
+    wait_for(lambda: len(called) == 4)
+    time.sleep(0.05)
+    assert sorted(called) == [0, 1, 2, 3]
+    ahead.close()
+    assert len(called) == 4
+
+
+def test_an_exception_of_a_mapped_function_arrives_in_its_place():
+    ahead = map_ahead(lambda number: 1 / number, [1, 0.5, 0, 1], ahead=4, threads=3)
+    assert [next(ahead), next(ahead)] == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(ahead)
+
+
+def test_calls_that_have_not_begun_are_dropped():
+    go, called = threading.Event(), []
+
+    def call(number):
+        called.append(number)
+        assert number == 0 or go.wait(5)
+
+    ahead = map_ahead(call, range(50), ahead=20, threads=1)
+    next(ahead)
+    wait_for(lambda: len(called) == 2)
+    threading.Timer(0.1, go.set).start()
+    ahead.close()
+    assert called == [0, 1]
+
+
+def test_ahead_is_checked():
+    with pytest.raises(ValueError, match='ahead is 0'):
+        next(map_ahead(abs, [1], ahead=0, threads=1))
