@@ -4,7 +4,7 @@
 
 By batch size, on a quiet machine and beside other programs that compute. The peers get the network
 that `neon_rnn export --format onnx` writes. Everybody reads the files as `neon_rnn predict` does,
-with a thread that decodes the next minibatch while the network computes.
+with threads that decode the next minibatches while the network computes.
 """
 
 import argparse
