@@ -4,11 +4,12 @@ import sys
 
 from neon_rnn.cli import call
 
-#: First word -> module: the import of photographs; prediction beside other runtimes; every row.
+#: First word -> module: the import of photographs; the page of kept benchmarks;
+#: prediction beside other runtimes.
 OTHERS = {
     'importing': 'benchmarks.importing',
+    'page': 'benchmarks.page',
     'predict': 'benchmarks.predicting',
-    'rows': 'benchmarks.rows',
 }
 
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import load, measure, suite
+from benchmarks import load, measure, report, suite
 from benchmarks.command import listed
 from benchmarks.importing import write_photographs
 from benchmarks.variants import Variant, Worker
@@ -208,38 +208,52 @@ def markdown(figures: dict[str, Any]) -> str:
     ]
     for noticed in figures['loads']:
         busy = noticed['busy_processes']
-        sections.append(f'## Beside {counted(busy, "other program")}\n' if busy else '## Alone\n')
-        sections += [load.describe(noticed), _table(figures['variants'], busy)]
+        sections.append(f'## {beside(busy)}\n')
+        sections += [load.describe(noticed), table(figures['variants'], busy)]
     sections += [
         '- {label}: not measured, {reason}'.format(**each) for each in figures['skipped'].values()
     ]
     return '\n'.join(sections)
 
 
-def _table(variants: dict[str, Any], busy: int) -> str:
-    cases = sorted(
-        {
-            (list(WAYS).index(speed['way']), speed['batch'])
-            for entry in variants.values()
-            for speed in entry['speeds']
-        }
-    )
-    ways = list(WAYS)
-    lines = [
-        ['', *(f'{WAYS[ways[way]]}, batch {batch}' for way, batch in cases)],
-        ['---', *('---:' for _ in cases)],
-    ]
-    for entry in variants.values():
-        found = {
-            (ways.index(speed['way']), speed['batch']): speed
+def beside(busy: int) -> str:
+    """Say beside how many other programs was measured."""
+    return f'Beside {counted(busy, "other program")}' if busy else 'Alone'
+
+
+def table(variants: dict[str, Any], busy: int) -> str:
+    """Tabulate the speeds beside so many other programs; the fastest of a precision is bold.
+
+    float32 comes before bf16, and the engine before its peers.
+    """
+    order = sorted(variants, key=lambda key: (key.endswith('bf16'), not key.startswith('torch')))
+    variants = {key: variants[key] for key in order}
+    found = {
+        key: {
+            (list(WAYS).index(speed['way']), speed['batch']): speed
             for speed in entry['speeds']
             if speed['busy'] == busy
         }
-        cells = [
-            '{median:.1f} ({low:.1f} to {high:.1f})'.format(**found[case])
-            if case in found
-            else entry.get('error', '')
-            for case in cases
-        ]
-        lines.append([entry['label'], *cells])
-    return ''.join('| {} |\n'.format(' | '.join(line)) for line in lines)
+        for key, entry in variants.items()
+    }
+    cases = sorted({case for speeds in found.values() for case in speeds})
+    fastest: dict[tuple[str, tuple[int, int]], float] = {}
+    for key, speeds in found.items():
+        for case, speed in speeds.items():
+            group = key.rpartition('-')[2], case
+            fastest[group] = max(fastest.get(group, 0.0), speed['median'])
+    lines = []
+    for key, entry in variants.items():
+        cells = [entry['label']]
+        for case in cases:
+            if case not in found[key]:
+                cells.append(entry.get('error', ''))
+                continue
+            speed = found[key][case]
+            median = '{median:.1f}'.format(**speed)
+            if speed['median'] == fastest[key.rpartition('-')[2], case]:
+                median = f'**{median}**'
+            cells.append('{} ({low:.1f} to {high:.1f})'.format(median, **speed))
+        lines.append(cells)
+    ways = list(WAYS.values())
+    return report.table(['', *(f'{ways[way]}, batch {batch}' for way, batch in cases)], lines)

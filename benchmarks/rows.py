@@ -1,47 +1,24 @@
-"""Tabulate the training speed of every row from benchmarks that are kept: docs/rows.md.
-
-    ./run.sh bench rows                                  write the page anew
-    ./run.sh bench rows --add results/bench/bench.json --machine xeon-amx
-
-A folder of `FOLDER` belongs to one machine. It has a benchmark in each JSON file, and the machine's
-name in ``name.txt``. Of each network the page has the latest benchmark, and the ratios of all
-earlier ones.
-"""
+"""Tables of the training speed of every network, from benchmarks that are kept (`page`)."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import measure, report
 from neon_rnn import models, published
-from neon_rnn.support import files
-from neon_rnn.support.errors import NeonRnnError, UsageError
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDER = 'docs/measurements/rows'
-PAGE = 'docs/rows.md'
 #: The two peers whose better one the engine is compared with: start of their keys -> heading.
 PEERS = {'channels-last': 'channels last', 'compiled': '`torch.compile`'}
 PRECISIONS = ('float32', 'bf16')
 #: So many times the better peer is the goal.
 GOAL = 1.3
-HEADER = f"""# Speed of every row
-How fast each network trains, beside a plain PyTorch port with channels-last maps and beside
-`torch.compile` (max-autotune) of it, both with the engine's allocator settings.
-[Speed](performance.md) tells how `./run.sh bench` measures. `./run.sh bench rows` writes this page
-from the files that it links to; a test compares.
 
-Minibatches have 128 images. Images/s are medians, with the 10th and 90th percentile in brackets.
-"Times" are how many times as fast the engine is as that peer, the median over turns. The goal is
-{GOAL} times the better of both: then its figure is bold. The share of the roofline is that of the
-limits measured in the same run.
-"""
+
+def network(figures: dict[str, Any]) -> tuple[str, str, int]:
+    """Return model, cell ('' for the usual one) and side of a benchmark."""
+    plan = figures['plan']
+    return plan['model'], plan['options'].get('rnn', ''), plan['side']
 
 
 class Measured(NamedTuple):
@@ -61,8 +38,7 @@ class Measured(NamedTuple):
     @property
     def network(self) -> tuple[str, str, int]:
         """Return model, cell ('' for the usual one) and side."""
-        plan = self.figures['plan']
-        return plan['model'], plan['options'].get('rnn', ''), plan['side']
+        return network(self.figures)
 
     @property
     def when(self) -> str:
@@ -91,87 +67,11 @@ class Measured(NamedTuple):
         return {key: found['train'] for key, found in variants.items() if 'train' in found}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``bench rows``."""
-    parser.add_argument('--add', metavar='FILE', help='a bench.json to keep; needs --machine')
-    parser.add_argument(
-        '--machine', metavar='NAME', help=f'the folder of its machine in {FOLDER}, such as xeon-amx'
-    )
-    parser.add_argument(
-        '--out',
-        default=str(ROOT / PAGE),
-        metavar='FILE',
-        help='the page to write (default: %(default)s)',
-    )
+def tables(measured: Sequence[Measured]) -> Iterator[str]:
+    """Iterate over the tables of a machine.
 
-
-def run(arguments: argparse.Namespace) -> None:
-    """Keep a benchmark, if one is given, and write the page.
-
-    Raises
-    ------
-    UsageError
-        Only one of ``--add`` and ``--machine`` is given, or there is no such machine.
-    NeonRnnError
-        A file is no benchmark of this program.
+    Of each network they have the latest benchmark, and the ratios of all earlier ones.
     """
-    if bool(arguments.add) != bool(arguments.machine):
-        raise UsageError('--add and --machine go together: a benchmark, and whose it is.')
-    if arguments.add:
-        print(f'kept as {keep(arguments.add, arguments.machine)}')
-    files.write_text(arguments.out, page())
-    print(f'written to {arguments.out}')
-
-
-def keep(path: str, machine: str) -> Path:
-    """Copy a benchmark to the others of a machine, under a name that tells what it measured."""
-    folder = ROOT / FOLDER / machine
-    if not (folder / 'name.txt').is_file():
-        raise UsageError(f'--machine {machine}: there is no {folder} with a name.txt.')
-    measured = read(Path(path), folder)
-    words = [str(word) for word in measured.network if word]
-    words.append(re.sub('[-:T]', '', measured.figures['when'])[:12])
-    target = folder / ('-'.join(words) + '.json')
-    files.write_text(target, json.dumps(measured.figures, sort_keys=True) + '\n')
-    return target
-
-
-def read(path: Path, start: Path) -> Measured:
-    """Read a benchmark of training.
-
-    Parameters
-    ----------
-    path : Path
-    start : Path
-        The folder that its path is to be relative to.
-
-    Raises
-    ------
-    NeonRnnError
-        The file is something else.
-    """
-    try:
-        figures = json.loads(path.read_text('utf-8'))
-        known = figures['schema'] == 1 and 'train' in figures['parts'] and figures['variants']
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NeonRnnError(f'{path}: is no benchmark of training ({error}).') from None
-    if not known:
-        raise NeonRnnError(f'{path}: is no benchmark of training.')
-    return Measured(os.path.relpath(path, start), figures)
-
-
-def page() -> str:
-    """Return the page of all machines that are kept."""
-    start = (ROOT / PAGE).parent
-    sections = [HEADER]
-    for name in sorted((ROOT / FOLDER).glob('*/name.txt')):
-        measured = [read(path, start) for path in sorted(name.parent.glob('*.json'))]
-        sections += [f'\n## {name.read_text("utf-8").strip()}\n', *section(measured)]
-    return ''.join(sections)
-
-
-def section(measured: Sequence[Measured]) -> Iterator[str]:
-    """Iterate over the parts of the section of a machine."""
     order = list(models.ROWS + models.EXTRAS)
     ranked = sorted(measured, key=lambda each: each.figures['when'], reverse=True)
     ranked.sort(key=lambda each: (order.index(each.network[0]), *each.network[1:]))
@@ -179,7 +79,6 @@ def section(measured: Sequence[Measured]) -> Iterator[str]:
     for each in ranked:
         latest.setdefault(each.network, each)
     earlier = [each for each in ranked if latest[each.network] is not each]
-    yield limits(measured)
     for precision in PRECISIONS:
         compared = [each for each in latest.values() if each.ratios(precision)]
         reached = sum(min(each.ratios(precision).values()) >= GOAL for each in compared)

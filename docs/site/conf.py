@@ -31,7 +31,7 @@ contents = {
     'Machines': [
         'docs/container',
         'docs/performance',
-        'docs/rows',
+        'docs/speeds',
         'docs/fast',
         'docs/scaling',
         'docs/gpu-on-cpu',
