@@ -163,5 +163,5 @@ def _predictions(measured: Sequence[rows.Measured]) -> Iterator[str]:
     yield f' (earlier: {others}):\n' if others else ':\n'
     for noticed in latest.figures['loads']:
         busy = noticed['busy_processes']
-        yield f'\n{predicting.beside(busy)}. {load.describe(noticed)}\n'
+        yield '\n' + ('' if busy else 'Alone. ') + load.describe(noticed) + '\n'
         yield predicting.table(latest.figures['variants'], busy)

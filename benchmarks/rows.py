@@ -46,6 +46,16 @@ class Measured(NamedTuple):
         commit = (self.figures['git'].get('commit') or 'unknown')[:7]
         return f'{self.figures["when"][:16].replace("T", " ")}, {commit}'
 
+    @property
+    def disturbed(self) -> bool:
+        """Tell whether other work disturbed it."""
+        return self.figures.get('load', {}).get('disturbed', False)
+
+    @property
+    def link(self) -> str:
+        """Return a link to the file, for a table."""
+        return f'[{self.when}]({self.path})' + (', disturbed' if self.disturbed else '')
+
     def ratios(self, precision: str) -> dict[str, float]:
         """Return how many times as fast the engine is as each of `PEERS` that was measured."""
         trained = self._trained()
@@ -70,30 +80,33 @@ class Measured(NamedTuple):
 def tables(measured: Sequence[Measured]) -> Iterator[str]:
     """Iterate over the tables of a machine.
 
-    Of each network they have the latest benchmark, and the ratios of all earlier ones.
+    Of each network they have the latest benchmark, if possible one that other work did not disturb,
+    and the ratios of all others.
     """
     order = list(models.ROWS + models.EXTRAS)
     ranked = sorted(measured, key=lambda each: each.figures['when'], reverse=True)
     ranked.sort(key=lambda each: (order.index(each.network[0]), *each.network[1:]))
-    latest: dict[tuple[str, str, int], Measured] = {}
-    for each in ranked:
-        latest.setdefault(each.network, each)
-    earlier = [each for each in ranked if latest[each.network] is not each]
+    shown: dict[tuple[str, str, int], Measured] = {}
+    for each in sorted(ranked, key=lambda each: each.disturbed):
+        shown.setdefault(each.network, each)
+    others = [each for each in ranked if shown[each.network] is not each]
     for precision in PRECISIONS:
-        compared = [each for each in latest.values() if each.ratios(precision)]
+        compared = [
+            each for each in ranked if shown[each.network] is each and each.ratios(precision)
+        ]
         reached = sum(min(each.ratios(precision).values()) >= GOAL for each in compared)
         yield f'\n{precision}; {reached} of {len(compared)} reach the goal:\n\n'
         yield speeds(compared, precision)
-    if earlier:
-        yield '\nEarlier, times the better peer:\n\n' + report.table(
+    if others:
+        yield '\nOther runs, times the better peer:\n\n' + report.table(
             ['', *PRECISIONS, 'when, commit'],
             [
                 [
                     label(each),
                     *(better(each.ratios(precision)) for precision in PRECISIONS),
-                    f'[{each.when}]({each.path})',
+                    each.link,
                 ]
-                for each in earlier
+                for each in others
             ],
         )
 
@@ -115,7 +128,7 @@ def limits(measured: Sequence[Measured]) -> str:
 
 
 def speeds(measured: Sequence[Measured], precision: str) -> str:
-    """Tabulate the latest benchmarks in one precision."""
+    """Tabulate benchmarks in one precision."""
     header = ['', 'engine, images/s', 'of the roofline', 'GiB']
     for heading in PEERS.values():
         header += [heading, 'GiB', 'times']
@@ -149,8 +162,7 @@ def _speeds_of(measured: Measured, precision: str) -> list[str]:
             _memory(measured, key),
             f'**{times}**' if reached and ratios[peer] == min(ratios.values()) else times,
         ]
-    disturbed = ', disturbed' if measured.figures.get('load', {}).get('disturbed') else ''
-    return [*cells, f'[{measured.when}]({measured.path}){disturbed}']
+    return [*cells, measured.link]
 
 
 def _memory(measured: Measured, key: str) -> str:

@@ -34,7 +34,7 @@ def test_the_page_is_what_the_kept_benchmarks_give():
     assert (page.ROOT / page.PAGE).read_text('utf-8') == page.page()
 
 
-def test_every_row_has_its_latest_benchmark_and_the_ratios_of_earlier_ones():
+def test_every_row_has_its_latest_benchmark_and_the_ratios_of_the_others():
     latest = kept('b.json', **{'channels-last-float32': 1.5, 'compiled-float32': 1.4})
     before = kept('a.json', '2026-01-01T00:00:00Z', **{'compiled-float32': 1.25})
     text = ''.join(rows.tables([before, latest]))
@@ -44,6 +44,18 @@ def test_every_row_has_its_latest_benchmark_and_the_ratios_of_earlier_ones():
     assert '| 6.7 |  | 1.50 | 7.1 |  | **1.40** | [2026-01-02 03:04, 0123456](b.json) |' in text
     assert 'bf16; 0 of 0 reach the goal' in text
     assert '| RNN | 1.25 | not run | [2026-01-01 00:00, 0123456](a.json) |' in text
+
+
+def test_a_benchmark_that_was_disturbed_does_not_take_the_place_of_another():
+    peers = {'compiled-float32': 2.0}
+    quiet, later = kept('a.json', **peers), kept('b.json', '2026-02-01T00:00:00Z', **peers)
+    later.figures['load']['disturbed'] = True
+    main, others = ''.join(rows.tables([quiet, later])).split('Other runs')
+    assert '(a.json) |' in main
+    assert '(b.json), disturbed |' in others
+    alone = ''.join(rows.tables([later]))
+    assert '(b.json), disturbed |' in alone
+    assert 'Other runs' not in alone
 
 
 @pytest.mark.parametrize(
