@@ -31,8 +31,8 @@ the speed of prediction, beside ONNX Runtime and OpenVINO. [Speed](performance.m
 test compares.
 
 Images/s are medians, with the 10th and 90th percentile in brackets. In training minibatches have
-128 images, and "times" are how many times as fast the engine is as that peer, the median over
-turns. The goal is {rows.GOAL} times the better of both: then its figure is bold. The share of the
+128 images, and "times" are how many times as fast the engine is as a peer, the median over turns.
+The goal is {rows.GOAL} times the better peer; a figure that reaches it is bold. The share of the
 roofline is that of the limits measured in the same run. In prediction the fastest is bold, in
 float32 and in bf16.
 """

@@ -129,12 +129,11 @@ def limits(measured: Sequence[Measured]) -> str:
 
 def speeds(measured: Sequence[Measured], precision: str) -> str:
     """Tabulate benchmarks in one precision."""
-    header = ['', 'engine, images/s', 'of the roofline', 'GiB']
+    header = ['', 'engine, images/s', 'times the better peer', 'of the roofline', 'GiB']
     for heading in PEERS.values():
-        header += [heading, 'GiB', 'times']
+        header += [heading, 'times', 'GiB']
     return report.table(
-        [*header, 'when, commit'],
-        [_speeds_of(each, precision) for each in measured],
+        [*header, 'when, commit'], [_speeds_of(each, precision) for each in measured]
     )
 
 
@@ -146,22 +145,18 @@ def _speeds_of(measured: Measured, precision: str) -> list[str]:
     cells = [
         label(measured),
         report.speed_text(speed),
+        better(ratios),
         '{:.0f}%'.format(100 * share) if share else '',
         _memory(measured, ours),
     ]
-    reached = min(ratios.values()) >= GOAL
     for peer in PEERS:
         key = f'{peer}-{precision}'
         theirs = measured.rate(key)
         if theirs is None:
             cells += ['not run', '', '']
-            continue
-        times = f'{ratios[peer]:.2f}'
-        cells += [
-            '{:.1f}'.format(theirs['median']),
-            _memory(measured, key),
-            f'**{times}**' if reached and ratios[peer] == min(ratios.values()) else times,
-        ]
+        else:
+            speed_of_peer = '{:.1f}'.format(theirs['median'])
+            cells += [speed_of_peer, f'{ratios[peer]:.2f}', _memory(measured, key)]
     return [*cells, measured.link]
 
 

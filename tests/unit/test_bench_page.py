@@ -40,8 +40,8 @@ def test_every_row_has_its_latest_benchmark_and_the_ratios_of_the_others():
     text = ''.join(rows.tables([before, latest]))
     # Two passes of 1e7 operations at 1e9 a second are 20 ms an image at best.
     assert 'float32; 1 of 1 reach the goal' in text
-    assert '| RNN | 10.0 (10.0 to 10.0) | 20% |' in text
-    assert '| 6.7 |  | 1.50 | 7.1 |  | **1.40** | [2026-01-02 03:04, 0123456](b.json) |' in text
+    assert '| RNN | 10.0 (10.0 to 10.0) | **1.40** | 20% |' in text
+    assert '| 6.7 | 1.50 |  | 7.1 | 1.40 |  | [2026-01-02 03:04, 0123456](b.json) |' in text
     assert 'bf16; 0 of 0 reach the goal' in text
     assert '| RNN | 1.25 | not run | [2026-01-01 00:00, 0123456](a.json) |' in text
 
