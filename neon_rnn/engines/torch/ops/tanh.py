@@ -11,6 +11,10 @@ from neon_rnn.engines.torch.ops.recording import recording
 #: save.
 FEWEST = 2**15
 
+# The first call in a process chooses MKL's code for this processor. Where two threads made it at
+# once, one of them now and then computed with an error of 5e-5. Here one thread makes it.
+torch.tanh(torch.zeros(1))
+
 
 def tanh(x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     """Compute tanh(x), into `out` if it is given.
