@@ -208,17 +208,12 @@ def markdown(figures: dict[str, Any]) -> str:
     ]
     for noticed in figures['loads']:
         busy = noticed['busy_processes']
-        sections.append(f'## {beside(busy)}\n')
+        sections.append(f'## Beside {counted(busy, "other program")}\n' if busy else '## Alone\n')
         sections += [load.describe(noticed), table(figures['variants'], busy)]
     sections += [
         '- {label}: not measured, {reason}'.format(**each) for each in figures['skipped'].values()
     ]
     return '\n'.join(sections)
-
-
-def beside(busy: int) -> str:
-    """Say beside how many other programs was measured."""
-    return f'Beside {counted(busy, "other program")}' if busy else 'Alone'
 
 
 def table(variants: dict[str, Any], busy: int) -> str:

@@ -1,6 +1,5 @@
 """Worker processes that end with their parent, however the parent ends."""
 
-import collections
 import concurrent.futures
 import concurrent.futures.process
 import multiprocessing
@@ -12,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.prefetch import in_order
 
 _Result = TypeVar('_Result')
 
@@ -37,14 +37,8 @@ def ordered_map(
     executor = concurrent.futures.ProcessPoolExecutor(
         min(workers, len(items)), multiprocessing.get_context('spawn'), _start_worker
     )
-    pending: collections.deque[concurrent.futures.Future[_Result]] = collections.deque()
     try:
-        for item in items:
-            pending.append(executor.submit(function, *item))
-            if len(pending) >= 2 * workers:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        yield from in_order(lambda item: executor.submit(function, *item), items, 2 * workers)
     except concurrent.futures.process.BrokenProcessPool as error:
         raise NeonRnnError(
             'a worker process was ended from outside (out of memory?). Run the command again to '

@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import functools
 import itertools
 import queue
 import threading
@@ -92,20 +93,35 @@ def map_ahead(function, items, ahead, threads):
     """
     if ahead < 1:
         raise ValueError('ahead is {}; at least 1 item has to be read ahead'.format(ahead))
+    with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+        yield from in_order(functools.partial(pool.submit, function), items, ahead)
+
+
+def in_order(submit, items, ahead):
+    """Iterate over the results of calls that are under way, in the order of the items.
+
+    When the consumer leaves, or a call fails, calls that have not begun are dropped.
+
+    Parameters
+    ----------
+    submit : callable
+        Takes an item; returns the future of its call.
+    items : iterable
+    ahead : int
+        Calls under way besides the one whose result is in use.
+
+    Yields
+    ------
+    The results.
+    """
     items = iter(items)
-    pool = concurrent.futures.ThreadPoolExecutor(threads)
     waiting = collections.deque()  # type: collections.deque
-
-    def submit(count):
-        waiting.extend(pool.submit(function, item) for item in itertools.islice(items, count))
-
     try:
-        submit(ahead)
+        waiting.extend(map(submit, itertools.islice(items, ahead)))
         while waiting:
             result = waiting.popleft().result()
-            submit(1)
+            waiting.extend(map(submit, itertools.islice(items, 1)))
             yield result
     finally:
         for future in waiting:
             future.cancel()
-        pool.shutdown()

@@ -1,5 +1,6 @@
 """Ignoring warnings in several threads at once."""
 
+import contextlib
 import threading
 import warnings
 
@@ -15,13 +16,12 @@ class Quiet(object):
     def __init__(self):
         self._lock = threading.Lock()
         self._inside = 0
-        self._filters = warnings.catch_warnings()  # it serves once
+        self._filters = contextlib.ExitStack()
 
     def __enter__(self):
         with self._lock:
             if not self._inside:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
+                self._filters.enter_context(warnings.catch_warnings())
                 warnings.simplefilter('ignore')
             self._inside += 1
 
@@ -29,4 +29,4 @@ class Quiet(object):
         with self._lock:
             self._inside -= 1
             if not self._inside:
-                self._filters.__exit__(*error)
+                self._filters.close()

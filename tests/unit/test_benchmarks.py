@@ -110,15 +110,15 @@ class FakeWorker:
         return {'seconds': self.seconds}
 
 
-def test_turns_take_equal_time(monkeypatch):
+def fake_workers(monkeypatch, **seconds):
+    """Workers on a clock that only they move, by the seconds of a minibatch of each."""
     clock = [0.0]
     monkeypatch.setattr(measure.time, 'monotonic', lambda: clock[0])
-    workers = {
-        'fast': FakeWorker(clock, 0.5),
-        'slow': FakeWorker(clock, 3.0),
-        'slower': FakeWorker(clock, 15.0),
-        'slowest': FakeWorker(clock, 25.0),
-    }
+    return {key: FakeWorker(clock, each) for key, each in seconds.items()}
+
+
+def test_turns_take_equal_time(monkeypatch):
+    workers = fake_workers(monkeypatch, fast=0.5, slow=3.0, slower=15.0, slowest=25.0)
     results = {key: {} for key in workers}
     measure.ask_in_turns(results, workers, 'train', 8.0)
     assert [answer['turn'] for answer in results['fast']['train']] == [
@@ -135,13 +135,7 @@ def test_turns_take_equal_time(monkeypatch):
 
 
 def test_variants_that_rest_begin_each_turn_with_a_minibatch_that_does_not_count(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(measure.time, 'monotonic', lambda: clock[0])
-    workers = {
-        'fast': FakeWorker(clock, 0.5),
-        'slow': FakeWorker(clock, 3.0),
-        'slowest': FakeWorker(clock, 25.0),
-    }
+    workers = fake_workers(monkeypatch, fast=0.5, slow=3.0, slowest=25.0)
     results = {key: {} for key in workers}
     measure.ask_in_turns(results, workers, 'train', 8.0, rests=True)
     assert [answer['turn'] for answer in results['fast']['train']] == [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -105,13 +105,13 @@ class Folding:
                 for pathway in layer.layers
                 if isinstance(pathway, Sequential)
             ]
-            return SumStep(pathways, self._next_is_rectifier())
+            return SumStep(pathways, self._took_next(is_rectifier))
         if isinstance(layer, Activation) and isinstance(layer.transform, Softmax):
             return Probabilities()
         return layer
 
     def _convolution(self, layer: Convolution) -> None:
-        if not self.pixels and _reads_single_pixels(layer) and self._next_is_mean():
+        if not self.pixels and _reads_single_pixels(layer) and self._took_next(_is_mean):
             self._mean_of_convolution(layer)
             return
         weight: torch.Tensor = layer.weight
@@ -129,7 +129,7 @@ class Folding:
             norm = Affine.of(self.layers.pop(0))
             weight = weight * norm.scale[:, None, None, None]
             bias = norm.shift if bias is None else norm.scale * bias + norm.shift
-        rectified = self._next_is_rectifier()
+        rectified = self._took_next(is_rectifier)
         pooling = self._pooled() if rectified else None
         self.steps.append(
             ConvolutionStep(layer, weight, bias, self.dtype, self.images, rectified, pooling)
@@ -140,13 +140,8 @@ class Folding:
         the maps before it. The zeros of a padding make all means smaller.
         """
         self.steps.append(MeanPooling())
-        weight: torch.Tensor = layer.weight.flatten(1).double()
-        bias: torch.Tensor | None = layer.bias
-        weight = weight * (math.prod(layer.in_shape[1:]) / math.prod(layer.out_shape[1:]))
-        affine = self._taken()
-        if affine is not None:
-            weight, bias = weight * affine.scale, _sum(bias, weight @ affine.shift)
-        self.steps.append(LinearStep(weight, bias, torch.float32, self.images))
+        share = math.prod(layer.in_shape[1:]) / math.prod(layer.out_shape[1:])
+        self._product(layer.weight.flatten(1).double() * share, layer.bias, torch.float32)
 
     def _pooled(self) -> PooledStage | None:
         """Take batch norm and max pooling, or only the latter, behind a rectifier."""
@@ -166,20 +161,23 @@ class Folding:
 
     def _linear(self, layer: Linear) -> None:
         self._float()
-        weight: torch.Tensor = layer.weight
-        bias: torch.Tensor | None = None
-        if self.affine is not None:
-            places = weight.shape[1] // len(self.affine.scale)
-            scale, shift = (each.repeat_interleave(places) for each in self.affine)
-            weight, bias, self.affine = weight * scale, weight.double() @ shift, None
+        self._product(layer.weight, None, self.dtype)
+
+    def _product(self, weight: torch.Tensor, bias: torch.Tensor | None, dtype: torch.dtype) -> None:
+        """Add a product with a weight (m, k), with what waits before it and what follows."""
+        affine = self._taken()
+        if affine is not None:
+            places = weight.shape[1] // len(affine.scale)
+            scale, shift = (each.repeat_interleave(places) for each in affine)
+            weight, bias = weight * scale, _sum(bias, weight.double() @ shift)
         if self._next_is(Bias):
             bias = _sum(bias, self.layers.pop(0).bias)
         if self._next_is(BatchNorm):
             norm = Affine.of(self.layers.pop(0))
             weight = weight * norm.scale[:, None]
             bias = norm.shift if bias is None else norm.scale * bias + norm.shift
-        rectified = self._next_is_rectifier()
-        self.steps.append(LinearStep(weight, bias, self.dtype, self.images, rectified))
+        rectified = self._took_next(is_rectifier)
+        self.steps.append(LinearStep(weight, bias, dtype, self.images, rectified))
 
     def _meet(self, affine: Affine) -> None:
         """Let a scale and shift wait."""
@@ -207,16 +205,9 @@ class Folding:
     def _next_is(self, kind: type[Layer]) -> bool:
         return bool(self.layers) and type(self.layers[0]) is kind
 
-    def _next_is_mean(self) -> bool:
-        """Take the mean of whole maps that comes next; tell whether there was one."""
-        if not self.layers or not _is_mean(self.layers[0]):
-            return False
-        self.layers.pop(0)
-        return True
-
-    def _next_is_rectifier(self) -> bool:
-        """Take the rectifier that comes next; tell whether there was one."""
-        if not self.layers or not is_rectifier(self.layers[0]):
+    def _took_next(self, is_wanted: Callable[[Layer], bool]) -> bool:
+        """Take the layer that comes next if it is wanted; tell whether it was."""
+        if not self.layers or not is_wanted(self.layers[0]):
             return False
         self.layers.pop(0)
         return True
