@@ -3,8 +3,9 @@
     ./run.sh bench page                                  write the page anew
     ./run.sh bench page --add results/bench/bench.json --machine xeon-amx
 
-A folder of `FOLDER` that has a ``name.txt`` belongs to the machine of that name. Its JSON files are
-what ``bench`` and ``bench predict`` wrote there.
+A folder of `FOLDER` that has a ``name.txt`` belongs to a machine: the first line of this file is
+its name, what follows tells how it was measured. The JSON files are what ``bench`` and
+``bench predict`` wrote there.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ class Machine(NamedTuple):
 
     Attributes
     ----------
-    name : str
+    name, about : str
+        What ``name.txt`` says: its first line, and the others.
     training, prediction : list of rows.Measured
     """
 
     name: str
+    about: str
     training: list[rows.Measured]
     prediction: list[rows.Measured]
 
@@ -135,7 +138,8 @@ def machines() -> list[Machine]:
     """Read all benchmarks that are kept."""
     found = []
     for name in sorted((ROOT / FOLDER).glob('*/name.txt')):
-        machine = Machine(name.read_text('utf-8').strip(), [], [])
+        title, _, about = name.read_text('utf-8').partition('\n')
+        machine = Machine(title.strip(), about.strip(), [], [])
         for path in sorted(name.parent.glob('*.json')):
             figures = read(path)
             link = path.relative_to((ROOT / PAGE).parent).as_posix()
@@ -148,6 +152,8 @@ def machines() -> list[Machine]:
 def section(machine: Machine) -> Iterator[str]:
     """Iterate over the parts of the section of a machine."""
     yield f'\n## {machine.name}\n'
+    if machine.about:
+        yield f'{machine.about}\n\n'
     if machine.training:
         yield rows.limits(machine.training)
         yield from rows.tables(machine.training)

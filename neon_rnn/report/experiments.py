@@ -44,7 +44,7 @@ def experiments_table(choice: Choice) -> list[str]:
             )
     return nothing_yet(
         lines,
-        '| network | data set | images | pre-processing | training images | epochs | precision '
+        '| network | data set | images | pre-processing | training images | epochs | engine '
         '| ours | 95% interval | majority | balanced | difference | published is |',
         '|---|---|---|---|--:|--:|---|--:|:-:|--:|--:|--:|---|',
     )
@@ -62,7 +62,7 @@ def _way(configuration: Configuration) -> tuple[str, ...]:
         printable(', '.join(parts)),
         str(sum(dataset['counts']['train'].values())),
         str(data['epochs']),
-        data['precision'],
+        f'{data["engine"]} {data["backend"]}, {data["precision"]}',
         configuration.runs[0].folder,
     )
 

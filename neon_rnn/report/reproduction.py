@@ -17,7 +17,7 @@ from neon_rnn.report.cells import cells_table
 from neon_rnn.report.choose import Choice, Configuration
 from neon_rnn.report.experiments import cross_table, data_list, experiments_table
 from neon_rnn.report.order import distance_table, order_table
-from neon_rnn.report.precision import precision_table
+from neon_rnn.report.pairs import engine_table, precision_table
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
     accuracy_text,
@@ -253,6 +253,7 @@ TABLES: dict[str, Callable[[Choice], list[str]]] = {
     'classes': _classes,
     'experiments': experiments_table,
     'distance': distance_table,
+    'engines': engine_table,
     'precision': precision_table,
     'cells': cells_table,
 }

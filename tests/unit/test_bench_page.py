@@ -58,6 +58,12 @@ def test_a_benchmark_that_was_disturbed_does_not_take_the_place_of_another():
     assert 'Other runs' not in alone
 
 
+def test_the_limits_are_those_of_the_gpu_that_computed():
+    measured = kept('a.json')
+    measured.figures['plan']['backend'] = 'gpu'
+    assert 'a processor, 2 cores, 4.0 GiB. The limits of its GPU, ' in rows.limits([measured])
+
+
 @pytest.mark.parametrize(
     ('model', 'cell', 'side', 'name'),
     [
@@ -78,14 +84,14 @@ def test_a_benchmark_is_kept_under_a_name_that_tells_what_it_measured(tmp_path, 
     monkeypatch.setattr(page, 'ROOT', tmp_path)
     folder = tmp_path / page.FOLDER / 'mine'
     folder.mkdir(parents=True)
-    (folder / 'name.txt').write_text('My machine')
+    (folder / 'name.txt').write_text('My machine\nIt is old.\n')
     given = kept('a.json', **{'compiled-float32': 2.0}).figures
     (tmp_path / 'bench.json').write_text(json.dumps(given))
     words = ['--add', str(tmp_path / 'bench.json'), '--machine', 'mine']
     out = tmp_path / 'docs' / 'speeds.md'
     assert bench(['page', *words, '--out', str(out)]) == 0
     assert json.loads((folder / 'rnn-128-202601020304.json').read_text()) == given
-    assert '## My machine' in out.read_text()
+    assert '## My machine\nIt is old.\n\na processor, 2 cores' in out.read_text()
     assert '**2.00**' in out.read_text()
 
 
@@ -151,7 +157,7 @@ def test_of_prediction_the_latest_benchmark_is_on_the_page():
     ]
     for load in measured[1].figures['loads']:
         load['disturbed'] = True
-    text = ''.join(page.section(page.Machine('Mine', [], measured)))
+    text = ''.join(page.section(page.Machine('Mine', '', [], measured)))
     assert '## Mine\n\nPrediction, RNN, [2026-01-02 00:00, 0123456](2.json)' in text
     assert '(earlier: [2026-01-01 00:00, 0123456](1.json))' in text
     assert 'Alone. Load before: 0.5.' in text

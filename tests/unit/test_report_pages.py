@@ -215,7 +215,7 @@ def test_experiments_are_networks_trained_in_several_ways(tmp_path):
         'centre 0.6, fit crop',
         '1000',
         '90',
-        'float32',
+        'torch cpu, float32',
         '72.5',
     ]
 
@@ -245,6 +245,30 @@ def test_bfloat16_is_compared_after_the_same_epoch(tmp_path):
     expected = ['CNN-2', 'wiki', '0', '15', '80.0', '79.0', '−1.0', interval]
     assert len(lines) == 3
     assert cells(lines, 'CNN-2') == expected
+
+
+def test_engines_are_compared_on_the_same_seed(tmp_path):
+    def run(name, accuracy, **changes):
+        made = record('rnn', 'RNN', 180, run_id=name, **changes)
+        made['epochs'][-1]['accuracy'] = accuracy
+        return made
+
+    lines = table(
+        tmp_path,
+        'engines',
+        choice(
+            tmp_path,
+            run('neon', 0.9, engine='neon', backend='gpu'),
+            run('same', 0.85, precision='bf16'),
+            run('other seed', 0.8, backend='gpu', seed=1),
+            record('fcnn-2', 'FCNN-2', 150),
+        ),
+    )
+    half = 98.0 * 2 * ((0.9 * 0.1 + 0.85 * 0.15) / 200) ** 0.5
+    interval = f'−{5 + half:.1f} to +{half - 5:.1f}'
+    two = ['gpu, float32', '90.0', 'cpu, bf16', '85.0']
+    assert len(lines) == 3
+    assert cells(lines, 'RNN') == ['RNN', 'wiki', '0', '90', *two, '−5.0', interval]
 
 
 def test_data_sets_are_described_as_their_records_say(tmp_path):
