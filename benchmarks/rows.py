@@ -123,9 +123,9 @@ def limits(measured: Sequence[Measured]) -> str:
     machine = measured[0].figures['machine']
     on_gpu = measured[0].figures['plan'].get('backend') == 'gpu'
     return (
-        '{cpu}, {cores} cores, {memory_gib} GiB{gpu}, the best turn of each run: products '
+        '{cpu}, {cores} cores, {memory_gib} GiB. {whose}, the best turn of each run: products '
         '{float32} GFLOP/s in float32, {bf16} in bfloat16; memory {memory} GB/s.\n'
-    ).format(**machine, **ranges, gpu='. The limits of its GPU' if on_gpu else '. Its limits')
+    ).format(**machine, **ranges, whose='The limits of its GPU' if on_gpu else 'Its limits')
 
 
 def speeds(measured: Sequence[Measured], precision: str) -> str:

@@ -8,6 +8,7 @@ from neon_rnn.report.choose import Choice, Configuration
 from neon_rnn.report.rows import row_data
 from neon_rnn.report.texts import (
     accuracy_text,
+    backend_text,
     cell,
     interval_text,
     nothing_yet,
@@ -62,7 +63,7 @@ def _way(configuration: Configuration) -> tuple[str, ...]:
         printable(', '.join(parts)),
         str(sum(dataset['counts']['train'].values())),
         str(data['epochs']),
-        f'{data["engine"]} {data["backend"]}, {data["precision"]}',
+        f'{data["engine"]} {backend_text(data)}',
         configuration.runs[0].folder,
     )
 

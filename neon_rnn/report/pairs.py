@@ -1,12 +1,14 @@
 """Tables of pairs of runs that differ in one thing: the precision, or the engine."""
 
+import itertools
 import json
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from neon_rnn.report.choose import Choice
 from neon_rnn.report.collect import Run
-from neon_rnn.report.texts import cell, nothing_yet, number, signed
+from neon_rnn.report.texts import backend_text, cell, nothing_yet, number, signed
 from neon_rnn.runs import identity
 from neon_rnn.runs.evaluation import Z95
 
@@ -17,7 +19,9 @@ def precision_table(choice: Choice) -> list[str]:
     for runs in _alike(choice, 'precision'):
         first = {run.record['precision']: run for _, run in reversed(runs)}
         if 'float32' in first and 'bf16' in first:
-            lines += _line(runs[0][0], first['float32'], first['bf16'])
+            found = _compared(runs[0][0], first['float32'], first['bf16'])
+            if found:
+                lines.append([*found.runs, found.one, found.other, *found.difference])
     return nothing_yet(
         lines,
         '| network | data set | seed | epoch | float32 | bf16 | difference | its 95% interval |',
@@ -29,23 +33,23 @@ def engine_table(choice: Choice) -> list[str]:
     """Return the table of runs of Intel neon beside the same runs of the torch engine."""
     lines = []
     for runs in _alike(choice, 'engine', 'backend', 'precision'):
-        for name, one in runs:
-            for _, other in runs:
-                if one.record['engine'] == 'neon' and other.record['engine'] == 'torch':
-                    lines += [
-                        [*line[:4], _backend(one), line[4], _backend(other), *line[5:]]
-                        for line in _line(name, one, other)
-                    ]
+        of_neon, of_torch = (
+            [(name, run) for name, run in runs if run.record['engine'] == engine]
+            for engine in ('neon', 'torch')
+        )
+        for (name, one), (_, other) in itertools.product(of_neon, of_torch):
+            found = _compared(name, one, other)
+            if found:
+                first, second = (cell(backend_text(run.record)) for run in (one, other))
+                lines.append(
+                    [*found.runs, first, found.one, second, found.other, *found.difference]
+                )
     return nothing_yet(
         lines,
         '| network | data set | seed | epoch | neon on | neon | torch on | torch | difference '
         '| its 95% interval |',
         '|---|---|--:|--:|---|--:|---|--:|--:|:-:|',
     )
-
-
-def _backend(run: Run) -> str:
-    return cell(f'{run.record["backend"]}, {run.record["precision"]}')
 
 
 def _alike(choice: Choice, *fields: str) -> Iterator[list[tuple[str, Run]]]:
@@ -64,33 +68,33 @@ def _alike(choice: Choice, *fields: str) -> Iterator[list[tuple[str, Run]]]:
     yield from groups.values()
 
 
-def _line(name: str, one: Run, other: Run) -> list[list[str]]:
-    """Return the line of a pair, or none if no epoch was evaluated in both.
+class _Compared(NamedTuple):
+    """Cells of a pair: what both are and their epoch; each accuracy; difference and interval."""
 
-    Both accuracies are those of the last epoch that both evaluated.
-    """
+    runs: list[str]
+    one: str
+    other: str
+    difference: list[str]
+
+
+def _compared(name: str, one: Run, other: Run) -> _Compared | None:
+    """Compare two runs at the last epoch that both evaluated; None if there is none."""
     first, second = _curve(one), _curve(other)
     epochs = first.keys() & second.keys()
     if not epochs:
-        return []
+        return None
     epoch = max(epochs)
     a, b = first[epoch], second[epoch]
     count = one.record['final']['count']
     # Both networks saw the same test images, so this interval is wider than a paired one.
     half = 100 * Z95 * math.sqrt((a * (1 - a) + b * (1 - b)) / count)
     apart = 100 * (b - a)
-    return [
-        [
-            cell(name),
-            cell(one.record['dataset']['name']),
-            str(one.record['seed']),
-            str(epoch),
-            number(100 * a),
-            number(100 * b),
-            signed(apart),
-            f'{signed(apart - half)} to {signed(apart + half)}',
-        ]
-    ]
+    return _Compared(
+        [cell(name), cell(one.record['dataset']['name']), str(one.record['seed']), str(epoch)],
+        number(100 * a),
+        number(100 * b),
+        [signed(apart), f'{signed(apart - half)} to {signed(apart + half)}'],
+    )
 
 
 def _curve(run: Run) -> dict[int, float]:

@@ -58,6 +58,11 @@ def engine_text(row: dict[str, Any]) -> str:
     return f'{row["engine"]} {row["backend"]}{precision}{threads}'
 
 
+def backend_text(record: dict[str, Any]) -> str:
+    """Return backend and precision, of a record or a row."""
+    return f'{record["backend"]}, {record["precision"]}'
+
+
 def data_text(row: dict[str, Any]) -> str:
     """Return the data set, its kind and the size of its images."""
     if row['dataset'] is None:
