@@ -212,10 +212,18 @@ def _obstacle(
         return "its GRU applies the reset gate behind the product, neon's before"
     if name == 'compiled' and not any(map(shutil.which, ('g++', 'c++', 'clang++'))):
         return 'needs a C++ compiler'
+    if name == 'compiled' and ' ' in _file('torch'):
+        return f'PyTorch cannot link what it compiles where its path has a space: {_file("torch")}'
     if name in ('onnxruntime', 'openvino') and not importlib.util.find_spec('onnxscript'):
         return "the export needs packages that are not installed: pip install '.[onnx]'"
     missing = _missing(python, _PACKAGES.get(name, ()))
     return f'not installed: {", ".join(missing)} ({_INSTALL})' if missing else None
+
+
+def _file(package: str) -> str:
+    """Return the file of a package that this interpreter imports."""
+    spec = importlib.util.find_spec(package)
+    return (spec and spec.origin) or ''
 
 
 def _missing(python: str, packages: tuple[str, ...]) -> list[str]:

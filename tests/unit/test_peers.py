@@ -188,6 +188,14 @@ def test_what_is_not_installed_is_skipped_with_the_reason(monkeypatch):
     assert '- OpenVINO, exported network, bf16: not measured, not installed: openvino' in text
 
 
+@pytest.mark.parametrize(('folder', 'skipped'), [('/a b', True), ('/a/b', False)])
+def test_torch_compile_is_skipped_where_it_cannot_link(folder, skipped, monkeypatch):
+    monkeypatch.setattr('benchmarks.lineup.shutil.which', lambda name: '/usr/bin/g++')
+    monkeypatch.setattr('benchmarks.lineup._file', lambda package: f'{folder}/{package}.py')
+    found = lineup(plan().common, Pythons(), ('compiled',)).skipped
+    assert ('its path has a space: /a b/torch.py' in str(found)) == skipped == bool(found)
+
+
 def test_peers_txt_pins_what_pyproject_pins():
     """But for h5py, of which TensorFlow wants an older one."""
     root = os.path.join(os.path.dirname(__file__), '..', '..')
