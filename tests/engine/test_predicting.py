@@ -7,14 +7,21 @@ import torch
 from neon_rnn import engines, models
 from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.layers.convolution import Convolution, Pooling
-from neon_rnn.engines.torch.layers.feedforward import BatchNorm
+from neon_rnn.engines.torch.layers.feedforward import Activation, BatchNorm
 from neon_rnn.engines.torch.layers.initializers import Constant, Kaiming
-from neon_rnn.engines.torch.ops import matmul
+from neon_rnn.engines.torch.layers.transforms import Rectlin
+from neon_rnn.engines.torch.ops import matmul, team
 from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
-from neon_rnn.engines.torch.predicting import network
+from neon_rnn.engines.torch.predicting import folding, network
 from neon_rnn.engines.torch.predicting.folding import Folding
 from neon_rnn.engines.torch.predicting.pooling import PooledStage
-from neon_rnn.engines.torch.predicting.steps import ConvolutionStep, LinearStep, MeanPooling, run
+from neon_rnn.engines.torch.predicting.steps import (
+    ConvolutionStep,
+    LinearStep,
+    MeanOfProducts,
+    MeanPooling,
+    run,
+)
 
 pytestmark = pytest.mark.skipif(
     not multiplies_by_onednn(torch.float32), reason='this PyTorch has no oneDNN'
@@ -94,6 +101,7 @@ def test_sweeps_by_mkl_and_by_onednn(monkeypatch, precision, near, fast, count):
     if not multiplies_by_onednn(torch.bfloat16):
         pytest.skip('this processor has no bfloat16')
     monkeypatch.setattr(matmul, 'MKL_IS_FAST', fast)
+    monkeypatch.setattr(team, 'AVAILABLE', fast and team.LIBRARIES is not None)
     nn, model = build('rnn', 64)
     inputs = pictures(count, 64)
     wanted = one_by_one(nn, model, inputs)
@@ -174,12 +182,17 @@ def test_changed_weights_are_folded_anew(change):
 )
 @pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize('scales', [None, [2.0, 0.5, 1.0, 3.0], [2.0, -0.5, 1.0, -3.0]])
-def test_pooling_and_the_batch_norm_before_it(window, strides, padding, side, dtype, scales):
+@pytest.mark.parametrize(('count', 'by_team'), [(2, False), (1, False), (1, True)])
+def test_pooling_and_the_batch_norm_before_it(
+    monkeypatch, window, strides, padding, side, dtype, scales, count, by_team
+):
+    """Of one image, each of PyTorch's threads computes some rows where its libraries are fast."""
+    monkeypatch.setattr(team, 'AVAILABLE', by_team and team.LIBRARIES is not None)
     layer = Pooling(window, strides=strides, padding=padding)
     shape = layer.configure((4, side, side))
-    x = torch.randn(2, 4, side, side, generator=torch.Generator().manual_seed(0)).relu()
+    x = torch.randn(count, 4, side, side, generator=torch.Generator().manual_seed(0)).relu()
     x = x.to(dtype).contiguous(memory_format=torch.channels_last)
-    out = torch.full((2, *shape), torch.nan, dtype=dtype)
+    out = torch.full((count, *shape), torch.nan, dtype=dtype)
     out = out.contiguous(memory_format=torch.channels_last)
     scale = shift = None
     expected = layer(x.float())
@@ -223,6 +236,35 @@ def test_the_mean_of_a_convolution_of_single_pixels(size, strides, padding, fold
         torch.testing.assert_close(run(steps, x).flatten(1), wanted.flatten(1))
     assert [type(step) for step in steps] == [MeanPooling, LinearStep] or not folded
     assert any(isinstance(step, ConvolutionStep) for step in steps) != folded
+
+
+@pytest.mark.parametrize('padding', [0, 1])
+@pytest.mark.parametrize('bias', [None, Constant(0.3), Constant(-0.3)])
+@pytest.mark.parametrize(('maps', 'few'), [(3, True), (folding.FEW_MAPS + 1, False)])
+@pytest.mark.parametrize(('dtype', 'near'), [(torch.float32, 1e-5), (torch.bfloat16, 0.06)])
+def test_the_mean_of_rectified_single_pixels(padding, bias, maps, few, dtype, near):
+    """The padding, whose pixels are the rectified bias, counts in the mean."""
+    engines.load('torch').start('cpu', 2, 0)
+    norm, rectifier = BatchNorm(), Activation(Rectlin())
+    convolution = Convolution((1, 1, maps), 1, padding, 1, Kaiming(), bias)
+    layers = [norm, convolution, rectifier, Pooling('all', op='avg')]
+    shape, random = (40, 5, 6), np.random.RandomState(0)
+    for layer in layers:
+        shape = layer.configure(shape)
+        layer.make_parameters(random)
+        layer.eval()
+    for values in (norm.gamma, norm.beta, norm.gmean):
+        values.data = torch.from_numpy(random.normal(0, 1, values.shape).astype('float32'))
+    x = torch.from_numpy(random.normal(1, 1, (2, 40, 5, 6)).astype('float32'))
+    x = x.contiguous(memory_format=torch.channels_last).to(dtype)
+    with torch.inference_mode():
+        steps = Folding(layers, dtype, 2).steps
+        wanted = x.float()
+        for layer in layers:
+            wanted = layer(wanted)
+        found = run(steps, x).flatten(1).float()
+        torch.testing.assert_close(found, wanted.flatten(1), rtol=near, atol=near)
+    assert ([type(step) for step in steps] == [MeanOfProducts]) == few
 
 
 @pytest.mark.parametrize('lowest', [0.5, 1e-30])

@@ -14,6 +14,7 @@ does not look at others.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -23,16 +24,20 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from neon_rnn.engines.torch.ops import team
+
 #: Lines of pixels whose numbers are added up in float32, before the sums go on in float64.
 _LINES = 32
 _INT32 = ir.IntType(32)
+# Numba does not find them in another module.
+_THREAD, _THREADS = team.thread, team.threads
 #: Part of the loop that calls it, not a function of its own. (Numba's type hints do not know that.)
 _inlined: Any = intrinsic
 
 
-def _loop(function: Callable) -> Any:
+def _loop(function: Callable, **more: Any) -> Any:
     """Compile a function on arrays and numbers."""
-    options: dict[str, Any] = {'nogil': True, 'error_model': 'numpy'}
+    options: dict[str, Any] = {'nogil': True, 'error_model': 'numpy', **more}
     try:
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # there is no folder that Numba may write to
@@ -162,6 +167,26 @@ def pixels(images: Any, result: Any, scale: Any, shift: Any) -> None:
                 target[begin + channels] = _narrow(one, target)
 
 
+@functools.partial(_loop, fastmath={'reassoc', 'contract'})
+def mean_of_products(maps: Any, weights: Any, bias: Any, result: Any) -> None:
+    """Compute the means of the rectified products of all pixels: (n, H, W, C) -> (n, K).
+
+    `weights` are (K, C), `bias` (K,). The compiler may add up a product in another order, which it
+    needs to do to use vectors.
+    """
+    images, height, width, channels = maps.shape
+    pixels = maps.reshape(images, height * width, channels)
+    for n in range(images):
+        for k in range(len(weights)):
+            weight, total = weights[k], numpy.float32(0)
+            for p in range(height * width):
+                pixel, product = pixels[n, p], bias[k]
+                for c in range(channels):
+                    product += _widen(pixel[c]) * weight[c]
+                total += max(product, numpy.float32(0))
+            result[n, k] = total / numpy.float32(height * width)
+
+
 @_loop
 def sums(maps: Any, shift: Any) -> Any:
     """Return the sums of maps - shift and of its squares: (2, C)."""
@@ -267,9 +292,20 @@ def largest(
 
 @_loop
 def largest_of_rectified(
-    bits: Any, pooled: Any, flip: Any, sign: Any, shift: Any, size: Any, strides: Any, padding: Any
+    bits: Any,
+    pooled: Any,
+    flip: Any,
+    sign: Any,
+    shift: Any,
+    size: Any,
+    strides: Any,
+    padding: Any,
+    start: int,
+    end: int,
 ) -> None:
     """Compute sign * number + shift of the largest number of each window, without places.
+
+    Only for the rows `start` to `end` of windows.
 
     `bits` are those of numbers that are not negative (and not -0.0), as signed integers, which have
     the same order and are compared in less time. Where `sign` is -1, the smallest number is taken:
@@ -277,7 +313,7 @@ def largest_of_rectified(
     is -1. Windows as for `largest`.
     """
     images, height, width, channels = bits.shape
-    _, rows, columns, _ = pooled.shape
+    columns = pooled.shape[2]
     row, edge = width * channels, padding[1] * channels
     lines = bits.reshape(images, height, row)
     # No number is below 0, so the padding changes nothing.
@@ -287,7 +323,7 @@ def largest_of_rectified(
     if flip is not None:
         flips = _repeated(flip, row)
     for image in range(images):
-        for y in range(rows):
+        for y in range(start, end):
             top = y * strides[0] - padding[0]
             inside[:] = 0
             for h in range(max(top, 0), min(top + size[0], height)):
@@ -312,6 +348,35 @@ def largest_of_rectified(
                     if flip is not None:
                         best[c] = best[c] ^ flip[c]
                     of_window[c] = _narrow(_widen(best[c]) * sign[c] + shift[c], of_window)
+
+
+@_loop
+def _largest_of_image(addresses: Any, integer: Any, number: Any) -> None:
+    """Compute this thread's share of `largest_of_rectified`, for one image."""
+    sizes = numba.carray(addresses[0], (11,), numpy.int64)
+    height, width, channels, rows, columns = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    bits = numba.carray(addresses[1], (1, height, width, channels), integer)
+    pooled = numba.carray(addresses[2], (1, rows, columns, channels), number)
+    sign = numba.carray(addresses[3], (channels,), numpy.float32)
+    shift = numba.carray(addresses[4], (channels,), numpy.float32)
+    size, strides, padding = (sizes[5], sizes[6]), (sizes[7], sizes[8]), (sizes[9], sizes[10])
+    part, parts = _THREAD(), _THREADS()
+    start, end = rows * part // parts, rows * (part + 1) // parts
+    largest_of_rectified(bits, pooled, None, sign, shift, size, strides, padding, start, end)
+
+
+def largest_of_float32(addresses: Any) -> None:
+    """`largest_of_rectified` of one image, without flips, for `team.run`.
+
+    Sizes: height, width, channels, rows, columns, then `size`, `strides` and `padding`. Tensors:
+    bits, pooled, sign, shift.
+    """
+    _largest_of_image(addresses, numpy.int32, numpy.float32)
+
+
+def largest_of_bfloat16(addresses: Any) -> None:
+    """The same for bfloat16."""
+    _largest_of_image(addresses, numpy.int16, numpy.uint16)
 
 
 @_loop

@@ -26,6 +26,7 @@ from neon_rnn.engines.torch.predicting.steps import (
     Affine,
     ConvolutionStep,
     LinearStep,
+    MeanOfProducts,
     MeanPooling,
     PixelPlanes,
     Pixels,
@@ -34,9 +35,11 @@ from neon_rnn.engines.torch.predicting.steps import (
     SumStep,
     widened,
 )
-from neon_rnn.engines.torch.predicting.sweeps import SweepStep, can_sweep
+from neon_rnn.engines.torch.predicting.sweeps import can_sweep, sweep_step
 from neon_rnn.engines.torch.spatial_rnn import SpatialRNN
 
+#: A last convolution to at most so many maps is a loop: a library takes longer to begin.
+FEW_MAPS = 16
 #: A scale below this cannot be divided by.
 SMALLEST = 1e-20
 
@@ -88,7 +91,7 @@ class Folding:
             self._linear(layer)
         elif isinstance(layer, SpatialRNN) and can_sweep(layer):
             self._float()
-            step = SweepStep(layer, self._taken(), self.dtype, self.images)
+            step = sweep_step(layer, self._taken(), self.dtype, self.images)
             self.steps.append(step)
             self.affine = step.behind
         elif _is_mean(layer):
@@ -111,9 +114,16 @@ class Folding:
         return layer
 
     def _convolution(self, layer: Convolution) -> None:
-        if not self.pixels and _reads_single_pixels(layer) and self._took_next(_is_mean):
-            self._mean_of_convolution(layer)
-            return
+        if not self.pixels and _reads_single_pixels(layer):
+            if self._took_next(_is_mean):
+                self._mean_of_convolution(layer)
+                return
+            few = len(layer.weight) <= FEW_MAPS
+            if few and len(self.layers) > 1:
+                behind, last = self.layers[:2]
+                if is_rectifier(behind) and _is_mean(last):
+                    self._rectified_mean(layer)
+                    return
         weight: torch.Tensor = layer.weight
         bias: torch.Tensor | None = layer.bias
         if self.pixels:
@@ -140,8 +150,21 @@ class Folding:
         the maps before it. The zeros of a padding make all means smaller.
         """
         self.steps.append(MeanPooling())
-        share = math.prod(layer.in_shape[1:]) / math.prod(layer.out_shape[1:])
-        self._product(layer.weight.flatten(1).double() * share, layer.bias, torch.float32)
+        weight = layer.weight.flatten(1).double() * _share_of_pixels(layer)
+        self._product(weight, layer.bias, torch.float32)
+
+    def _rectified_mean(self, layer: Convolution) -> None:
+        """Take a convolution of single pixels to few maps, the rectifier and the mean behind it."""
+        del self.layers[:2]
+        weight, affine = layer.weight.flatten(1).double(), self._taken()
+        bias = torch.zeros(len(weight)) if layer.bias is None else layer.bias
+        of_pixels = bias
+        if affine is not None:
+            weight, of_pixels = weight * affine.scale, bias + weight @ affine.shift
+        # Of the zeros of a padding, a convolution makes its bias.
+        self.steps.append(
+            MeanOfProducts(weight, of_pixels, _share_of_pixels(layer), torch.relu(bias))
+        )
 
     def _pooled(self) -> PooledStage | None:
         """Take batch norm and max pooling, or only the latter, behind a rectifier."""
@@ -224,6 +247,11 @@ def _is_max_pooling(layer: Layer) -> bool:
 def _is_mean(layer: Layer) -> bool:
     """Tell whether a layer computes the mean of each whole map."""
     return isinstance(layer, Pooling) and layer.fshape == 'all' and layer.op == 'avg'
+
+
+def _share_of_pixels(layer: Convolution) -> float:
+    """Return how many of the outputs are not those of padding, for filters of one pixel."""
+    return math.prod(layer.in_shape[1:]) / math.prod(layer.out_shape[1:])
 
 
 def _reads_single_pixels(layer: Convolution) -> bool:

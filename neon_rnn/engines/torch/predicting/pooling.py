@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import numpy
+import functools
+import itertools
+from typing import Any
+
 import torch
 
 from neon_rnn.engines.torch.layers.convolution import Pooling
-from neon_rnn.engines.torch.ops import loops
+from neon_rnn.engines.torch.ops import loops, team
 from neon_rnn.engines.torch.ops.arrays import array
 from neon_rnn.engines.torch.ops.pooling import Windows
 
@@ -42,20 +45,43 @@ class PooledStage:
     ) -> None:
         self.shape = layer.out_shape
         self.windows = Windows(layer.window, layer.strides, layer.padding)
-        self.factor = self.flip = None
+        self.factor = None
         sign, added = torch.ones(self.shape[0]), torch.zeros(self.shape[0])
         if scale is not None and shift is not None:
             self.factor = scale.abs()
             sign, added = scale.sign().float(), (shift / self.factor).float()
-        self.sign, self.shift = sign.numpy(), added.numpy()
-        self.bits = numpy.dtype(f'int{8 * dtype.itemsize}')
-        if (self.sign < 0).any():
-            largest = numpy.iinfo(self.bits).max
-            self.flip = numpy.where(self.sign < 0, largest, 0).astype(self.bits)
+        self.sign, self.shift = sign, added
+        self.bits = torch.int16 if dtype == torch.bfloat16 else torch.int32
+        self.flip: torch.Tensor | None = None
+        if (sign < 0).any():
+            self.flip = torch.zeros(len(sign), dtype=self.bits)
+            self.flip[sign < 0] = torch.iinfo(self.bits).max
 
     def __call__(self, x: torch.Tensor, out: torch.Tensor) -> None:
         """Compute the pooled maps of `x`, (n, C, H, W) channels last, into `out`."""
-        bits = array(x).view(self.bits)
+        bits = x.permute(0, 2, 3, 1).contiguous().view(self.bits)
+        pooled = out.permute(0, 2, 3, 1)
+        _, rows, columns, _ = pooled.shape
+        alone = len(x) == 1 and torch.get_num_threads() > 1
+        if alone and team.AVAILABLE and self.flip is None:
+            sizes = (*bits.shape[1:], rows, columns, *itertools.chain(*self.windows))
+            team.run(_loop(x.dtype), rows, sizes, bits, pooled, self.sign, self.shift)
+            return
+        flip = None if self.flip is None else self.flip.numpy()
         loops.largest_of_rectified(
-            bits, array(out), self.flip, self.sign, self.shift, *self.windows
+            bits.numpy(),
+            array(out),
+            flip,
+            self.sign.numpy(),
+            self.shift.numpy(),
+            *self.windows,
+            0,
+            rows,
         )
+
+
+@functools.cache
+def _loop(dtype: torch.dtype) -> Any:
+    return team.compiled(
+        loops.largest_of_bfloat16 if dtype == torch.bfloat16 else loops.largest_of_float32
+    )

@@ -275,6 +275,36 @@ class MeanPooling:
         return x.mean((2, 3), keepdim=True, dtype=torch.float32)
 
 
+class MeanOfProducts:
+    """The mean of the rectified products of each pixel: (n, C, H, W) -> (n, K), in float32.
+
+    That is a convolution with filters of one pixel, the rectifier, and the mean of its maps.
+
+    Parameters
+    ----------
+    weight : torch.Tensor
+        (K, C).
+    bias : torch.Tensor
+        (K,).
+    share : float
+        Of the pixels behind the convolution, how many are not padding.
+    padding : torch.Tensor
+        (K,): what the others are, after the rectifier.
+    """
+
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor, share: float, padding: torch.Tensor
+    ) -> None:
+        # What is not negative may be scaled before the rectifier.
+        self.weight, self.bias = (share * weight).float().numpy(), (share * bias).float().numpy()
+        self.added = ((1 - share) * padding).float()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        means = self.added.new_empty(len(x), len(self.added))
+        loops.mean_of_products(array(x), self.weight, self.bias, means.numpy())
+        return means.add_(self.added)
+
+
 def run(steps: Sequence[Step], x: torch.Tensor) -> torch.Tensor:
     """Run steps one after another."""
     for step in steps:
