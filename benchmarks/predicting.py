@@ -37,7 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add('--side', type=int, default=128, metavar='PIXELS', help='default: %(default)s')
     add('--batches', default='1,32,128', metavar='LIST', help='batch sizes (default: %(default)s)')
     add('--busy', default='0,1', metavar='LIST', help='other programs (default: %(default)s)')
-    add('--threads', type=int, metavar='N', help='processor threads (default: all cores)')
+    add(
+        '--threads',
+        type=int,
+        metavar='N',
+        help='processor threads (default: the engine takes the free cores, its peers all)',
+    )
     add(
         '--seconds',
         type=float,
@@ -104,32 +109,35 @@ def run(arguments: argparse.Namespace) -> int:
 def compare(plan: suite.Plan, batches: list[int], loads: list[int]) -> dict[str, Any]:
     """Measure all variants by batch size, way and load, in turns.
 
+    They are started beside the load, since the engine takes the cores that others leave free.
+
     Returns
     -------
     dict
         ``variants``: key -> ``label``, ``check`` and ``speeds``, a list of ``busy``, ``way``,
         ``batch`` and the spread of images/s; ``skipped``, ``loads`` (a `load.Watch` for each
-        number of other programs), and what describes the run.
+        number of other programs, and ``threads`` of each variant that tells), and what describes
+        the run.
     """
-    watches = []
+    noticed = []
+    results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder, suite.referenced(plan, plan.lineup()) as found:
         write_photographs(Path(folder), PICTURES, SIDE)
         files = sorted(str(path) for path in Path(folder).rglob('*.jpg'))
-        results: dict[str, dict[str, Any]] = {}
-        workers: dict[str, Worker] = {}
-        try:
-            for variant in found.variants:
-                _start(variant, files, results, workers)
-            for busy in loads:
-                watch = load.Watch()
-                with load.busy(busy):
+        for busy in loads:
+            watch, workers = load.Watch(), dict[str, Worker]()
+            with load.busy(busy):
+                try:
+                    for variant in found.variants:
+                        _start(variant, files, results, workers)
+                    threads = {key: worker.about.get('threads') for key, worker in workers.items()}
                     for batch in batches:
                         for way in WAYS:
                             _measure(results, workers, (busy, way, batch), plan.seconds)
-                watches.append((busy, watch))
-        finally:
-            for worker in workers.values():
-                worker.kill()
+                finally:
+                    for worker in workers.values():
+                        worker.kill()
+            noticed.append({**watch.figures(busy), 'threads': threads})
     return {
         'schema': 1,
         'plan': {**plan._asdict(), 'options': dict(plan.options)},
@@ -139,7 +147,7 @@ def compare(plan: suite.Plan, batches: list[int], loads: list[int]) -> dict[str,
         'when': records.now(),
         'variants': results,
         'skipped': found.skipped,
-        'loads': [watch.figures(busy) for busy, watch in watches],
+        'loads': noticed,
     }
 
 
@@ -148,7 +156,7 @@ def _start(
 ) -> None:
     """Start a variant's worker and check it."""
     spec = dict(variant.spec, files=files, trains=False)
-    entry = results[variant.key] = {'label': variant.label, 'speeds': []}
+    entry = results.setdefault(variant.key, {'label': variant.label, 'speeds': []})
     try:
         worker = workers[variant.key] = Worker(variant._replace(spec=spec))
         entry['check'] = measure.checked(worker)
@@ -209,6 +217,9 @@ def markdown(figures: dict[str, Any]) -> str:
     for noticed in figures['loads']:
         busy = noticed['busy_processes']
         sections.append(f'## Beside {counted(busy, "other program")}\n' if busy else '## Alone\n')
+        threads = noticed.get('threads', {}).get('torch-float32')
+        if threads and plan['threads'] is None:
+            sections.append(f'The engine chose {counted(threads, "thread")}.\n')
         sections += [load.describe(noticed), table(figures['variants'], busy)]
     sections += [
         '- {label}: not measured, {reason}'.format(**each) for each in figures['skipped'].values()

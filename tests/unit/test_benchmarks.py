@@ -16,6 +16,7 @@ from neon_rnn import engines, models
 from neon_rnn.cli import main
 from neon_rnn.support import machine
 from neon_rnn.support.errors import NeonRnnError
+from neon_rnn.support.wording import counted
 
 SMALL = suite.Plan('rnn', 'cpu', 4, 32, 1, 0.05, None)
 
@@ -416,6 +417,17 @@ def test_prediction_is_measured_by_way_batch_and_load(tmp_path, capsys):
     assert '## Alone' in text
     assert '## Beside 1 other program' in text
     assert '| torch engine, bf16 | ' in text
+    assert [load['threads']['torch-float32'] for load in figures['loads']] == [1, 1]
+    assert 'The engine chose' not in text
+
+
+def test_without_a_number_the_engine_chooses_its_threads_beside_the_load(tmp_path, capsys):
+    words = ['predict', '--side', '32', '--batches', '2', '--busy', '0', '--seconds', '0.05']
+    assert bench([*words, '--peers', 'none', '--out', str(tmp_path)]) == 0
+    (noticed,) = json.loads((tmp_path / 'predict.json').read_text())['loads']
+    chosen = noticed['threads']['torch-float32']
+    assert 1 <= chosen <= machine.cores()
+    assert f'The engine chose {counted(chosen, "thread")}.' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
