@@ -22,7 +22,11 @@ def tanh(x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
     Where no gradient is recorded, oneDNN computes many numbers in a third of the time that PyTorch
     takes. On Intel's processors it is PyTorch, in float32, that takes less; bfloat16 goes by way of
     float32 there. bfloat16 is rounded once either way.
+
+    Rows with gaps are copied for MKL, which several threads call row by row in ten times the time.
     """
+    if matmul.MKL_IS_FAST and x.dtype == torch.float32:
+        x = x.contiguous()
     if (
         x.device.type != 'cpu'
         or not matmul.multiplies_by_onednn(x.dtype)
