@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import load, predicting, rows
+from benchmarks import predicting, rows
 from neon_rnn.support import files
 from neon_rnn.support.errors import NeonRnnError, UsageError
 
@@ -169,5 +169,6 @@ def _predictions(measured: Sequence[rows.Measured]) -> Iterator[str]:
     yield f' (earlier: {others}):\n' if others else ':\n'
     for noticed in latest.figures['loads']:
         busy = noticed['busy_processes']
-        yield '\n' + ('' if busy else 'Alone. ') + load.describe(noticed) + '\n'
+        words = predicting.describe(latest.figures['plan'], noticed)
+        yield '\n' + ('' if busy else 'Alone. ') + words + '\n'
         yield predicting.table(latest.figures['variants'], busy)

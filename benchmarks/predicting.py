@@ -217,14 +217,18 @@ def markdown(figures: dict[str, Any]) -> str:
     for noticed in figures['loads']:
         busy = noticed['busy_processes']
         sections.append(f'## Beside {counted(busy, "other program")}\n' if busy else '## Alone\n')
-        threads = noticed.get('threads', {}).get('torch-float32')
-        if threads and plan['threads'] is None:
-            sections.append(f'The engine chose {counted(threads, "thread")}.\n')
-        sections += [load.describe(noticed), table(figures['variants'], busy)]
+        sections += [describe(plan, noticed), table(figures['variants'], busy)]
     sections += [
         '- {label}: not measured, {reason}'.format(**each) for each in figures['skipped'].values()
     ]
     return '\n'.join(sections)
+
+
+def describe(plan: dict[str, Any], noticed: dict[str, Any]) -> str:
+    """Say in a line what else the machine did, and how many threads the engine chose for it."""
+    threads = noticed.get('threads', {}).get('torch-float32')
+    chosen = f'The engine chose {counted(threads, "thread")}. ' if threads else ''
+    return ('' if plan['threads'] else chosen) + load.describe(noticed)
 
 
 def table(variants: dict[str, Any], busy: int) -> str:

@@ -122,10 +122,18 @@ def predicted(when):
     }
     return {
         'schema': 1,
-        'plan': {'model': 'rnn', 'options': {}, 'side': 128},
+        'plan': {'model': 'rnn', 'options': {}, 'side': 128, 'threads': None},
         'when': when,
         'git': {'commit': '0123456789abcdef'},
-        'loads': [{'busy_processes': 0, 'load_before': 0.5, 'stolen': 0, 'others': 0}],
+        'loads': [
+            {
+                'busy_processes': 0,
+                'load_before': 0.5,
+                'stolen': 0,
+                'others': 0,
+                'threads': {'torch-float32': 2},
+            }
+        ],
         'variants': {
             key: {
                 'label': key,
@@ -160,7 +168,7 @@ def test_of_prediction_the_latest_benchmark_is_on_the_page():
     text = ''.join(page.section(page.Machine('Mine', '', [], measured)))
     assert '## Mine\n\nPrediction, RNN, [2026-01-02 00:00, 0123456](2.json)' in text
     assert '(earlier: [2026-01-01 00:00, 0123456](1.json))' in text
-    assert 'Alone. Load before: 0.5.' in text
+    assert 'Alone. The engine chose 2 threads. Load before: 0.5.' in text
     assert '**Other work disturbed this run' in text
     assert '**400.0**' in text
 
