@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import threading
 import weakref
@@ -52,14 +53,13 @@ class Predictor:
         pixels = torch.from_numpy(inputs).reshape(-1, *self.shape)
         count = torch.get_num_threads()
         size = min(self.piece, -(-len(pixels) // count))
+        if len(pixels) <= size:
+            self._compute(pixels, probabilities)
+            return
         pieces = zip(pixels.split(size), probabilities.split(size), strict=True)
-        tasks = [
-            lambda images=images, out=out: self._compute(images, out) for images, out in pieces
-        ]
-        if len(tasks) == 1:
-            tasks[0]()
-        else:
-            threads.shared(count).run(tasks)
+        threads.shared(count).run(
+            [functools.partial(self._compute, images, out) for images, out in pieces]
+        )
 
     def _compute(self, images: torch.Tensor, out: torch.Tensor) -> None:
         with torch.inference_mode():
