@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(
 NEAR = {torch.float32: 2e-6, torch.bfloat16: 0.02}
 
 
-@pytest.fixture(params=[1, 2, 3], autouse=True)
+@pytest.fixture(params=[1, 2, 3])
 def thread_count(request):
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
@@ -65,6 +65,7 @@ def steps_of(products, recurrent):
         (1, 2, 1, 1),
     ],
 )
+@pytest.mark.usefixtures('thread_count')
 def test_the_steps_of_a_network(outer, steps, inner, units, directions, dtype):
     products = draw(outer, steps, inner, directions, units).to(dtype)
     (*_, recurrent), weights = draw_weights(3, directions, units, dtype, 1)
@@ -86,6 +87,7 @@ def test_the_steps_of_a_network(outer, steps, inner, units, directions, dtype):
         (1, 1, 2, 2, 1, 1),
     ],
 )
+@pytest.mark.usefixtures('thread_count')
 def test_a_layer_for_one_image(down, across, rows, columns, channels, units, directions, dtype):
     image = draw(down * rows, across * columns, channels).to(dtype)
     outputs = directions * units
@@ -112,7 +114,8 @@ def test_tensors_that_the_loops_cannot_read():
         recur(torch.zeros(2, 3, 3, 2, 4), weights)
 
 
-def test_mkl_keeps_its_threads(thread_count):
+@pytest.mark.usefixtures('thread_count')
+def test_mkl_keeps_its_threads():
     """After a loop, products outside use all threads again, in each thread of the team."""
     get = team.LIBRARIES.MKL_Get_Max_Threads
     before = get()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import flops, load, measure, report, suite
+from benchmarks import flops, load, measure, predicting, report, suite
 from benchmarks.__main__ import main as bench
 from benchmarks.lineup import Pythons, lineup
 from benchmarks.load import Ticks
@@ -403,7 +403,7 @@ def test_the_import_benchmark_reports_speed_and_memory(capsys):
 
 
 def test_prediction_is_measured_by_way_batch_and_load(tmp_path, capsys):
-    words = ['predict', '--side', '32', '--batches', '1,3', '--threads', '1', '--seconds', '0.05']
+    words = ['predict', '--side', '32', '--batches', '1,3', '--seconds', '0.05']
     assert bench([*words, '--peers', 'none', '--busy', '0,1', '--out', str(tmp_path)]) == 0
     figures = json.loads((tmp_path / 'predict.json').read_text())
     engine = figures['variants']['torch-float32']
@@ -417,17 +417,18 @@ def test_prediction_is_measured_by_way_batch_and_load(tmp_path, capsys):
     assert '## Alone' in text
     assert '## Beside 1 other program' in text
     assert '| torch engine, bf16 | ' in text
-    assert [load['threads']['torch-float32'] for load in figures['loads']] == [1, 1]
-    assert 'The engine chose' not in text
+    for noticed in figures['loads']:
+        chosen = noticed['threads']['torch-float32']
+        assert 1 <= chosen <= machine.cores()
+        assert f'The engine chose {counted(chosen, "thread")}.' in text
 
 
-def test_without_a_number_the_engine_chooses_its_threads_beside_the_load(tmp_path, capsys):
-    words = ['predict', '--side', '32', '--batches', '2', '--busy', '0', '--seconds', '0.05']
-    assert bench([*words, '--peers', 'none', '--out', str(tmp_path)]) == 0
-    (noticed,) = json.loads((tmp_path / 'predict.json').read_text())['loads']
-    chosen = noticed['threads']['torch-float32']
-    assert 1 <= chosen <= machine.cores()
-    assert f'The engine chose {counted(chosen, "thread")}.' in capsys.readouterr().out
+def test_the_line_above_a_table_tells_how_many_threads_the_engine_chose():
+    noticed = {'busy_processes': 1, 'load_before': 0.5, 'stolen': 0, 'others': 0}
+    noticed.update(disturbed=False, threads={'torch-float32': 1})
+    text = predicting.describe({'threads': None}, noticed)
+    assert text.startswith('The engine chose 1 thread. Beside 1 other program')
+    assert predicting.describe({'threads': 2}, noticed).startswith('Beside 1 other program')
 
 
 @pytest.mark.parametrize(
