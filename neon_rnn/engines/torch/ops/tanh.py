@@ -25,15 +25,14 @@ def tanh(x: torch.Tensor, out: torch.Tensor | None = None) -> torch.Tensor:
 
     Rows with gaps are copied for MKL, which several threads call row by row in ten times the time.
     """
+    if x.device.type != 'cpu' or recording():
+        return torch.tanh(x, out=out)
     if matmul.MKL_IS_FAST and x.dtype == torch.float32:
-        x = x.contiguous()
+        return torch.tanh(x.contiguous(), out=out)
     if (
-        x.device.type != 'cpu'
-        or not matmul.multiplies_by_onednn(x.dtype)
+        not matmul.multiplies_by_onednn(x.dtype)
         or x.numel() < FEWEST
         or (torch.is_grad_enabled() and x.requires_grad)
-        or recording()
-        or (matmul.MKL_IS_FAST and x.dtype == torch.float32)
     ):
         return torch.tanh(x, out=out)
     if matmul.MKL_IS_FAST:

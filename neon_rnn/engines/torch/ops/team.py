@@ -12,6 +12,7 @@ be: `AVAILABLE` is false.
 from __future__ import annotations
 
 import ctypes
+import functools
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -91,8 +92,8 @@ thread, threads = _function('thread', types.int32), _function('threads', types.i
 barrier = _function('barrier', types.void)
 
 
-def compiled(loop: Callable) -> Any:
-    """Compile a function of addresses for `run`; who keeps the result keeps the machine code."""
+@functools.cache  # the machine code lives as long as the result
+def _compiled(loop: Callable) -> Any:
     kind = types.void(types.CPointer(types.voidptr))
     try:
         return numba.cfunc(kind, cache=True)(loop)
@@ -100,13 +101,13 @@ def compiled(loop: Callable) -> Any:
         return numba.cfunc(kind)(loop)
 
 
-def run(loop: Any, most: int, sizes: Sequence[int], *tensors: torch.Tensor) -> None:
-    """Let at most `most` of PyTorch's threads call a compiled loop, and wait for all.
+def run(loop: Callable, most: int, sizes: Sequence[int], *tensors: torch.Tensor) -> None:
+    """Let at most `most` of PyTorch's threads call a loop, and wait for all.
 
     Parameters
     ----------
-    loop : numba.core.ccallback.CFunc
-        From `compiled`. It gets the address of the sizes, int64, and then those of the tensors.
+    loop : function
+        Compiled at its first call. It gets the addresses of the sizes, int64, and the tensors.
     most : int
     sizes : sequence of int
     *tensors : torch.Tensor
@@ -123,4 +124,6 @@ def run(loop: Any, most: int, sizes: Sequence[int], *tensors: torch.Tensor) -> N
     addresses = (ctypes.c_void_p * (1 + len(tensors)))(
         ctypes.addressof(numbers), *[each.data_ptr() for each in tensors]
     )
-    LIBRARIES.GOMP_parallel(loop.address, addresses, min(most, torch.get_num_threads()), 0)
+    LIBRARIES.GOMP_parallel(
+        _compiled(loop).address, addresses, min(most, torch.get_num_threads()), 0
+    )

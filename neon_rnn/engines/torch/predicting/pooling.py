@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-from typing import Any
 
 import torch
 
@@ -12,6 +10,12 @@ from neon_rnn.engines.torch.layers.convolution import Pooling
 from neon_rnn.engines.torch.ops import loops, team
 from neon_rnn.engines.torch.ops.arrays import array
 from neon_rnn.engines.torch.ops.pooling import Windows
+
+#: What each of PyTorch's threads computes of a single image.
+_LOOPS = {
+    torch.float32: loops.largest_of_float32,
+    torch.bfloat16: loops.largest_of_bfloat16,
+}
 
 
 class PooledStage:
@@ -65,7 +69,7 @@ class PooledStage:
         alone = len(x) == 1 and torch.get_num_threads() > 1
         if alone and team.AVAILABLE and self.flip is None:
             sizes = (*bits.shape[1:], rows, columns, *itertools.chain(*self.windows))
-            team.run(_loop(x.dtype), rows, sizes, bits, pooled, self.sign, self.shift)
+            team.run(_LOOPS[x.dtype], rows, sizes, bits, pooled, self.sign, self.shift)
             return
         flip = None if self.flip is None else self.flip.numpy()
         loops.largest_of_rectified(
@@ -78,10 +82,3 @@ class PooledStage:
             0,
             rows,
         )
-
-
-@functools.cache
-def _loop(dtype: torch.dtype) -> Any:
-    return team.compiled(
-        loops.largest_of_bfloat16 if dtype == torch.bfloat16 else loops.largest_of_float32
-    )

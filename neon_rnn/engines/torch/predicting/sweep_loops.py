@@ -10,7 +10,6 @@ compiled are in this file, see `ops.loops`.
 
 from __future__ import annotations
 
-import functools
 from typing import Any, NamedTuple
 
 import numba
@@ -211,14 +210,8 @@ def _one_image(
 def _image(addresses: Any, number: Any, halves: Any) -> None:
     """Find the arrays of `_one_image` in memory."""
     sizes = numba.carray(addresses[0], (6,), numpy.int64)
-    height, row, across, count, directions, units = (
-        sizes[0],
-        sizes[1],
-        sizes[2],
-        sizes[3],
-        sizes[4],
-        sizes[5],
-    )
+    height, row, across, count = sizes[0], sizes[1], sizes[2], sizes[3]
+    directions, units = sizes[4], sizes[5]
     features, outputs = height * row // count, directions * units
     recurrent = (directions, units, units)
     before = _USE_THREADS(1)
@@ -279,16 +272,8 @@ def _image_of_bfloat16(addresses: Any) -> None:
     _image(addresses, numpy.uint16, True)
 
 
-@functools.cache
-def _loop_of_network(dtype: torch.dtype) -> Any:
-    half = dtype == torch.bfloat16
-    return team.compiled(_network_of_bfloat16 if half else _network_of_float32)
-
-
-@functools.cache
-def _loop_of_image(dtype: torch.dtype) -> Any:
-    half = dtype == torch.bfloat16
-    return team.compiled(_image_of_bfloat16 if half else _image_of_float32)
+_OF_NETWORK = {torch.float32: _network_of_float32, torch.bfloat16: _network_of_bfloat16}
+_OF_IMAGE = {torch.float32: _image_of_float32, torch.bfloat16: _image_of_bfloat16}
 
 
 class Weights(NamedTuple):
@@ -337,8 +322,8 @@ def recur(states: torch.Tensor, weights: Weights) -> None:
     outer, _, inner, directions, _ = states.shape
     if min(outer, inner) > 1:
         raise ValueError(f'the rows of a step lie in two dimensions: {outer} x {inner}')
-    loop, recurrent = _loop_of_network(states.dtype), (weights.recurrent, weights.halves)
-    team.run(loop, directions, states.shape, states, *recurrent)
+    recurrent = weights.recurrent, weights.halves
+    team.run(_OF_NETWORK[states.dtype], directions, states.shape, states, *recurrent)
 
 
 def sweep_image(
@@ -371,7 +356,7 @@ def sweep_image(
     states = image.new_empty(count, directions * units, dtype=torch.float32)
     result = image.new_empty(down, across, directions * units)
     team.run(
-        _loop_of_image(image.dtype),
+        _OF_IMAGE[image.dtype],
         torch.get_num_threads(),
         (height, width * channels, across, count, directions, units),
         *(image, blocks, states, result),
