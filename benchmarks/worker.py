@@ -130,6 +130,7 @@ class Variant(object):
 
     def files(self, batch_size):
         """Classify JPEG files as ``neon_rnn predict`` does: at least 32, and two minibatches."""
+        from neon_rnn.commands.predict import reader
         from neon_rnn.data.images import Preprocessing
         from neon_rnn.runs import classifier, predictions
 
@@ -139,7 +140,7 @@ class Variant(object):
         opened = classifier.Classifier(
             self.probabilities, ['a', 'b'], Preprocessing(side, side), 'unknown', 'benchmark'
         )
-        answer = timed(lambda: list(predictions.classify(paths, opened, batch_size)))
+        answer = timed(lambda: list(predictions.classify(paths, opened, batch_size, reader())))
         return dict(answer, images=count)
 
     def probabilities(self, inputs):

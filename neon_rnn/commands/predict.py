@@ -21,7 +21,7 @@ import sys
 from tqdm import tqdm
 
 from neon_rnn.commands import options
-from neon_rnn.data import pictures
+from neon_rnn.data import images, pictures
 from neon_rnn.runs import classifier, predictions
 from neon_rnn.runs.prediction_table import PredictionTable
 from neon_rnn.support.errors import UsageError
@@ -151,9 +151,16 @@ def _minibatches(arguments, opened, total, done=frozenset()):
         leave=False,
         disable=None,
     ) as bar:
-        for results in predictions.classify(paths, opened, arguments.batch_size):
+        for results in predictions.classify(paths, opened, arguments.batch_size, reader()):
             yield results
             bar.update(len(results))
+
+
+def reader():
+    """Return what decodes a file: `images.load`, or what does it faster on modern Python."""
+    if sys.version_info < (3, 10):
+        return images.load
+    return importlib.import_module('neon_rnn.ingest.decoding').load
 
 
 def _line(result):

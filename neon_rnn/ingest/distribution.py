@@ -140,12 +140,17 @@ def photograph_root(paths: Sequence[Path], listed: Sequence[str], *names: str) -
     return need(paths, *names)
 
 
-def files_below(folder: Path, above: tuple = ()) -> Iterator[Path]:
-    """Yield every file below a folder, sorted, following symbolic links.
+def files_below(folder: str | os.PathLike) -> Iterator[str]:
+    """Yield the name of every file below a folder, relative to it, sorted, following links.
 
     A link to a folder above it would never end, and some folders cannot be read: these are
     yielded themselves, so that they are counted.
     """
+    return _names_below(os.fspath(folder), '', ())
+
+
+def _names_below(folder: str, name: str, above: tuple) -> Iterator[str]:
+    """Yield the names below a folder, which itself has a name and folders above it."""
     status = os.stat(folder)
     identity = status.st_dev, status.st_ino
     try:
@@ -154,13 +159,14 @@ def files_below(folder: Path, above: tuple = ()) -> Iterator[Path]:
         entries = []
         above = (*above, identity)
     if identity in above:
-        yield folder
-    else:
-        for entry in entries:
-            if entry.is_dir():
-                yield from files_below(folder / entry.name, (*above, identity))
-            else:
-                yield folder / entry.name
+        yield name or os.curdir
+        return
+    for entry in entries:
+        inner = os.path.join(name, entry.name)
+        if entry.is_dir():
+            yield from _names_below(entry.path, inner, (*above, identity))
+        else:
+            yield inner
 
 
 def lines(path: Path) -> list[str]:

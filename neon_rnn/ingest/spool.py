@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from neon_rnn.data import images
 from neon_rnn.data.images import Preprocessing
-from neon_rnn.ingest.decoding import decode
+from neon_rnn.ingest import decoding
 from neon_rnn.ingest.near_duplicates import signature
 from neon_rnn.ingest.source import printable
 from neon_rnn.ingest.workers import ordered_map
@@ -28,6 +28,8 @@ from neon_rnn.support.files import make_folder, write_error
 
 _BLOCK_BYTES = 12 << 20
 _VERSION = 2
+#: From so many photographs on, a compiled loop saves more time than loading Numba takes.
+_MANY = 2000
 
 
 class Decoded(NamedTuple):
@@ -88,6 +90,7 @@ class Spool:
                 self.names[start : start + size],
                 self.preprocessing,
                 finished.get(start),
+                len(self.names) >= _MANY,
             )
             for start in range(0, len(self.names), size)
         ]
@@ -142,8 +145,11 @@ def decode_block(
     names: Sequence[str],
     preprocessing: Preprocessing,
     finished: dict | None,
+    compiled: bool,
 ) -> dict:
     """Decode photographs into the rows of `path` from `start` on, unless that is `finished`.
+
+    `compiled` says whether to scale by a compiled loop.
 
     Returns
     -------
@@ -154,12 +160,13 @@ def decode_block(
     row = 3 * preprocessing.height * preprocessing.width
     if finished and finished['key'] == key and _holds(path, row, start, finished['outcomes']):
         return finished
+    resize = decoding.compiled_resize() if compiled else None
     outcomes: list[list] = []
     with _reported(path), open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), 'r+b') as file:
         for place, name in enumerate(names, start):
             try:
                 data = images.read(os.path.join(root, name))
-                pixels, size = decode(data, preprocessing)
+                pixels, size = decoding.decode(data, preprocessing, resize)
             except images.ImageError as error:
                 outcomes.append([error.reason, printable(error.detail)])
                 continue

@@ -11,7 +11,7 @@ from neon_rnn.support import machine
 from neon_rnn.support.prefetch import map_ahead
 
 
-def classify(paths, classifier, batch_size):
+def classify(paths, classifier, batch_size, load=images.load):
     """Classify pictures, a minibatch at a time.
 
     Parameters
@@ -20,6 +20,8 @@ def classify(paths, classifier, batch_size):
     classifier : Classifier
     batch_size : int
         Files are decoded up to three minibatches ahead, by a thread for each core.
+    load : callable
+        Decodes a file, as `images.load` does.
 
     Yields
     ------
@@ -27,7 +29,7 @@ def classify(paths, classifier, batch_size):
         A result for each picture of a minibatch, in the order of `paths`: ``image`` with ``error``,
         or with ``class``, ``probability`` and ``probabilities``.
     """
-    decode = functools.partial(_load, classifier.preprocessing)
+    decode = functools.partial(_loaded, load, classifier.preprocessing)
     ahead = map_ahead(decode, paths, 3 * batch_size, machine.cores())
     with contextlib.closing(ahead):
         for loaded in iter(lambda: list(itertools.islice(ahead, batch_size)), []):
@@ -41,10 +43,10 @@ def classify(paths, classifier, batch_size):
             ]
 
 
-def _load(preprocessing, path):
+def _loaded(load, preprocessing, path):
     """Return (path, flat uint8 pixels or None, the problem of the file or None)."""
     try:
-        return path, images.load(path, preprocessing).reshape(-1), None
+        return path, load(path, preprocessing).reshape(-1), None
     except images.ImageError as error:
         return path, None, str(error)
 

@@ -15,7 +15,7 @@ from small_training import write_data
 
 from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
-from neon_rnn.ingest import unpack
+from neon_rnn.ingest import decoding, unpack
 from neon_rnn.ingest.sources import imdb_wiki
 from neon_rnn.report.collect import collect
 from neon_rnn.runs import checkpoint, example_predictions, records
@@ -146,10 +146,14 @@ def _unpack(path):
     unpack.unpack(path, path.parent / 'unpacked')
 
 
-def _load_image(path):
+def _loading(load):
     """Commands name the file beside an error; it is not part of the error itself."""
-    with naming(path):
-        return images.load(path, SIZE)
+
+    def read(path):
+        with naming(path):
+            return load(path, SIZE)
+
+    return read
 
 
 def _collect(path):
@@ -171,9 +175,10 @@ READERS = (
     Reader('weights.pth', _pytorch, lambda path: formats.read(str(path))),
     Reader('weights.safetensors', _safetensors, lambda path: formats.read(str(path))),
     *(
-        Reader(f'photo.{form}', _image(form), _load_image)
+        Reader(f'photo.{form}', _image(form), _loading(images.load))
         for form in ('jpg', 'png', 'gif', 'bmp', 'webp', 'tif')
     ),
+    *(Reader(f'photo.{form}', _image(form), _loading(decoding.load)) for form in ('jpg', 'png')),
     *(
         Reader(f'faces.{suffix}', _tar(suffix), _unpack)
         for suffix in ('tar', 'tar.gz', 'tar.bz2', 'tar.xz')

@@ -1,5 +1,8 @@
-"""Imports decode faster than `neon_rnn.data.images`: to the same pixels, with the same reasons."""
+"""Decoding faster than `neon_rnn.data.images`: to the same pixels, with the same reasons."""
 
+import concurrent.futures
+import functools
+import importlib.util
 import itertools
 import tracemalloc
 
@@ -10,8 +13,17 @@ from small_datasets import encoded, picture
 
 from neon_rnn.data import images
 from neon_rnn.data.images import ImageError, Preprocessing
-from neon_rnn.ingest import jpeg, lanczos
-from neon_rnn.ingest.decoding import decode
+from neon_rnn.ingest import decoding, jpeg
+
+#: Without Numba, which the engine torch brings along, Pillow scales.
+with_numba = pytest.mark.skipif(
+    importlib.util.find_spec('numba') is None, reason='Numba is not installed'
+)
+
+
+def decode(data, preprocessing):
+    """What an import of many files makes of a file."""
+    return decoding.decode(data, preprocessing, decoding.compiled_resize())
 
 
 def noise(size, mode='RGB', seed=0):
@@ -121,12 +133,17 @@ def test_pixels_beyond_the_size_of_the_header_are_not_decoded():
     tracemalloc.start()
     try:
         assert jpeg.read(data, (100, 79)) is None
-        assert tracemalloc.get_traced_memory()[1] < 1.5 * 100 * 80 * 4  # one buffer, not two
+        assert tracemalloc.get_traced_memory()[1] < 1.5 * 100 * 80 * 3  # one buffer, not two
     finally:
         tracemalloc.stop()
     assert jpeg.read(data, (100, 80)).shape == (80, 100, 3)
 
 
+def resize(*arguments):
+    return importlib.import_module('neon_rnn.ingest.lanczos').resize(*arguments)
+
+
+@with_numba
 def test_lanczos_gives_the_pixels_of_pillow():
     random, left_to_pillow = np.random.RandomState(0), 0
     for number in range(150):
@@ -138,7 +155,8 @@ def test_lanczos_gives_the_pixels_of_pillow():
             pixels = pixels // 128 * 255
         image = Image.fromarray(pixels.astype(np.uint8))
         box = (0, 0, width, height) if number % 3 else (2, 1, width - 1, height - 3)
-        found = lanczos.resize(image, box, tuple(size))
+        given = image if number % 5 else pixels.astype(np.uint8)
+        found = resize(given, box, tuple(size))
         left_to_pillow += found is None
         if found is not None:
             expected = np.asarray(image.crop(box).resize(size, Image.Resampling.LANCZOS))
@@ -146,19 +164,54 @@ def test_lanczos_gives_the_pixels_of_pillow():
     assert left_to_pillow < 5
 
 
+@with_numba
 def test_lanczos_leaves_to_pillow_what_it_cannot_do_exactly():
-    assert lanczos.resize(Image.new('RGB', (310, 34)), (0, 0, 310, 34), (34, 34)) is None
-    assert lanczos.resize(Image.new('RGB', (513, 512)), (0, 0, 513, 512), (64, 64)) is None
+    assert resize(Image.new('RGB', (310, 34)), (0, 0, 310, 34), (34, 34)) is None
+    assert resize(Image.new('RGB', (1025, 1024)), (0, 0, 1025, 1024), (64, 64)) is None
     data = encoded(noise((310, 40)), 'PNG')
     for preprocessing in (Preprocessing(40, 34, 'stretch'), Preprocessing(34, 34)):
         assert outcome(decode, data, preprocessing) == outcome(by_pillow, data, preprocessing)
 
 
-def test_a_product_starts_no_threads_of_a_blas():
-    """OpenBLAS starts them beyond 2**18 multiplications; JPEG files shrink by 4 or less."""
-    for source, target in ((200, 128), (512, 128), (250, 64), (64, 256)):
-        for start, end, _, weights in lanczos._band(source, target):
-            assert (end - start) * weights.shape[1] * source <= 1 << 18
+def test_files_are_loaded_to_the_same_pixels_in_several_threads(tmp_path):
+    """Damaged ones too, which an import refuses and `predict` has always taken."""
+    sound = encoded(noise((200, 180)), quality=90)
+    damaged = sound[:3000] + bytes(40) + sound[3040:]
+    with pytest.raises(ImageError):
+        decode(damaged, Preprocessing(64, 64))
+    files = {
+        'sound.jpg': sound,
+        'damaged.jpg': damaged,
+        'cut.jpg': sound[: len(sound) // 2],
+        'grey.jpg': encoded(noise((90, 70), 'L')),
+        'other.png': encoded(noise((90, 170), 'RGBA'), 'PNG'),
+        'none.jpg': b'no picture',
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+
+    def loaded(function, name):
+        try:
+            return function(tmp_path / name, Preprocessing(64, 48)).tobytes()
+        except ImageError as error:
+            return error.reason, error.detail
+
+    names = [*files] * 20
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(functools.partial(loaded, decoding.load), names))
+    assert found == [loaded(images.load, name) for name in names]
+
+
+def test_without_numba_pillow_scales(monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    decoding.compiled_resize.cache_clear()
+    try:
+        assert decoding.compiled_resize() is None
+        data = encoded(noise((150, 90)))
+        expected = outcome(by_pillow, data, Preprocessing(64, 48))
+        assert outcome(decode, data, Preprocessing(64, 48)) == expected
+    finally:
+        decoding.compiled_resize.cache_clear()
 
 
 def test_reading_a_small_file_takes_little_memory(tmp_path):

@@ -14,6 +14,7 @@ from small_training import settings, write_data
 from neon_rnn import training
 from neon_rnn.cli import main
 from neon_rnn.data import images, pictures
+from neon_rnn.ingest import decoding
 from neon_rnn.runs import classifier
 from neon_rnn.runs.prediction_table import PredictionTable
 from neon_rnn.support.errors import NeonRnnError, UsageError
@@ -104,8 +105,10 @@ def test_an_interrupted_table_is_finished(run, photos, tmp_path, capsys, monkeyp
     rows = content.splitlines(keepends=True)
     broken.write_bytes(b''.join(rows[:5]) + rows[5][:torn])
     seen = []
-    load = images.load
-    monkeypatch.setattr(images, 'load', lambda path, *more: seen.append(path) or load(path, *more))
+    load = decoding.load
+    monkeypatch.setattr(
+        decoding, 'load', lambda path, *more: seen.append(path) or load(path, *more)
+    )
     assert main(['predict', run, str(photos), '--csv', str(broken)]) == 0
     assert broken.read_bytes() == content
     assert len(seen) == 8 - 4
@@ -150,11 +153,11 @@ def test_kill_9_leaves_a_table_that_can_be_finished(run, tmp_path):
 def test_memory_stays_flat(run, photos, monkeypatch):
     """The thread that reads ahead holds no more than three minibatches beside the one in use."""
     order = []
-    add, load = PredictionTable.add, images.load
+    add, load = PredictionTable.add, decoding.load
     monkeypatch.setattr(
         PredictionTable, 'add', lambda table, results: order.append('write') or add(table, results)
     )
-    monkeypatch.setattr(images, 'load', lambda *given: order.append('read') or load(*given))
+    monkeypatch.setattr(decoding, 'load', lambda *given: order.append('read') or load(*given))
     assert main(['predict', run, str(photos), '-z', '1', '--csv', str(photos / 'out.csv')]) == 0
     assert (order.count('read'), order.count('write')) == (7, 7)
     for place, event in enumerate(order):

@@ -147,9 +147,9 @@ def listing(folder: Path, classes: Sequence[str] | None, dropped: Dropped) -> Li
     parts = {} if classes and set(classes) <= set(_sub_folders(folder)) else _parts(folder)
     chosen = _chosen_classes(folder / next(iter(parts)) if parts else folder, classes)
     photographs: list[Photograph] = []
-    for path in files_below(folder):
-        name = str(path.relative_to(folder))
-        part, *inner = path.relative_to(folder).parts if parts else ('', *Path(name).parts)
+    for name in files_below(folder):
+        inner = name.split(os.sep)
+        part = inner.pop(0) if parts else ''
         if parts and part not in parts:
             dropped.add(NOT_IN_A_CLASS, name)
         else:
@@ -180,10 +180,9 @@ def parts_listing(
             )
     photographs: list[Photograph] = []
     for part, place in places.items():
-        for path in files_below(place):
-            inner_parts = path.relative_to(place).parts
-            name = str(path.relative_to(root))
-            _list_file(photographs, name, inner_parts, chosen, part, dropped)
+        for name in files_below(place):
+            whole = os.path.join(place.relative_to(root), name)
+            _list_file(photographs, whole, name.split(os.sep), chosen, part, dropped)
     return Listing(root, photographs, chosen)
 
 

@@ -48,7 +48,7 @@ def listing(paths: list[Path], dropped: Dropped) -> Listing:
     dropped.expect(MALFORMED)
     photographs = []
     for folder in folders:
-        for path in distribution.files_below(folder):
+        for path in map(folder.joinpath, distribution.files_below(folder)):
             name = str(path.relative_to(root))
             match = _NAME.fullmatch(path.name)
             if match:

@@ -25,6 +25,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from neon_rnn.engines.torch.ops import team
+from neon_rnn.support import compiling
 
 #: Lines of pixels whose numbers are added up in float32, before the sums go on in float64.
 _LINES = 32
@@ -38,10 +39,7 @@ _inlined: Any = intrinsic
 def _loop(function: Callable, **more: Any) -> Any:
     """Compile a function on arrays and numbers."""
     options: dict[str, Any] = {'nogil': True, 'error_model': 'numpy', **more}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # there is no folder that Numba may write to
-        return numba.njit(**options)(function)
+    return compiling.kept(functools.partial(numba.njit, **options), function)
 
 
 @_inlined

@@ -23,6 +23,7 @@ import torch
 from numba import types
 
 from neon_rnn.engines.torch.ops import matmul
+from neon_rnn.support import compiling
 
 #: Name here -> function of a library that PyTorch has loaded.
 _FUNCTIONS = {
@@ -95,10 +96,7 @@ barrier = _function('barrier', types.void)
 @functools.cache  # the machine code lives as long as the result
 def _compiled(loop: Callable) -> Any:
     kind = types.void(types.CPointer(types.voidptr))
-    try:
-        return numba.cfunc(kind, cache=True)(loop)
-    except RuntimeError:  # there is no folder that Numba may write to
-        return numba.cfunc(kind)(loop)
+    return compiling.kept(functools.partial(numba.cfunc, kind), loop)
 
 
 def run(loop: Callable, most: int, sizes: Sequence[int], *tensors: torch.Tensor) -> None:
