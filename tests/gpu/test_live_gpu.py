@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from live_neon import ROOT, needed_neon
+from side_by_side import for_chosen_tests
 from test_live_neon import names
 
 HERE = Path(__file__).resolve().parent
@@ -34,9 +35,8 @@ def environment(gpu='kepler'):
     return dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, folders)), **GPUS[gpu][0])
 
 
-@functools.cache
 def results(python, gpu, checks):
-    """Name of a check -> its line (`neon_layers.run_checks`); each file is run once on a GPU."""
+    """Run a file on a GPU: name of a check -> its line (`neon_layers.run_checks`)."""
     done = subprocess.run(
         [python, str(checks)],
         cwd=ROOT,
@@ -59,6 +59,12 @@ def python():
     return found
 
 
+@pytest.fixture(scope='module')
+def runs(python, request):
+    with for_chosen_tests(functools.partial(results, python), request, 'gpu', 'checks') as started:
+        yield started
+
+
 @pytest.mark.parametrize(
     ('gpu', 'checks', 'name'),
     [
@@ -69,8 +75,8 @@ def python():
         for name in names(checks)
     ],
 )
-def test_on_neons_gpu_backend(python, gpu, checks, name):
-    result = results(python, gpu, checks)[name]
+def test_on_neons_gpu_backend(runs, gpu, checks, name):
+    result = runs[gpu, checks].result()[name]
     if result['skipped']:
         pytest.skip(result['skipped'])
     assert result['problem'] is None, result['problem']

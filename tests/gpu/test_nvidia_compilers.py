@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from nvidia_compilers import WHEELS, Compiler
+from side_by_side import each
 from test_live_gpu import HERE, environment, python  # noqa: F401
 
 from neon_rnn import published
@@ -43,9 +44,10 @@ def wheels(tmp_path_factory):
 @pytest.fixture(scope='module')
 def sources(python, tmp_path_factory):  # noqa: F811
     """Compute capability -> the texts of the kernels of the layer checks and of all networks."""
-    found = {}
-    for capability in TARGETS:
-        folder = tmp_path_factory.mktemp('kernels')
+    folders = {capability: tmp_path_factory.mktemp('kernels') for capability in TARGETS}
+
+    def record(capability):
+        folder = folders[capability]
         recorded = dict(CUDA_ON_CPU_RECORD=str(folder), CUDA_ON_CPU_CAPABILITY=capability)
         for program, more in (
             ('gpu_layer_checks.py', {}),
@@ -61,8 +63,9 @@ def sources(python, tmp_path_factory):  # noqa: F811
             )
             assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.split() == list(published.rows())
-        found[capability] = {path.name: path.read_text() for path in folder.glob('*.cu')}
-    return found
+        return {path.name: path.read_text() for path in folder.glob('*.cu')}
+
+    return dict(zip(TARGETS, each(record, TARGETS), strict=True))
 
 
 @pytest.mark.parametrize(
@@ -73,11 +76,8 @@ def test_every_kernel_compiles(sources, wheels, tmp_path, capability, target):
     assert len(sources[capability]) >= 50
     requirement = next(name for name, targets in WHEELS.items() if target in targets)
     compiler = Compiler(wheels[requirement], tmp_path)
-    wrong = {}
-    for name, source in sources[capability].items():
-        log = compiler.log_of(source, target)
-        if log:
-            wrong[name] = log[:500]
+    logs = each(lambda source: compiler.log_of(source, target), sources[capability].values())
+    wrong = {name: log[:500] for name, log in zip(sources[capability], logs, strict=True) if log}
     assert not wrong
 
 

@@ -1,7 +1,7 @@
 """Exchange checkpoints of every network between the engines, for `test_between_engines.py`.
 
-    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py save FOLDER
-    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py predict FOLDER
+    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py save FOLDER NETWORK...
+    PYTHONPATH=. /path/to/neon/python tests/parity/checkpoint_exchange.py predict FOLDER NETWORK...
 
 `save` trains on neon and writes FOLDER/<network>.npz with the probabilities in its meta, `predict`
 FOLDER/<network>.json with those that it computes from the checkpoint beside it.
@@ -101,9 +101,9 @@ def load_and_predict(engine, name, path):
     )
 
 
-def main(action, folder):
+def main(action, folder, *names):
     """Run the action of the command line, on neon."""
-    for name in NETWORKS:
+    for name in names:
         path = os.path.join(folder, name + '.npz')
         if action == 'save':
             train_and_save('neon', name, path)

@@ -11,24 +11,29 @@ import checkpoint_exchange
 import numpy as np
 import pytest
 from live_neon import ROOT, needed_neon
+from side_by_side import each
 
 from neon_rnn import models
 from neon_rnn.runs import checkpoint
 
 
 def on_neon(action, folder):
-    """Run `checkpoint_exchange` with neon's Python."""
+    """Run `checkpoint_exchange` with neon's Python, side by side for shares of the networks."""
     python = needed_neon()
-    done = subprocess.run(
-        [python, checkpoint_exchange.__file__, action, str(folder)],
-        cwd=ROOT,
-        text=True,
-        timeout=900,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+
+    def run(names):
+        done = subprocess.run(
+            [python, checkpoint_exchange.__file__, action, str(folder), *names],
+            cwd=ROOT,
+            text=True,
+            timeout=900,
+            env=dict(os.environ, PYTHONPATH=str(ROOT)),
+            check=False,
+            capture_output=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    each(run, [checkpoint_exchange.NETWORKS[start::4] for start in range(4)])
 
 
 @pytest.fixture(scope='module')

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from live_neon import ROOT
+from side_by_side import for_chosen_tests
 
 CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
 
@@ -24,9 +25,8 @@ def names(checks):
     )
 
 
-@functools.cache
 def results(python, checks):
-    """Name of a check -> its line (`neon_layers.run_checks`); each file is run once."""
+    """Run a file: name of a check -> its line (`neon_layers.run_checks`)."""
     done = subprocess.run(
         [python, str(checks)],
         cwd=ROOT,
@@ -40,6 +40,12 @@ def results(python, checks):
     return {line['name']: line for line in lines}
 
 
+@pytest.fixture(scope='module')
+def runs(python, request):
+    with for_chosen_tests(functools.partial(results, python), request, 'checks') as started:
+        yield started
+
+
 @pytest.mark.parametrize(
     ('checks', 'name'),
     [
@@ -48,16 +54,16 @@ def results(python, checks):
         for name in names(checks)
     ],
 )
-def test_on_real_neon(python, checks, name):
-    result = results(python, checks)[name]
+def test_on_real_neon(runs, checks, name):
+    result = runs[(checks,)].result()[name]
     if result['skipped']:
         pytest.skip(result['skipped'])
     assert result['problem'] is None, result['problem']
 
 
 @pytest.mark.parametrize('checks', CHECKS, ids=lambda checks: checks.stem)
-def test_every_check_ran(python, checks):
-    assert sorted(results(python, checks)) == names(checks)
+def test_every_check_ran(runs, checks):
+    assert sorted(runs[(checks,)].result()) == names(checks)
 
 
 def test_the_files_of_checks():
