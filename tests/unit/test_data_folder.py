@@ -17,7 +17,7 @@ from neon_rnn.cli import main
 from neon_rnn.data import images
 from neon_rnn.data.dataset import open_dataset
 from neon_rnn.data.images import Preprocessing, load, read
-from neon_rnn.ingest import importer, jpeg, selection
+from neon_rnn.ingest import decoding, importer, jpeg, selection, spool
 from neon_rnn.ingest.sources import folder
 from neon_rnn.ingest.workers import ordered_map
 from neon_rnn.support.errors import NeonRnnError
@@ -60,6 +60,20 @@ def test_a_clean_folder(tmp_path, capsys):
             np.testing.assert_array_equal(part.read([index])[0], expected)
             assert part.labels[index] == (0 if name.startswith(b'female/') else 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['photos', 'set']
+
+
+@pytest.mark.parametrize('many', [1, 21])
+def test_many_files_are_scaled_by_the_compiled_loop_to_the_same_pixels(tmp_path, monkeypatch, many):
+    class_folders(tmp_path / 'photos', per_class=10)
+    asked, resize = [], decoding.compiled_resize()
+    monkeypatch.setattr(spool, '_MANY', many)
+    monkeypatch.setattr(decoding, 'compiled_resize', lambda: asked.append(1) or resize)
+    assert run(tmp_path / 'photos', '--out', tmp_path / 'set', '--size', 32) == 0
+    assert len(asked) == (many <= 20)
+    train = open_dataset(tmp_path / 'set').train
+    for index, name in enumerate(train.extra('source_file')):
+        expected = load(tmp_path / 'photos' / name.decode(), Preprocessing(32, 32)).ravel()
+        np.testing.assert_array_equal(train.read([index])[0], expected)
 
 
 def test_every_odd_file_is_skipped_named_and_counted(tmp_path, capsys):
