@@ -106,7 +106,7 @@ case "${1:-}" in
         shift
         ensure torch
         export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
-        exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from benchmarks.__main__ import main; sys.exit(main(sys.argv[1:]))' "$@"
+        exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from benchmarks.__main__ import program; sys.exit(program())' "$@"
         ;;
     neon)
         shift
@@ -128,4 +128,4 @@ case "${1:-}" in
 esac
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" NEON_RNN_HOME="$root"
 # Not -m neon_rnn: Python would search the working directory first.
-exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from neon_rnn.cli import main; sys.exit(main())' "$@"
+exec "$venv/bin/python" -c 'import sys; sys.path[:] = filter(None, sys.path); from neon_rnn.cli import program; sys.exit(program())' "$@"

@@ -3,6 +3,7 @@
 import sys
 
 from neon_rnn.cli import call
+from neon_rnn.support import processes
 
 #: First word -> module: the import of photographs; the page of kept benchmarks;
 #: prediction beside other runtimes.
@@ -31,5 +32,12 @@ def main(argv: list[str]) -> int:
     return call('benchmarks.command', 'bench', ['bench'] + argv)
 
 
+def program() -> int:
+    """Run the benchmark of the command line as a program, which ends with it."""
+    status = main(sys.argv[1:])
+    processes.end_soon()
+    return status
+
+
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(program())

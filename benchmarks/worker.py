@@ -19,6 +19,7 @@ import time
 import numpy as np
 
 from benchmarks.reference import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Reference
+from neon_rnn.support import processes
 
 
 def main(argv):
@@ -260,3 +261,4 @@ def make_variant(spec):
 
 if __name__ == '__main__':
     main(sys.argv)
+    processes.end_soon()

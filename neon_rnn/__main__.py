@@ -2,7 +2,7 @@
 
 import sys
 
-from neon_rnn.cli import main
+from neon_rnn.cli import program
 
 if __name__ == '__main__':
-    sys.exit(main())
+    sys.exit(program())

@@ -10,7 +10,7 @@ import importlib
 import sys
 
 from neon_rnn import __version__
-from neon_rnn.support import streams, system
+from neon_rnn.support import processes, streams, system
 from neon_rnn.support.errors import NeonRnnError
 from neon_rnn.support.wording import one_line
 
@@ -73,6 +73,13 @@ def main(argv=None):
         return call('neon_rnn.commands.' + argv[0], 'neon_rnn ' + argv[0], argv)
     with streams.guarded():
         return _ended('neon_rnn', lambda: _without_command(argv))
+
+
+def program():
+    """Run a command as a program, which ends with it; see `main`."""
+    status = main()
+    processes.end_soon()
+    return status
 
 
 def _without_command(argv):

@@ -1,5 +1,8 @@
 """Starting the torch engine: backends, precisions, what is missing, what the record gets."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -88,6 +91,25 @@ def test_the_default_is_all_the_cores_the_process_may_use(nn, monkeypatch):
         assert nn.start('cpu', batch_size=4, rng_seed=0)['threads'] == 3
     finally:
         nn.start('cpu', batch_size=4, rng_seed=0, threads=1)
+
+
+def test_no_command_loads_pytorchs_compiler():
+    """It would take a second at the start, and another at the end of a program."""
+    code = """
+import sys
+import numpy
+from neon_rnn import engines, models
+nn = engines.load('torch')
+nn.start('cpu', batch_size=2, rng_seed=0, threads=1)
+model, cost = models.build('rnn', nn, (3, 32, 32))
+model.initialize((3, 32, 32), cost)
+optimizer = nn.GradientDescentMomentum(0.01, momentum_coef=0.9)
+images = numpy.zeros((2, 3072), numpy.uint8)
+nn.train_step(model, images, numpy.array([0, 1]), optimizer, 0)
+nn.predict(model, images)
+print(sorted({'torch._dynamo', 'torch._inductor'} & set(sys.modules)))
+"""
+    assert subprocess.check_output([sys.executable, '-c', code], text=True) == '[]\n'
 
 
 def test_deterministic_kernels_on_request(nn):

@@ -245,3 +245,13 @@ def test_a_reader_that_leaves_early_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == b''
         assert process.wait(timeout=30) == 141
+
+
+def test_a_program_ends_without_looking_through_all_objects():
+    code = (
+        'import gc; from neon_rnn.cli import program; print(program(), gc.get_freeze_count() > 0)'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == '2 True'

@@ -137,7 +137,8 @@ def start(
     if deterministic:
         # cuBLAS requires it, before its first call.
         os.environ.setdefault('CUBLAS_WORKSPACE_CONFIG', ':4096:8')
-    torch.use_deterministic_algorithms(deterministic)
+    # `use_deterministic_algorithms` would import PyTorch's compiler, which takes a second.
+    torch.set_deterministic_debug_mode('error' if deterministic else 'default')
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == 'tf32'
     _active = Backend(
