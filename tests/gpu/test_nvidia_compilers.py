@@ -44,10 +44,9 @@ def wheels(tmp_path_factory):
 @pytest.fixture(scope='module')
 def sources(python, tmp_path_factory):  # noqa: F811
     """Compute capability -> the texts of the kernels of the layer checks and of all networks."""
-    folders = {capability: tmp_path_factory.mktemp('kernels') for capability in TARGETS}
-
-    def record(capability):
-        folder = folders[capability]
+    found = {}
+    for capability in TARGETS:  # one at a time: the largest network takes 10 GiB
+        folder = tmp_path_factory.mktemp('kernels')
         recorded = dict(CUDA_ON_CPU_RECORD=str(folder), CUDA_ON_CPU_CAPABILITY=capability)
         for program, more in (
             ('gpu_layer_checks.py', {}),
@@ -63,9 +62,8 @@ def sources(python, tmp_path_factory):  # noqa: F811
             )
             assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.split() == list(published.rows())
-        return {path.name: path.read_text() for path in folder.glob('*.cu')}
-
-    return dict(zip(TARGETS, each(record, TARGETS), strict=True))
+        found[capability] = {path.name: path.read_text() for path in folder.glob('*.cu')}
+    return found
 
 
 @pytest.mark.parametrize(
