@@ -4,15 +4,12 @@ Needs g++ and a Python with Intel neon, which `live_neon.neon_python` looks for
 (``./run.sh neon`` makes one).
 """
 
-import functools
-import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from live_neon import ROOT, needed_neon
+from live_neon import ROOT, needed_neon, results
 from side_by_side import for_chosen_tests
 from test_live_neon import names
 
@@ -35,22 +32,6 @@ def environment(gpu='kepler'):
     return dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, folders)), **GPUS[gpu][0])
 
 
-def results(python, gpu, checks):
-    """Run a file on a GPU: name of a check -> its line (`neon_layers.run_checks`)."""
-    done = subprocess.run(
-        [python, str(checks)],
-        cwd=ROOT,
-        env=environment(gpu),
-        timeout=1800,
-        text=True,
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
-    return {line['name']: line for line in lines}
-
-
 @pytest.fixture(scope='module')
 def python():
     found = needed_neon()
@@ -61,7 +42,10 @@ def python():
 
 @pytest.fixture(scope='module')
 def runs(python, request):
-    with for_chosen_tests(functools.partial(results, python), request, 'gpu', 'checks') as started:
+    def run(gpu, checks):
+        return results(python, checks, environment(gpu))
+
+    with for_chosen_tests(run, request, 'gpu', 'checks') as started:
         yield started
 
 

@@ -3,14 +3,11 @@
 `live_neon.neon_python` finds it. Elsewhere the checks run in the container.
 """
 
-import functools
-import json
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from live_neon import ROOT
+from live_neon import ROOT, results
 from side_by_side import for_chosen_tests
 
 CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
@@ -25,24 +22,12 @@ def names(checks):
     )
 
 
-def results(python, checks):
-    """Run a file: name of a check -> its line (`neon_layers.run_checks`)."""
-    done = subprocess.run(
-        [python, str(checks)],
-        cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        text=True,
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
-    return {line['name']: line for line in lines}
-
-
 @pytest.fixture(scope='module')
 def runs(python, request):
-    with for_chosen_tests(functools.partial(results, python), request, 'checks') as started:
+    def run(checks):
+        return results(python, checks, dict(os.environ, PYTHONPATH=str(ROOT)))
+
+    with for_chosen_tests(run, request, 'checks') as started:
         yield started
 
 

@@ -4,7 +4,9 @@
 /opt/neon/py36/bin/python.
 """
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -36,3 +38,27 @@ def needed_neon():
             '(test_recorded.py)'
         )
     return found
+
+
+def results(python, checks, environment):
+    """Run a file of checks: name of a check -> its line (`neon_layers.run_checks`).
+
+    Parameters
+    ----------
+    python : str
+        Has neon.
+    checks : Path
+    environment : dict
+    """
+    done = subprocess.run(
+        [python, str(checks)],
+        cwd=ROOT,
+        env=environment,
+        timeout=1800,
+        text=True,
+        check=False,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
+    return {line['name']: line for line in lines}
