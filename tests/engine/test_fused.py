@@ -3,6 +3,7 @@
 Costs, gradients, running statistics, predictions.
 """
 
+import functools
 import os
 import subprocess
 import sys
@@ -72,20 +73,32 @@ def test_float32_costs_stay_with_float64():
     np.testing.assert_allclose(costs, exact, rtol=1e-5)
 
 
+def one_step_errors(precision, plain, seeds=range(3)):
+    """Name of a weight -> its error after one step, relative to its largest, mean of the seeds."""
+    means = {}
+    for seed in seeds:
+        exact, weights = exact_step(seed), train(precision, plain, 1, 8, seed=seed)[1]
+        for name, values in exact.items():
+            error = np.abs(weights[name] - values).max() / np.abs(values).max()
+            means[name] = means.get(name, 0) + error / len(seeds)
+    return means
+
+
+@functools.cache
+def exact_step(seed):
+    return train('float64', True, 1, 8, seed=seed)[1]
+
+
 @pytest.mark.parametrize('by_mkl', [True, False])
 def test_one_float32_step_is_as_exact_as_that_of_plain_layers(monkeypatch, by_mkl):
-    """Products and the joined statistics lose nothing: all weights, against float64."""
+    """Products and the joined statistics lose nothing: all weights, against float64.
+
+    The means of three seeds: with one, rounding gave 1.beta a quarter or all of our error.
+    """
     monkeypatch.setattr(matmul, 'MKL_IS_FAST', by_mkl)
-    (_, exact, _), (_, ours, _), (_, plain, _) = (
-        train(precision, way, steps=1)
-        for precision, way in (('float64', True), ('float32', False), ('float32', True))
-    )
-    for name, values in exact.items():
-        scale = np.abs(values).max()
-        error, plain_error = (
-            np.abs(weights[name] - values).max() / scale for weights in (ours, plain)
-        )
-        assert error < 3 * max(plain_error, 2e-7), name
+    ours, plain = (one_step_errors('float32', way) for way in (False, True))
+    for name, error in ours.items():
+        assert error < 2 * max(plain[name], 2e-7), name
 
 
 def test_bf16_stays_near_and_keeps_float32_weights():

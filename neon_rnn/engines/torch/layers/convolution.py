@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from neon_rnn.engines.torch.layers.base import Layer, Shape, Weight, column, filters, parameter
 from neon_rnn.engines.torch.layers.initializers import Initializer
+from neon_rnn.engines.torch.ops.matmul import rounded
 from neon_rnn.support.errors import UsageError
 
 
@@ -98,9 +99,16 @@ class Convolution(Layer):
             yield column('weight_bias', self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.conv2d(
-            x, self.weight, self.bias, self.strides, self.padding, self.dilation
+        y: torch.Tensor = rounded(
+            functional.conv2d,
+            x,
+            self.weight,
+            self.bias,
+            self.strides,
+            self.padding,
+            self.dilation,
         )
+        return y
 
 
 class Pooling(Layer):

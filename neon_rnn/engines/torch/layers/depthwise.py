@@ -15,6 +15,7 @@ from neon_rnn.engines.torch.layers.base import Layer, Shape, Weight, filters, pa
 from neon_rnn.engines.torch.layers.convolution import output_size
 from neon_rnn.engines.torch.layers.initializers import Initializer
 from neon_rnn.engines.torch.layers.transforms import Transform
+from neon_rnn.engines.torch.ops.matmul import rounded
 
 
 class DepthwiseConvolution(Layer):
@@ -60,9 +61,11 @@ class DepthwiseConvolution(Layer):
         yield filters('W', self.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.conv2d(
-            x, self.weight, None, self.strides, self.padding, groups=self.in_shape[0]
+        dilation, groups = 1, self.in_shape[0]
+        y: torch.Tensor = rounded(
+            functional.conv2d, x, self.weight, None, self.strides, self.padding, dilation, groups
         )
+        return y
 
 
 class SamePadding(Layer):

@@ -3,12 +3,13 @@
 PyTorch computes float32 products with MKL, which on processors that Intel did not make stays with
 AVX2. There oneDNN computes them: it uses the widest vectors that the processor has, and was twice
 as fast on an AMD EPYC with AVX-512 (docs/fast.md). On Intel's processors MKL is the faster one.
-bfloat16 products PyTorch already computes with oneDNN, as the engine does all convolutions.
+bfloat16 products PyTorch already computes with oneDNN, as the engine does all convolutions. A
+processor without instructions for them multiplies in float32 (`rounded`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -61,6 +62,44 @@ def matrix_dtype(x: torch.Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
+def _rounds(x: torch.Tensor) -> bool:
+    """Tell whether products with `x` are those of bfloat16, and the processor has none."""
+    return (
+        x.device.type == 'cpu'
+        and torch.bfloat16 not in _ONEDNN_TYPES
+        and matrix_dtype(x) == torch.bfloat16
+        and not recording()
+    )
+
+
+def rounded(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function that multiplies tensors; in float32 where the processor has no bfloat16.
+
+    There PyTorch's products in bfloat16 take up to 76 times as long as those in float32
+    (docs/fast.md). So the tensors are rounded to bfloat16, multiplied in float32, and the results
+    are rounded to bfloat16. A processor that multiplies bfloat16 does the same: it sums in float32.
+
+    Parameters
+    ----------
+    function : callable
+        What it returns is a tensor, or a tuple of tensors and None.
+    *arguments
+        The tensor that tells the type and the device comes first. Gradients go through.
+    """
+    if not _rounds(arguments[0]):
+        return function(*arguments)
+    with torch.autocast('cpu', enabled=False):
+        results = function(
+            *(
+                argument.bfloat16().float() if isinstance(argument, torch.Tensor) else argument
+                for argument in arguments
+            )
+        )
+        if isinstance(results, torch.Tensor):
+            return results.bfloat16()
+        return tuple(None if result is None else result.bfloat16() for result in results)
+
+
 def product(
     x: torch.Tensor,
     weight: torch.Tensor,
@@ -85,6 +124,9 @@ def product(
     torch.Tensor
         (n, m).
     """
+    if _rounds(x):
+        result: torch.Tensor = rounded(product, x, weight, bias, add)
+        return result
     if _product_by_onednn(x):
         if not weight.t().is_contiguous():
             # For rows with gaps oneDNN has only its reference code, hundreds of times slower.
@@ -102,6 +144,9 @@ def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
     Both may have gaps between their rows.
     """
+    if _rounds(x):
+        result: torch.Tensor = rounded(weight_gradient, delta, x)
+        return result
     if delta.dtype == torch.bfloat16 or not _product_by_onednn(x):
         return torch.mm(delta.t(), x)  # needs no copy of rows with gaps
     if len(x) >= MANY_ROWS:
@@ -150,7 +195,7 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None = No
     bias : torch.Tensor, optional
         (m,).
     """
-    if not _by_onednn(x):
+    if not (_by_onednn(x) or _rounds(x)):
         return functional.linear(x, weight, bias)
     dtype = matrix_dtype(x)
     y = _Linear.apply(
@@ -176,6 +221,11 @@ def convolution(
     """
     if bias is not None:
         bias = bias.to(x.dtype)
+    if _rounds(x):
+        result: torch.Tensor = rounded(
+            convolution, x, weight, bias, strides, padding, dilation, rectified
+        )
+        return result
     if _by_onednn(x):
         return torch.ops.mkldnn._convolution_pointwise(
             x,
@@ -207,7 +257,8 @@ def convolution_gradients(
     `error` is the gradient of the output; other arguments as those of ``functional.conv2d``.
     """
     no_output_padding, groups = [0, 0], 1
-    return torch.ops.aten.convolution_backward(
+    return rounded(
+        torch.ops.aten.convolution_backward,
         error,
         x,
         weight,

@@ -16,6 +16,7 @@ import torch
 from neon_rnn.engines.parameters import DEPTH, check_depth, part_names
 from neon_rnn.engines.torch.layers.base import Shape, Weight, concatenated, parameter
 from neon_rnn.engines.torch.layers.transforms import Identity, Transform
+from neon_rnn.engines.torch.ops.matmul import linear, rounded
 from neon_rnn.engines.torch.recurrent.base import RecurrentLayer, visits
 from neon_rnn.engines.torch.recurrent.elman import BiRNN, Recurrent
 
@@ -55,9 +56,7 @@ class LayeredStep(Recurrent):
 
     def layer(self, z: torch.Tensor, place: int, direction: int) -> torch.Tensor:
         """Return V z + c of the further layer at `place`, of one direction."""
-        return torch.nn.functional.linear(
-            z, self.further[place][direction], self.further_biases[place][direction]
-        )
+        return linear(z, self.further[place][direction], self.further_biases[place][direction])
 
 
 class DeepTransition(LayeredStep):
@@ -84,7 +83,7 @@ class DeepTransition(LayeredStep):
         direction : int
         """
         if state is not None:
-            products = torch.addmm(products, state, self.recurrent[direction].t())
+            products = rounded(torch.addmm, products, state, self.recurrent[direction].t())
         z = self.activation(products)
         for place in range(self.depth - 1):
             z = self.output_transform()(self.layer(z, place, direction))
