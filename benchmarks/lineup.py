@@ -78,11 +78,12 @@ def lineup(
     for name in PEERS if names is None else names:
         runs = (pythons.neon or '') if name == 'neon' else python
         found = list(_MAKERS[name](common, runs))
-        reason = _obstacle(name, common, pythons.neon, python)
-        if reason is None:
-            chosen += found
-        else:
-            for variant in found:
+        obstacle = _obstacle(name, common, pythons.neon, python)
+        for variant in found:
+            reason = obstacle or _too_slow(variant.spec)
+            if reason is None:
+                chosen.append(variant)
+            else:
                 skipped[variant.key] = {'label': variant.label, 'reason': reason}
     return Lineup(chosen, skipped)
 
@@ -218,6 +219,19 @@ def _obstacle(
         return "the export needs packages that are not installed: pip install '.[onnx]'"
     missing = _missing(python, _PACKAGES.get(name, ()))
     return f'not installed: {", ".join(missing)} ({_INSTALL})' if missing else None
+
+
+def _too_slow(spec: dict[str, Any]) -> str | None:
+    """Say why a variant would take minutes for a minibatch; None if it does not."""
+    if spec.get('peer') == 'torch_port' and (spec['precision'], spec['backend']) == ('bf16', 'cpu'):
+        # They take seconds to import.
+        import torch
+
+        from neon_rnn.engines.torch.ops.matmul import multiplies_bfloat16
+
+        if not multiplies_bfloat16(torch.device('cpu')):
+            return 'this processor has no bfloat16, and PyTorch multiplies one pair after the other'
+    return None
 
 
 def _file(package: str) -> str:

@@ -192,8 +192,24 @@ def test_what_is_not_installed_is_skipped_with_the_reason(monkeypatch):
 def test_torch_compile_is_skipped_where_it_cannot_link(folder, skipped, monkeypatch):
     monkeypatch.setattr('benchmarks.lineup.shutil.which', lambda name: '/usr/bin/g++')
     monkeypatch.setattr('benchmarks.lineup._file', lambda package: f'{folder}/{package}.py')
+    monkeypatch.setattr('benchmarks.lineup._too_slow', lambda spec: None)
     found = lineup(plan().common, Pythons(), ('compiled',)).skipped
     assert ('its path has a space: /a b/torch.py' in str(found)) == skipped == bool(found)
+
+
+@pytest.mark.parametrize('multiplies', [True, False])
+def test_ports_in_bf16_are_skipped_where_the_processor_has_none(multiplies, monkeypatch):
+    """A minibatch would take minutes; the engine multiplies in float32 there."""
+    monkeypatch.setattr(
+        'neon_rnn.engines.torch.ops.matmul.multiplies_bfloat16', lambda device: multiplies
+    )
+    found = lineup(plan().common, Pythons(), ('eager', 'channels_last'))
+    ports = {'eager-bf16', 'eager-bf16-memory', 'channels-last-bf16'}
+    assert set(found.skipped) == (set() if multiplies else ports)
+    assert {'torch-bf16', 'eager-float32'} <= {variant.key for variant in found.variants}
+    assert all('has no bfloat16' in each['reason'] for each in found.skipped.values())
+    on_gpu = dict(plan().common, backend='gpu')
+    assert not lineup(on_gpu, Pythons(), ('eager',)).skipped
 
 
 def test_peers_txt_pins_what_pyproject_pins():

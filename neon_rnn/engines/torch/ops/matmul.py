@@ -48,6 +48,11 @@ def multiplies_by_onednn(dtype: torch.dtype) -> bool:
     return dtype in _ONEDNN_TYPES
 
 
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Tell whether PyTorch multiplies bfloat16 faster than one pair of numbers after the other."""
+    return device.type != 'cpu' or torch.bfloat16 in _ONEDNN_TYPES
+
+
 def _by_onednn(x: torch.Tensor) -> bool:
     return x.device.type == 'cpu' and x.dtype in _ONEDNN_TYPES and not recording()
 
@@ -65,10 +70,7 @@ def matrix_dtype(x: torch.Tensor) -> torch.dtype:
 def _rounds(x: torch.Tensor) -> bool:
     """Tell whether products with `x` are those of bfloat16, and the processor has none."""
     return (
-        x.device.type == 'cpu'
-        and torch.bfloat16 not in _ONEDNN_TYPES
-        and matrix_dtype(x) == torch.bfloat16
-        and not recording()
+        not multiplies_bfloat16(x.device) and matrix_dtype(x) == torch.bfloat16 and not recording()
     )
 
 
