@@ -159,3 +159,10 @@ def test_bf16_rounds_the_products_and_float32_does_not(nn):
         probabilities[precision] = nn.predict(model, inputs)
     assert np.abs(probabilities['float32'] - probabilities['float64']).max() < 1e-6
     assert 1e-5 < np.abs(probabilities['bf16'] - probabilities['float64']).max() < 2e-2
+
+
+@pytest.mark.parametrize('types', [(torch.float32,), (torch.float32, torch.bfloat16)])
+def test_the_record_tells_how_a_processor_without_bfloat16_multiplies_it(types, monkeypatch):
+    monkeypatch.setattr(backend.matmul, '_ONEDNN_TYPES', types)
+    described = backend.start('cpu', 4, 0, precision='bf16').get('bf16')
+    assert described == (None if torch.bfloat16 in types else 'by products of float32')

@@ -14,6 +14,7 @@ import numpy
 import torch
 
 from neon_rnn.engines.torch import allocator, distributed, other_programs, waiting
+from neon_rnn.engines.torch.ops import matmul
 from neon_rnn.support import machine
 from neon_rnn.support.errors import UsageError
 
@@ -100,8 +101,8 @@ def start(
     Returns
     -------
     dict
-        For the run record: backend, device, threads, versions of PyTorch and CUDA; and
-        ``cores_left_to_others``, if there are any.
+        For the run record: backend, device, threads, versions of PyTorch and CUDA;
+        ``cores_left_to_others``, if there are any; ``bf16``, if the processor has no bfloat16.
 
     Raises
     ------
@@ -174,6 +175,8 @@ def start(
             allocator=allocator.keep_memory(),
             waiting=waiting.DESCRIPTION,
         )
+        if not matmul.multiplies_bfloat16(device):
+            description['bf16'] = 'by products of float32'
     return description
 
 
