@@ -6,6 +6,7 @@ Needs g++ and a Python with Intel neon, which `live_neon.neon_python` looks for
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,29 @@ def test_on_neons_gpu_backend(runs, gpu, checks, name):
     if result['skipped']:
         pytest.skip(result['skipped'])
     assert result['problem'] is None, result['problem']
+
+
+#: Imports the engine where another process makes each folder right after neon looked for it.
+RACE = """
+import os
+def looked(path, exists=os.path.exists):
+    found = exists(path)
+    if not found and str(path).startswith(os.environ['NEON_CACHE_DIR']):
+        os.makedirs(path)
+    return found
+os.path.exists = looked
+from neon_rnn.engines.neon import library
+print(library.registered_backends())
+"""
+
+
+def test_two_processes_may_make_the_cache_at_once(python, tmp_path):
+    variables = dict(environment(), NEON_CACHE_DIR=str(tmp_path / 'cache'))
+    done = subprocess.run(
+        [python, '-c', RACE], env=variables, capture_output=True, text=True, check=False
+    )
+    assert "'gpu'" in done.stdout, done.stderr
+    assert (tmp_path / 'cache/kernels/cubin').is_dir()
 
 
 def test_the_files_of_checks():

@@ -8,6 +8,8 @@ from neon_rnn.support.errors import UsageError
 #: The version that was published with, and its commit in github.com/NervanaSystems/neon.
 VERSION = '2.6.0'
 COMMIT = 'f9d771bbb5f5fa3ae129748596d0ced5389c7f88'
+#: Folders below neon's cache, where its gpu backend keeps kernels.
+CACHES = ('ptx', 'pre', 'cubin', 'dump', 'pycuda')
 ENGINE_FILES = ('mklEngine.so', 'cmath.so', os.path.join('src', 'math_cpu.header'))
 
 
@@ -39,6 +41,7 @@ def import_neon():
             '(docs/container.md).'.format(found, VERSION, COMMIT)
         )
     try:
+        _make_caches()
         import neon.backends
     except Exception as error:
         # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304), or in an error
@@ -50,6 +53,21 @@ def import_neon():
             'scikit-cuda: the mkl and cpu backends do not need them.'.format(found, error)
         )
     return neon
+
+
+def _make_caches():
+    """Make the folders of neon's cache.
+
+    neon makes each after a look whether it is there. Of two processes that start at once on a new
+    machine, one would fail, because the other one made it in between.
+    """
+    from neon.util.persist import get_cache_dir
+
+    for name in CACHES:
+        try:
+            get_cache_dir(['kernels', name])
+        except FileExistsError:
+            pass
 
 
 def registered_backends():
