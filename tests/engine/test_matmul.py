@@ -169,3 +169,21 @@ def test_without_bfloat16_nothing_is_multiplied_in_it(without_bfloat16, row, sid
         assert np.isfinite(nn.predict(model, pixels)).all()
     assert torch.bfloat16 not in found.types
     assert torch.float32 in found.types
+
+
+@pytest.mark.parametrize(
+    ('intel', 'capability', 'fast'),
+    [
+        (True, 'AVX512', True),
+        (True, 'AVX2', True),
+        (False, 'AVX512', False),
+        (False, 'AVX2', True),
+    ],
+)
+def test_mkl_multiplies_unless_it_leaves_wide_vectors_unused(monkeypatch, intel, capability, fast):
+    monkeypatch.setattr(matmul.machine, 'made_by_intel', lambda: intel)
+    monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: capability)
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: True)
+    assert matmul._mkl_is_fast() is fast
+    monkeypatch.setattr(torch.backends.mkl, 'is_available', lambda: False)
+    assert not matmul._mkl_is_fast()

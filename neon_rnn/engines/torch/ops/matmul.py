@@ -1,8 +1,8 @@
 """Matrix products and convolutions on the CPU, by the faster of MKL and oneDNN.
 
 PyTorch computes float32 products with MKL, which on processors that Intel did not make stays with
-AVX2. There oneDNN computes them: it uses the widest vectors that the processor has, and was twice
-as fast on an AMD EPYC with AVX-512 (docs/fast.md). On Intel's processors MKL is the faster one.
+AVX2. Where these have AVX-512, oneDNN computes them: it was twice as fast on an AMD EPYC
+(docs/fast.md). On all others MKL is the faster one.
 bfloat16 products PyTorch already computes with oneDNN, as the engine does all convolutions. A
 processor without instructions for them multiplies in float32 (`rounded`).
 """
@@ -36,9 +36,18 @@ def _onednn_types() -> tuple[torch.dtype, ...]:
 
 
 _ONEDNN_TYPES = _onednn_types()
-#: MKL uses the widest vectors of the processor. Its products and functions of float32, which
-#: PyTorch calls, take less time then than those of oneDNN.
-MKL_IS_FAST = torch.backends.mkl.is_available() and machine.made_by_intel()
+
+
+def _mkl_is_fast() -> bool:
+    """Tell whether MKL uses the widest vectors of this processor."""
+    if not torch.backends.mkl.is_available():
+        return False
+    return machine.made_by_intel() or 'AVX512' not in torch.backends.cpu.get_cpu_capability()
+
+
+#: MKL's products and functions of float32, which PyTorch calls, take less time then than those of
+#: oneDNN.
+MKL_IS_FAST = _mkl_is_fast()
 #: From so many rows on, `product` loses time with the transposed copy of its first operand.
 MANY_ROWS = 512
 
