@@ -91,12 +91,17 @@ def tables(measured: Sequence[Measured]) -> Iterator[str]:
         shown.setdefault(each.network, each)
     others = [each for each in ranked if shown[each.network] is not each]
     for precision in PRECISIONS:
-        compared = [
-            each for each in ranked if shown[each.network] is each and each.ratios(precision)
+        run = [
+            each
+            for each in ranked
+            if shown[each.network] is each and each.rate(f'torch-{precision}')
         ]
-        reached = sum(min(each.ratios(precision).values()) >= GOAL for each in compared)
-        yield f'\n{precision}; {reached} of {len(compared)} reach the goal:\n\n'
-        yield speeds(compared, precision)
+        if run:
+            found = [min(ratios.values()) for each in run if (ratios := each.ratios(precision))]
+            reached = sum(ratio >= GOAL for ratio in found)
+            goal = f'{reached} of {len(found)} reach the goal' if found else 'no peer was measured'
+            yield f'\n{precision}; {goal}:\n\n'
+            yield speeds(run, precision)
     if others:
         yield '\nOther runs, times the better peer:\n\n' + report.table(
             ['', *PRECISIONS, 'when, commit'],
@@ -141,7 +146,7 @@ def speeds(measured: Sequence[Measured], precision: str) -> str:
 def _speeds_of(measured: Measured, precision: str) -> list[str]:
     ours = f'torch-{precision}'
     speed, ratios = measured.rate(ours), measured.ratios(precision)
-    assert speed is not None  # it has ratios
+    assert speed is not None
     share = report.roofline_share(measured.figures, 'train', precision, speed['median'])
     cells = [
         label(measured),

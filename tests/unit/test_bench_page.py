@@ -42,8 +42,16 @@ def test_every_row_has_its_latest_benchmark_and_the_ratios_of_the_others():
     assert 'float32; 1 of 1 reach the goal' in text
     assert '| RNN | 10.0 (10.0 to 10.0) | **1.40** | 20% |' in text
     assert '| 6.7 | 1.50 |  | 7.1 | 1.40 |  | [2026-01-02 03:04, 0123456](b.json) |' in text
-    assert 'bf16; 0 of 0 reach the goal' in text
+    assert 'bf16' not in text.replace('| float32 | bf16 |', ''), 'nothing was run in it'
     assert '| RNN | 1.25 | not run | [2026-01-01 00:00, 0123456](a.json) |' in text
+
+
+def test_where_no_peer_was_measured_the_engine_is_still_shown():
+    """As on a processor without bfloat16, where a port would take minutes for a minibatch."""
+    alone = kept('a.json', **{'compiled-float32': 1.5, 'torch-bf16': 0.5})
+    text = ''.join(rows.tables([alone]))
+    assert 'bf16; no peer was measured:' in text
+    assert '| RNN | 20.0 (20.0 to 20.0) | not run |' in text
 
 
 def test_a_benchmark_that_was_disturbed_does_not_take_the_place_of_another():
