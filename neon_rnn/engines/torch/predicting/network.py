@@ -15,7 +15,7 @@ from neon_rnn.engines.torch.fast.fusion import plan
 from neon_rnn.engines.torch.layers.containers import Sequential
 from neon_rnn.engines.torch.model import Model
 from neon_rnn.engines.torch.ops import threads
-from neon_rnn.engines.torch.ops.matmul import multiplies_by_onednn
+from neon_rnn.engines.torch.ops.matmul import multiplies_bfloat16, multiplies_by_onednn
 from neon_rnn.engines.torch.predicting.folding import Folding
 from neon_rnn.engines.torch.predicting.steps import every_step, run
 
@@ -121,9 +121,13 @@ def predictor(model: Model) -> Predictor | None:
 
     They have to on other devices than the processor, in float64, on a machine without oneDNN, and
     where somebody watches a layer or has replaced the steps of a container.
+
+    On a processor without bfloat16 it computes in float32 what is asked for in bfloat16: in less
+    time, and more exactly.
     """
     active = backend.active()
-    dtype = torch.bfloat16 if active.autocast else active.dtype
+    rounds = active.autocast and multiplies_bfloat16(active.device)
+    dtype = torch.bfloat16 if rounds else active.dtype
     if active.device.type != 'cpu' or not multiplies_by_onednn(dtype):
         return None
     if len(model.input_shape) != 3:
