@@ -98,8 +98,6 @@ def test_folded_layers_compute_what_the_layers_compute(name, side, options):
 @pytest.mark.parametrize(('precision', 'near'), [('float32', 1e-4), ('bf16', 0.03)])
 def test_sweeps_by_mkl_and_by_onednn(monkeypatch, precision, near, fast, count):
     """Few rows and many, weights that stay in the cache and others, whoever made the processor."""
-    if not multiplies_by_onednn(torch.bfloat16):
-        pytest.skip('this processor has no bfloat16')
     monkeypatch.setattr(matmul, 'MKL_IS_FAST', fast)
     monkeypatch.setattr(team, 'AVAILABLE', fast and team.LIBRARIES is not None)
     nn, model = build('rnn', 64)
@@ -111,8 +109,6 @@ def test_sweeps_by_mkl_and_by_onednn(monkeypatch, precision, near, fast, count):
 
 @pytest.mark.parametrize('name', ['rnn', 'resnet-18', 'fcnn-2', 'efficientnet-lite0'])
 def test_bf16_is_as_near_as_bf16_gets(name):
-    if not multiplies_by_onednn(torch.bfloat16):
-        pytest.skip('this processor has no bfloat16')
     side = 64
     nn, model = build(name, side)
     inputs = pictures(4, side)

@@ -6,11 +6,10 @@ Needs g++ and a Python with Intel neon, which `live_neon.neon_python` looks for
 
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
-from live_neon import ROOT, needed_neon, results
+from live_neon import ROOT, needed_neon, printed, results
 from side_by_side import for_chosen_tests
 from test_live_neon import names
 
@@ -28,9 +27,9 @@ GPUS = {
 
 
 def environment(gpu='kepler'):
-    """The environment of a program in which the stand-in is imported."""
+    """The environment variables of a program in which the stand-in is imported."""
     folders = (HERE / 'standin', HERE.parent / 'parity', ROOT)
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, folders)), **GPUS[gpu][0])
+    return dict(PYTHONPATH=os.pathsep.join(map(str, folders)), **GPUS[gpu][0])
 
 
 @pytest.fixture(scope='module')
@@ -44,7 +43,7 @@ def python():
 @pytest.fixture(scope='module')
 def runs(python, request):
     def run(gpu, checks):
-        return results(python, checks, environment(gpu))
+        return results(python, checks, **environment(gpu))
 
     with for_chosen_tests(run, request, 'gpu', 'checks') as started:
         yield started
@@ -82,11 +81,8 @@ print(library.registered_backends())
 
 
 def test_two_processes_may_make_the_cache_at_once(python, tmp_path):
-    variables = dict(environment(), NEON_CACHE_DIR=str(tmp_path / 'cache'))
-    done = subprocess.run(
-        [python, '-c', RACE], env=variables, capture_output=True, text=True, check=False
-    )
-    assert "'gpu'" in done.stdout, done.stderr
+    cache = str(tmp_path / 'cache')
+    assert "'gpu'" in printed(python, '-c', RACE, NEON_CACHE_DIR=cache, **environment())
     assert (tmp_path / 'cache/kernels/cubin').is_dir()
 
 

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from live_neon import printed
 from nvidia_compilers import WHEELS, Compiler
 from side_by_side import each
 from test_live_gpu import HERE, environment, python  # noqa: F401
@@ -52,16 +53,9 @@ def sources(python, tmp_path_factory):  # noqa: F811
             ('gpu_layer_checks.py', {}),
             ('gpu_kernels.py', {'CUDA_ON_CPU_LAUNCH': 'no'}),
         ):
-            done = subprocess.run(
-                [python, HERE / program],
-                env={**environment(), **recorded, **more},
-                timeout=1800,
-                check=False,
-                capture_output=True,
-                text=True,
-            )
-            assert done.returncode == 0, done.stderr[-2000:]
-        assert done.stdout.split() == list(published.rows())
+            variables = {**environment(), **recorded, **more}
+            last = printed(python, HERE / program, timeout=1800, **variables)
+        assert last.split() == list(published.rows())
         found[capability] = {path.name: path.read_text() for path in folder.glob('*.cu')}
     return found
 

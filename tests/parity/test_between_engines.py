@@ -4,13 +4,11 @@ Both directions with real neon; `checkpoint_exchange` says how.
 """
 
 import json
-import os
-import subprocess
 
 import checkpoint_exchange
 import numpy as np
 import pytest
-from live_neon import ROOT, needed_neon
+from live_neon import needed_neon, printed
 from side_by_side import each
 
 from neon_rnn import models
@@ -22,16 +20,7 @@ def on_neon(action, folder):
     python = needed_neon()
 
     def run(names):
-        done = subprocess.run(
-            [python, checkpoint_exchange.__file__, action, str(folder), *names],
-            cwd=ROOT,
-            text=True,
-            timeout=900,
-            env=dict(os.environ, PYTHONPATH=str(ROOT)),
-            check=False,
-            capture_output=True,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+        printed(python, checkpoint_exchange.__file__, action, folder, *names, timeout=900)
 
     each(run, [checkpoint_exchange.NETWORKS[start::4] for start in range(4)])
 

@@ -6,13 +6,12 @@ Runs where `live_neon.neon_python` finds a Python with neon.
 import csv
 import json
 import os
-import subprocess
 import sys
 
 import h5py
+import live_neon
 import numpy as np
 import pytest
-from live_neon import ROOT
 from PIL import Image
 from small_datasets import write_plain_hdf5, write_plain_parts
 
@@ -25,23 +24,12 @@ SIDE, BATCH = 32, 8
 
 def call(python, *arguments):
     """Run `neon_rnn`, whatever its exit status."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    return subprocess.run(
-        [str(word) for word in (python, '-m', 'neon_rnn', *arguments)],
-        cwd=ROOT,
-        env=environment,
-        timeout=300,
-        text=True,
-        check=False,
-        capture_output=True,
-    )
+    return live_neon.call(python, '-m', 'neon_rnn', *arguments, OMP_NUM_THREADS='1')
 
 
 def command(python, *arguments):
     """Run `neon_rnn`, which has to succeed; returns what it prints."""
-    done = call(python, *arguments)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    return live_neon.printed(python, '-m', 'neon_rnn', *arguments, OMP_NUM_THREADS='1')
 
 
 @pytest.fixture(scope='module')
@@ -135,15 +123,7 @@ def test_a_checkpoint_gives_the_same_probabilities_on_both_engines(python, train
         'pixels = h5py.File(sys.argv[2], "r")["input"][:]\n'
         'numpy.save(sys.argv[3], run.nn.predict(run.model, pixels))'
     )
-    done = subprocess.run(
-        [python, '-c', program, str(run), str(data / 'test.h5'), str(tmp_path / 'neon.npy')],
-        check=False,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        timeout=300,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    live_neon.printed(python, '-c', program, run, data / 'test.h5', tmp_path / 'neon.npy')
     with h5py.File(data / 'test.h5', 'r') as file:
         pixels = file['input'][:]
     here = trained_run.load_run(run, 'torch', 'cpu')

@@ -7,12 +7,11 @@ neon.
 import os
 import pickle
 import shutil
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from live_neon import ROOT
+from live_neon import ROOT, call, printed
 from small_datasets import pixels, write_plain_parts
 
 from neon_rnn import engines
@@ -24,18 +23,8 @@ TRAIN = ('train', '--model', 'rnn', '--engine', 'neon', '-z', '4', '-e', '1', '-
 
 def refused(python, *arguments, path=(), status):
     """Return the one line that a command which must fail prints to standard error."""
-    environment = dict(
-        os.environ, PYTHONPATH=os.pathsep.join([*map(str, path), str(ROOT)]), OMP_NUM_THREADS='1'
-    )
-    done = subprocess.run(
-        [python, '-m', 'neon_rnn', *map(str, arguments)],
-        cwd=ROOT,
-        env=environment,
-        timeout=300,
-        text=True,
-        check=False,
-        capture_output=True,
-    )
+    variables = dict(PYTHONPATH=os.pathsep.join(map(str, [*path, ROOT])), OMP_NUM_THREADS='1')
+    done = call(python, '-m', 'neon_rnn', *arguments, **variables)
     assert done.returncode == status, done.stderr[-2000:]
     (line,) = (line for line in done.stderr.splitlines() if line.startswith('neon_rnn '))
     assert 'Traceback' not in done.stderr
@@ -85,14 +74,7 @@ def test_a_neon_that_does_not_do(data, tmp_path, source, words):
 def run(python, data, tmp_path_factory):
     """Return the folder of a run of one epoch on neon."""
     out = tmp_path_factory.mktemp('runs')
-    subprocess.run(
-        [python, '-m', 'neon_rnn', *TRAIN, str(data), '-b', 'numpy', '--out', str(out)],
-        cwd=ROOT,
-        timeout=300,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        check=True,
-        capture_output=True,
-    )
+    printed(python, '-m', 'neon_rnn', *TRAIN, data, '-b', 'numpy', '--out', out)
     (folder,) = out.iterdir()
     return folder
 
@@ -146,22 +128,9 @@ def test_a_malicious_file_is_not_run_by_neons_python_either(python, tmp_path):
     assert not target.exists()
 
 
-def printed(python, program):
-    """Run a line of Python where neon is; return what it prints."""
-    return subprocess.run(
-        [python, '-c', program],
-        cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        text=True,
-        check=True,
-        capture_output=True,
-    ).stdout.strip()
-
-
 def test_no_gpu(python, data, tmp_path):
-    if not printed(
-        python, 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'
-    ):
+    why = 'from neon_rnn.engines.neon import library; print(library.why_no_gpu() or "")'
+    if not printed(python, '-c', why).strip():
         pytest.skip('this machine has a GPU that neon can use')
     line = refused(python, *TRAIN, data, '-b', 'gpu', '--out', tmp_path, status=2)
     assert '-b gpu: no CUDA for Python here' in line
@@ -170,9 +139,8 @@ def test_no_gpu(python, data, tmp_path):
 
 def test_no_mkl_engine(python, data, tmp_path):
     """A neon that was installed before its engine was built."""
-    installed = printed(
-        python, 'import neon, os; print(os.path.dirname(os.path.abspath(neon.__file__)))'
-    )
+    where = 'import neon, os; print(os.path.dirname(os.path.abspath(neon.__file__)))'
+    installed = printed(python, '-c', where).strip()
     shutil.copytree(
         installed, tmp_path / 'neon', ignore=shutil.ignore_patterns('*.so', '__pycache__')
     )

@@ -1,11 +1,9 @@
 """neon's own Python imports every module of .ci/python35.txt, in the listed order and backwards."""
 
 import json
-import os
-import subprocess
 
 import pytest
-from live_neon import ROOT
+from live_neon import ROOT, printed
 
 PROGRAM = """
 import importlib, json, sys, traceback
@@ -41,16 +39,7 @@ def test_every_module_of_the_container_is_imported(python, order):
         'neon_rnn.commands.train',
         'neon_rnn.models.rnn',
     } <= set(names)
-    done = subprocess.run(
-        [python, '-c', PROGRAM, *names],
-        cwd=ROOT,
-        env=dict(os.environ, PYTHONPATH=str(ROOT)),
-        timeout=120,
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(printed(python, '-c', PROGRAM, *names, timeout=120).splitlines()[-1])
     assert found['version'] in ([3, 5], [3, 6])
     assert found['problems'] == {}
     assert not found['torch']

@@ -7,12 +7,11 @@ get them: the wheel mkl 2018.0.0); it goes before the right one in LD_LIBRARY_PA
 
 import json
 import os
-import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
-from live_neon import ROOT
+from live_neon import call
 from small_datasets import write_plain_parts
 
 
@@ -21,18 +20,8 @@ def neon(python):
     """Run a command under neon's Python; returns (status, standard output, standard error)."""
 
     def run(*arguments, libraries=None):
-        environment = dict(os.environ, PYTHONPATH=str(ROOT))
-        if libraries:
-            environment['LD_LIBRARY_PATH'] = str(libraries)
-        done = subprocess.run(
-            [python, '-m', 'neon_rnn', *arguments],
-            cwd=ROOT,
-            env=environment,
-            timeout=300,
-            text=True,
-            check=False,
-            capture_output=True,
-        )
+        variables = {'LD_LIBRARY_PATH': str(libraries)} if libraries else {}
+        done = call(python, '-m', 'neon_rnn', *arguments, **variables)
         return done.returncode, done.stdout, done.stderr
 
     return run

@@ -3,11 +3,11 @@
 `live_neon.neon_python` finds it. Elsewhere the checks run in the container.
 """
 
-import os
+import functools
 from pathlib import Path
 
 import pytest
-from live_neon import ROOT, results
+from live_neon import results
 from side_by_side import for_chosen_tests
 
 CHECKS = sorted(Path(__file__).parent.glob('neon_*_checks.py'))
@@ -24,10 +24,7 @@ def names(checks):
 
 @pytest.fixture(scope='module')
 def runs(python, request):
-    def run(checks):
-        return results(python, checks, dict(os.environ, PYTHONPATH=str(ROOT)))
-
-    with for_chosen_tests(run, request, 'checks') as started:
+    with for_chosen_tests(functools.partial(results, python), request, 'checks') as started:
         yield started
 
 

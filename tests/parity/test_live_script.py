@@ -3,13 +3,11 @@
 Runs where `live_neon.neon_python` finds a Python with neon.
 """
 
-import os
 import re
-import subprocess
 
 import numpy as np
 import pytest
-from live_neon import ROOT
+from live_neon import ROOT, call
 
 from neon_rnn import training
 from neon_rnn.cli import main
@@ -31,15 +29,7 @@ def data(tmp_path_factory):
 
 
 def run(python, *words):
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
-    return subprocess.run(
-        [str(word) for word in (python, ROOT / 'examples' / 'neon_script.py', *words)],
-        env=environment,
-        timeout=300,
-        text=True,
-        check=False,
-        capture_output=True,
-    )
+    return call(python, ROOT / 'examples' / 'neon_script.py', *words, OMP_NUM_THREADS='1')
 
 
 @pytest.fixture(scope='module')

@@ -40,7 +40,38 @@ def needed_neon():
     return found
 
 
-def results(python, checks, environment):
+def call(python, *words, timeout=300, **variables):
+    """Run a Python in the project's folder, whatever its exit status: the finished process.
+
+    Parameters
+    ----------
+    python : str
+    *words
+        Of the command line.
+    timeout : float
+        Seconds.
+    **variables : str
+        Of the environment.
+    """
+    return subprocess.run(
+        [str(word) for word in (python, *words)],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONPATH': str(ROOT), **variables},
+        timeout=timeout,
+        text=True,
+        check=False,
+        capture_output=True,
+    )
+
+
+def printed(python, *words, timeout=300, **variables):
+    """Return what a program prints that has to succeed; arguments as those of `call`."""
+    done = call(python, *words, timeout=timeout, **variables)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def results(python, checks, **variables):
     """Run a file of checks: name of a check -> its line (`neon_layers.run_checks`).
 
     Parameters
@@ -48,17 +79,9 @@ def results(python, checks, environment):
     python : str
         Has neon.
     checks : Path
-    environment : dict
+    **variables : str
+        Of the environment.
     """
-    done = subprocess.run(
-        [python, str(checks)],
-        cwd=ROOT,
-        env=environment,
-        timeout=1800,
-        text=True,
-        check=False,
-        capture_output=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{')]
-    return {line['name']: line for line in lines}
+    lines = printed(python, checks, timeout=1800, **variables).splitlines()
+    found = [json.loads(line) for line in lines if line.startswith('{')]
+    return {line['name']: line for line in found}

@@ -1,6 +1,7 @@
 """Intel neon itself: imported here first, so that a sentence says what keeps it from working."""
 
 import os
+import sys
 
 from neon_rnn.engines.neon import present_cuda
 from neon_rnn.support.errors import UsageError
@@ -8,8 +9,6 @@ from neon_rnn.support.errors import UsageError
 #: The version that was published with, and its commit in github.com/NervanaSystems/neon.
 VERSION = '2.6.0'
 COMMIT = 'f9d771bbb5f5fa3ae129748596d0ced5389c7f88'
-#: Folders below neon's cache, where its gpu backend keeps kernels.
-CACHES = ('ptx', 'pre', 'cubin', 'dump', 'pycuda')
 ENGINE_FILES = ('mklEngine.so', 'cmath.so', os.path.join('src', 'math_cpu.header'))
 
 
@@ -41,7 +40,8 @@ def import_neon():
             '(docs/container.md).'.format(found, VERSION, COMMIT)
         )
     try:
-        _make_caches()
+        if 'neon.backends' not in sys.modules:
+            _share_cache()
         import neon.backends
     except Exception as error:
         # scikit-cuda without CUDA's libraries ends in OSError here (neon issue 304), or in an error
@@ -55,19 +55,24 @@ def import_neon():
     return neon
 
 
-def _make_caches():
-    """Make the folders of neon's cache.
+def _share_cache():
+    """Have neon's backends, which come after this, take folders that another process makes.
 
-    neon makes each after a look whether it is there. Of two processes that start at once on a new
-    machine, one would fail, because the other one made it in between.
+    neon makes each folder of its cache of kernels after a look whether it is there. Of two
+    processes that start at once on a new machine, one would fail, because the other one made it in
+    between.
     """
-    from neon.util.persist import get_cache_dir
+    from neon.util import persist
 
-    for name in CACHES:
+    find = persist.get_cache_dir
+
+    def get_cache_dir(subdir=None):
         try:
-            get_cache_dir(['kernels', name])
+            return find(subdir)
         except FileExistsError:
-            pass
+            return find(subdir)
+
+    persist.get_cache_dir = get_cache_dir
 
 
 def registered_backends():

@@ -99,16 +99,8 @@ class Convolution(Layer):
             yield column('weight_bias', self.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = rounded(
-            functional.conv2d,
-            x,
-            self.weight,
-            self.bias,
-            self.strides,
-            self.padding,
-            self.dilation,
-        )
-        return y
+        settings = self.strides, self.padding, self.dilation
+        return rounded(functional.conv2d, x, self.weight, self.bias, *settings)
 
 
 class Pooling(Layer):

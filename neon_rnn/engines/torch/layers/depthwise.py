@@ -61,11 +61,8 @@ class DepthwiseConvolution(Layer):
         yield filters('W', self.weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        dilation, groups = 1, self.in_shape[0]
-        y: torch.Tensor = rounded(
-            functional.conv2d, x, self.weight, None, self.strides, self.padding, dilation, groups
-        )
-        return y
+        settings = self.strides, self.padding, 1, self.in_shape[0]  # dilation 1, a group a map
+        return rounded(functional.conv2d, x, self.weight, None, *settings)
 
 
 class SamePadding(Layer):

@@ -136,8 +136,7 @@ def product(
         (n, m).
     """
     if _rounds(x):
-        result: torch.Tensor = rounded(product, x, weight, bias, add)
-        return result
+        return rounded(product, x, weight, bias, add)
     if _product_by_onednn(x):
         if not weight.t().is_contiguous():
             # For rows with gaps oneDNN has only its reference code, hundreds of times slower.
@@ -156,8 +155,7 @@ def weight_gradient(delta: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     Both may have gaps between their rows.
     """
     if _rounds(x):
-        result: torch.Tensor = rounded(weight_gradient, delta, x)
-        return result
+        return rounded(weight_gradient, delta, x)
     if delta.dtype == torch.bfloat16 or not _product_by_onednn(x):
         return torch.mm(delta.t(), x)  # needs no copy of rows with gaps
     if len(x) >= MANY_ROWS:
@@ -233,10 +231,7 @@ def convolution(
     if bias is not None:
         bias = bias.to(x.dtype)
     if _rounds(x):
-        result: torch.Tensor = rounded(
-            convolution, x, weight, bias, strides, padding, dilation, rectified
-        )
-        return result
+        return rounded(convolution, x, weight, bias, strides, padding, dilation, rectified)
     if _by_onednn(x):
         return torch.ops.mkldnn._convolution_pointwise(
             x,
